@@ -1,0 +1,23 @@
+/* context.h - threads, cancel and progress. Layer: core. */
+#ifndef ST_CONTEXT_H
+#define ST_CONTEXT_H
+
+#include "status.h"
+
+/* Work for one thread: called once per worker with its number, 0 being the calling thread. It polls st_cancelled and
+ * stops early once another worker failed. */
+typedef st_status (*st_work_fn)(void *arg, unsigned worker, st_err *err);
+
+/* Runs `fn` on up to `n` threads (at most st_ctx_threads) and waits. The first failure wins: its status and error are
+ * returned, the others see st_stopped() turn true. */
+st_status st_ctx_run(st_ctx *ctx, unsigned n, st_work_fn fn, void *arg, st_err *err);
+/* True when workers should stop: cancelled, or one of them failed. */
+bool st_ctx_stopped(const st_ctx *ctx);
+st_status st_fail_cancelled(st_err *err);
+
+/* Progress: begin, add from any worker, tick from worker 0 (calls the user's function at most every 100 ms). */
+void st_progress_begin(st_ctx *ctx, const char *phase, uint64_t total);
+void st_progress_add(st_ctx *ctx, uint64_t bytes);
+void st_progress_tick(st_ctx *ctx, bool last);
+
+#endif

@@ -1,0 +1,64 @@
+/* sys.h - the only place where libst calls the system. Layer: core. Loops over short counts and EINTR live here; test
+ * builds (ST_FAULTS) can make any call fail or come short. */
+#ifndef ST_SYS_H
+#define ST_SYS_H
+
+#include "status.h"
+
+#include <sys/stat.h>
+#include <sys/types.h>
+
+/* Each returns 0 (or a value >= 0) on success, -errno on failure. Descriptors are close-on-exec. */
+int sys_open(const char *path, int flags, mode_t mode);
+int sys_openat(int dirfd, const char *path, int flags, mode_t mode);
+int sys_close(int fd);
+int sys_fstat(int fd, struct stat *st);
+int sys_stat(const char *path, struct stat *st);
+/* All n bytes, or the count up to the end of the file. */
+int64_t sys_pread(int fd, void *buf, size_t n, uint64_t off);
+/* All n bytes or an error. */
+int sys_pwrite(int fd, const void *buf, size_t n, uint64_t off);
+/* Bytes copied in the kernel (0 at end of input), or -errno: -EXDEV, -EINVAL, -ENOSYS, -EOPNOTSUPP mean: use read and write. */
+int64_t sys_copy_range(int in, uint64_t in_off, int out, uint64_t out_off, size_t n);
+int sys_fallocate(int fd, uint64_t size); /* -EOPNOTSUPP where the file system cannot */
+int sys_truncate(int fd, uint64_t size);
+int sys_fsync(int fd);
+/* Starts writing a range back without waiting; a hint. */
+void sys_writeback(int fd, uint64_t off, uint64_t n);
+void sys_willneed(int fd, uint64_t off, uint64_t n);
+int sys_rename(const char *from, const char *to);
+int sys_rename_noreplace(const char *from, const char *to); /* -EEXIST */
+int sys_rename_exchange(const char *a, const char *b);
+int sys_link_fd(int fd, const char *to);          /* gives an O_TMPFILE descriptor a name */
+int sys_unlink(const char *path);
+int sys_mkdir(const char *path, mode_t mode);
+int sys_rmdir(const char *path);
+int sys_chmod_fd(int fd, mode_t mode);
+int sys_chown_fd(int fd, uid_t u, gid_t g);
+mode_t sys_umask(void);
+int sys_readlink(const char *path, char *buf, size_t cap); /* length */
+int sys_free_space(const char *dir, uint64_t *bytes);
+/* Calls fn for each entry but . and ..; a non-zero return of fn stops and is returned. */
+int sys_listdir(const char *path, int (*fn)(void *user, const char *name), void *user);
+uint64_t sys_random(void);
+double sys_seconds(void); /* monotonic */
+unsigned sys_cpus(void);  /* affinity and cgroup aware, at least 1 */
+
+#ifdef ST_FAULTS
+/* X(call): the calls that can be made to fail. */
+#define SYS_CALLS(X) \
+    X(open) X(close) X(fstat) X(pread) X(pwrite) X(copy) X(fallocate) X(truncate) X(fsync) X(rename) X(link) X(unlink) X(mkdir)
+typedef enum sys_call {
+#define X(c) SYS_##c,
+    SYS_CALLS(X)
+#undef X
+        SYS_CALL_COUNT
+} sys_call;
+/* The k-th use of `call` from now (1 = the next) returns -errnum; errnum 0 makes a pread or pwrite short once instead;
+ * `kill` ends the process by SIGKILL just before the k-th call of any kind (call = SYS_CALL_COUNT). k = 0 switches off. */
+void sys_fault(sys_call call, uint64_t k, int errnum);
+void sys_kill_at(uint64_t k);
+uint64_t sys_calls_made(void);
+#endif
+
+#endif

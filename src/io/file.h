@@ -1,0 +1,18 @@
+/* file.h - an open safetensors file (st_file of st.h) for the layers above. Layer: io. */
+#ifndef ST_FILE_H
+#define ST_FILE_H
+
+#include "header.h"
+
+/* Ranges of it: offsets of the source are offsets in the file (add st_file_data_start). */
+st_source *st_file_source(st_file *f);
+const st_header *st_file_header(const st_file *f);
+
+/* Opens a regular file as a source: follows symlinks, refuses directories, FIFOs, devices; one descriptor, O_CLOEXEC. */
+st_status st_source_open(const char *path, st_source **out, st_err *err);
+
+/* What a file really is, when it is no safetensors: a sentence for `hint` ("this is a git-LFS pointer: ..."), or NULL.
+ * `head` holds its first `n` bytes. */
+const char *st_sniff(const void *head, size_t n, uint64_t file_size);
+
+#endif

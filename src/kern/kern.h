@@ -1,0 +1,44 @@
+/* kern.h - pure functions on arrays, one table of them per SIMD level. Layer: kern: may include core's dtype.h and st.h;
+ * no malloc, no files, no threads, no state but the table chosen once.
+ *
+ * Values are computed in registers: arrays of one register class (dtype.h). A kernel takes n elements; `dst` may be
+ * the same array as a source of the same element size, and otherwise must not overlap any. n may be 0. Arrays are
+ * aligned to their element; raw dtype arrays on the load and store side may have any alignment.
+ * Every SIMD level gives the same bits (NaN results are canonical where a kernel makes them: see kern.c). */
+#ifndef ST_KERN_H
+#define ST_KERN_H
+
+#include "dtype.h"
+
+typedef void (*st_kern_fn)(void *dst, const void *const src[3], size_t n);
+
+typedef struct st_kernels {
+    const char *name;
+    /* Raw little-endian values of a dtype to its register class, and back. NULL for dtypes that are not computed on.
+     * Stores round to nearest even as torch's plain cast does; stores of integers keep the low bits. */
+    st_kern_fn load[ST_DTYPE_COUNT];
+    st_kern_fn store[ST_DTYPE_COUNT];
+    /* Register class to register class: [from][to]. Floats to integers truncate and saturate, NaN gives 0; to B8 it is
+     * `!= 0`; I64 <-> U64 keep the bits. */
+    st_kern_fn conv[ST_REG_COUNT][ST_REG_COUNT];
+    /* Rounds a register to a dtype's precision and back, in the dtype's own class (F16: F32 -> F16 -> F32; I8: the low
+     * 8 bits, sign-extended). NULL where it would do nothing (F32, F64, I64, U64, BOOL). */
+    st_kern_fn round[ST_DTYPE_COUNT];
+    /* Clamps to the dtype's range in its own class: floats to the largest finite magnitude (NaN stays), integers to
+     * their limits. NULL where it would do nothing. */
+    st_kern_fn clamp[ST_DTYPE_COUNT];
+    /* Operations by the register class of their operands (of operands 2 and 3 for WHERE, whose first is B8). Comparisons
+     * give B8. NULL where the operation is not defined for the class: B8 has EQ NE, WHERE, and MINIMUM, MAXIMUM, MUL (and), ADD (or);
+     * SQRT EXP LOG DIV exist for floats only. */
+    st_kern_fn op[ST_OP_COUNT][ST_REG_COUNT];
+} st_kernels;
+
+/* The best level of this processor (STLUA_SIMD=baseline|avx2 lowers it). */
+const st_kernels *st_kern(void);
+/* The n-th level this processor can run, from baseline up; NULL past the last. For tests. */
+const st_kernels *st_kern_level(unsigned n);
+
+/* One raw value of a dtype as a double (I64 and U64 may lose bits): for printing. */
+double st_kern_to_double(st_dtype d, const void *raw);
+
+#endif

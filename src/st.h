@@ -1,0 +1,351 @@
+/* st.h - the one door of libst, the C core of stlua.
+ *
+ * libst reads and writes safetensors, describes computations on tensors and streams them to files.
+ * It is C11 + pthreads, knows nothing of Lua, prints nothing, never calls exit and never aborts on bad input.
+ *
+ * Conventions
+ *   - A fallible function returns st_status and takes a caller-owned st_err last, which may be NULL.
+ *     On failure every out-parameter is NULL (or untouched, where it is a number).
+ *   - "new" and "open" give the caller a reference, paired with a *_free, *_close or *_unref that accepts NULL.
+ *     Everything else that returns a pointer lends it: it lives as long as the object it was asked of.
+ *   - Dimensions, indices and ranges are 0-based and half-open here (1-based and inclusive in Lua).
+ *   - Strings that come from files are counted (pointer and length): a tensor's name may hold NUL bytes.
+ *   - An st_tensor is immutable and may be shared by threads; the other objects belong to one thread at a time,
+ *     except st_ctx_cancel, which may be called from anywhere, a signal handler included.
+ *
+ * Layer: every layer of libst may include this file; it includes none of ours.
+ */
+#ifndef ST_H
+#define ST_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define ST_VERSION "0.1.0"
+
+#if defined(__GNUC__)
+#define ST_PRINTF(fmt, args) __attribute__((format(printf, fmt, args)))
+#else
+#define ST_PRINTF(fmt, args)
+#endif
+
+/* ---------------------------------------------------------------- status and errors */
+
+/* X(enumerator, code shown to Lua and in `--json`, when) */
+#define ST_STATUSES(X)                                                                       \
+    X(OK, "ok", "success")                                                                   \
+    X(NOMEM, "nomem", "out of memory")                                                       \
+    X(IO, "io", "the system refused: open, read, write, rename, sync")                       \
+    X(FORMAT, "format", "a file is not what its format demands")                             \
+    X(LIMIT, "limit", "a named limit was exceeded")                                          \
+    X(DTYPE, "dtype", "the operation is not defined for this dtype")                         \
+    X(SHAPE, "shape", "shapes do not fit each other")                                        \
+    X(NAME, "name", "no such tensor, or an illegal name")                                    \
+    X(ARG, "arg", "an argument is wrong")                                                    \
+    X(QUANT, "quant", "arithmetic or a cast on a quantised tensor")                          \
+    X(EXISTS, "exists", "the target exists and may not be replaced")                         \
+    X(SPACE, "space", "not enough room on the disk")                                         \
+    X(CHANGED, "changed", "an input changed while it was in use")                            \
+    X(CANCELLED, "cancelled", "the user stopped the work")                                   \
+    X(INTERNAL, "internal", "a defect of stlua itself")
+
+typedef enum st_status {
+#define X(id, code, when) ST_##id,
+    ST_STATUSES(X)
+#undef X
+} st_status;
+
+/* The code of a status: "format", "io", ... */
+const char *st_status_code(st_status s);
+
+/* What went wrong, in one sentence a person can act on. `file` and `tensor` repeat, escaped for
+ * printing, what `message` names; they are empty where there is none. */
+typedef struct st_err {
+    st_status code;
+    char message[2048];
+    char file[512];
+    char tensor[512];
+} st_err;
+
+/* ---------------------------------------------------------------- dtypes */
+
+/* X(enumerator and format name, bits, kind, register class). The order is the reference library's rank: files are
+ * written in descending rank. Kind RAW and COMPLEX can be stored, copied, renamed, but not computed on. */
+#define ST_DTYPES(X)                    \
+    X(BOOL, 8, BOOL, B8)                \
+    X(F4, 4, RAW, NONE)                 \
+    X(F6_E2M3, 6, RAW, NONE)            \
+    X(F6_E3M2, 6, RAW, NONE)            \
+    X(U8, 8, UINT, I64)                 \
+    X(I8, 8, INT, I64)                  \
+    X(F8_E5M2, 8, FLOAT, F32)           \
+    X(F8_E4M3, 8, FLOAT, F32)           \
+    X(F8_E8M0, 8, RAW, NONE)            \
+    X(F8_E4M3FNUZ, 8, FLOAT, F32)       \
+    X(F8_E5M2FNUZ, 8, FLOAT, F32)       \
+    X(I16, 16, INT, I64)                \
+    X(U16, 16, UINT, I64)               \
+    X(F16, 16, FLOAT, F32)              \
+    X(BF16, 16, FLOAT, F32)             \
+    X(I32, 32, INT, I64)                \
+    X(U32, 32, UINT, I64)               \
+    X(F32, 32, FLOAT, F32)              \
+    X(C64, 64, COMPLEX, NONE)           \
+    X(F64, 64, FLOAT, F64)              \
+    X(I64, 64, INT, I64)                \
+    X(U64, 64, UINT, U64)
+
+typedef enum st_dtype {
+#define X(id, bits, kind, reg) ST_##id,
+    ST_DTYPES(X)
+#undef X
+        ST_DTYPE_COUNT
+} st_dtype;
+
+typedef enum st_kind { ST_KIND_BOOL, ST_KIND_UINT, ST_KIND_INT, ST_KIND_FLOAT, ST_KIND_COMPLEX, ST_KIND_RAW } st_kind;
+
+const char *st_dtype_name(st_dtype d); /* "BF16" */
+unsigned st_dtype_bits(st_dtype d);
+st_kind st_dtype_kind(st_dtype d);
+/* Looks a name up, exactly as the format spells it; with `fold`, in any case. False if there is none. */
+bool st_dtype_parse(const char *name, size_t len, bool fold, st_dtype *out);
+/* The dtype that torch.result_type gives for two operands with dimensions. ST_DTYPE where there is none. */
+st_status st_dtype_promote(st_dtype a, st_dtype b, st_dtype *out, st_err *err);
+
+#define ST_MAX_DIMS 64 /* a named limit: a higher rank is refused when a file is opened */
+
+/* ---------------------------------------------------------------- context */
+
+/* Threads, memory budget, cancel flag and progress of one user of the library. */
+typedef struct st_ctx st_ctx;
+
+st_status st_ctx_new(st_ctx **out, st_err *err);
+void st_ctx_free(st_ctx *ctx);
+/* Threads that work is spread over; 0 asks for as many as this process may use (affinity, cgroup). */
+void st_ctx_set_threads(st_ctx *ctx, unsigned n);
+unsigned st_ctx_threads(const st_ctx *ctx);
+/* Bytes that whole-tensor operations may hold (default 1 GiB); streamed work stays far below by itself. */
+void st_ctx_set_memory(st_ctx *ctx, uint64_t bytes);
+uint64_t st_ctx_memory(const st_ctx *ctx);
+/* Stops what runs in this context within a tile's time; async-signal-safe. Work started later fails too,
+ * until st_ctx_resume. */
+void st_ctx_cancel(st_ctx *ctx);
+void st_ctx_resume(st_ctx *ctx);
+bool st_ctx_cancelled(const st_ctx *ctx);
+
+typedef struct st_progress {
+    const char *phase;          /* "write", "sync" */
+    uint64_t done, total;       /* bytes of output */
+    double seconds;             /* since the work began */
+} st_progress;
+/* Called from the thread that called into libst, at most ten times a second and once at the end of a phase;
+ * a false return cancels. */
+typedef bool (*st_progress_fn)(void *user, const st_progress *p);
+void st_ctx_set_progress(st_ctx *ctx, st_progress_fn fn, void *user);
+
+/* Bytes that libst holds now, and the most it ever held (without thread stacks and OpenBLAS's own buffers). */
+uint64_t st_memory_used(void);
+uint64_t st_memory_peak(void);
+/* "avx512", "avx2" or "baseline": the SIMD level in use (STLUA_SIMD in the environment lowers it). */
+const char *st_simd_name(void);
+
+/* ---------------------------------------------------------------- files */
+
+/* One tensor as a header describes it. */
+typedef struct st_info {
+    const char *name; /* UTF-8, `name_len` bytes, also NUL-terminated */
+    size_t name_len;
+    st_dtype dtype;
+    int ndim;
+    const int64_t *shape; /* `ndim` sizes */
+    uint64_t begin, end;  /* byte offsets in the data section */
+} st_info;
+
+typedef struct st_text { /* a counted string, also NUL-terminated */
+    const char *ptr;
+    size_t len;
+} st_text;
+
+/* An open safetensors file: its header, and the right to read ranges. Reference counted. */
+typedef struct st_file st_file;
+
+/* Opens a regular file and checks its whole header as the reference library does (reference verdicts, and the
+ * stricter ones of src/ARCHITECTURE.md). Reads the header only. FORMAT says what the file really is. */
+st_status st_file_open(const char *path, st_file **out, st_err *err);
+st_file *st_file_ref(st_file *f);
+void st_file_close(st_file *f);
+const char *st_file_path(const st_file *f);
+uint64_t st_file_size(const st_file *f);         /* of the whole file */
+uint64_t st_file_data_start(const st_file *f);   /* 8 + header length */
+size_t st_file_count(const st_file *f);
+/* The i-th tensor in file order (by data offset, ties in header order). */
+st_info st_file_info(const st_file *f, size_t i);
+/* Index of a tensor, or -1. */
+int64_t st_file_find(const st_file *f, const char *name, size_t len);
+size_t st_file_meta_count(const st_file *f);
+void st_file_meta(const st_file *f, size_t i, st_text *key, st_text *value); /* in header order */
+/* SHA-256 of the header (the 8 length bytes and the JSON), 64 hexadecimal digits and a NUL. */
+st_status st_file_header_sha256(st_file *f, char out[65], st_err *err);
+
+/* Checks a header held in memory, as st_file_open does: `buf` holds the first `len` bytes of a file of `file_size` bytes
+ * (len >= 8 + header length unless the file is shorter). For tests and fuzzers. */
+typedef struct st_header st_header;
+st_status st_header_parse(const char *label, const void *buf, size_t len, uint64_t file_size, st_header **out, st_err *err);
+void st_header_free(st_header *h);
+size_t st_header_count(const st_header *h);
+st_info st_header_info(const st_header *h, size_t i);
+size_t st_header_meta_count(const st_header *h);
+void st_header_meta(const st_header *h, size_t i, st_text *key, st_text *value);
+
+/* A model.safetensors.index.json: which shard holds which tensor. Shard names are checked: relative, no "..", no
+ * drive, root, backslash or NUL, ending in ".safetensors". */
+typedef struct st_index st_index;
+st_status st_index_open(const char *path, st_index **out, st_err *err);
+st_status st_index_parse(const char *label, const void *buf, size_t len, st_index **out, st_err *err);
+void st_index_free(st_index *x);
+size_t st_index_shards(const st_index *x);
+const char *st_index_shard(const st_index *x, size_t i);          /* in order of first mention */
+size_t st_index_count(const st_index *x);                         /* tensors mapped */
+void st_index_entry(const st_index *x, size_t i, st_text *name, size_t *shard);
+int64_t st_index_find(const st_index *x, const char *name, size_t len); /* entry of a tensor, or -1 */
+bool st_index_total_size(const st_index *x, uint64_t *out);       /* metadata.total_size, if it is there and whole */
+
+/* ---------------------------------------------------------------- tensors: expressions */
+
+/* A tensor is an expression: a range of a file, values in memory, or an operation on other tensors. Building one checks
+ * shapes and dtypes at once and computes nothing. Arithmetic is done in F32 (F64 where an operand is F64, integers
+ * in 64 bits, wrapped to the declared dtype); rounding to the declared float dtype happens at a cast, a save or an export. */
+typedef struct st_tensor st_tensor;
+
+/* X(enumerator, name, operands, result dtype): SAME = torch.result_type of the operands; FLOAT = the same, integers
+ * become F32; BOOL = a mask; WHERE = result_type of operands 2 and 3, operand 1 is a mask. Meanings are PyTorch's. */
+#define ST_OPS(X)                    \
+    X(ADD, "add", 2, SAME)           \
+    X(SUB, "sub", 2, SAME)           \
+    X(MUL, "mul", 2, SAME)           \
+    X(DIV, "div", 2, FLOAT)          \
+    X(POW, "pow", 2, SAME)           \
+    X(MINIMUM, "minimum", 2, SAME)   \
+    X(MAXIMUM, "maximum", 2, SAME)   \
+    X(EQ, "eq", 2, BOOL)             \
+    X(NE, "ne", 2, BOOL)             \
+    X(LT, "lt", 2, BOOL)             \
+    X(LE, "le", 2, BOOL)             \
+    X(GT, "gt", 2, BOOL)             \
+    X(GE, "ge", 2, BOOL)             \
+    X(WHERE, "where", 3, WHERE)      \
+    X(NEG, "neg", 1, SAME)           \
+    X(ABS, "abs", 1, SAME)           \
+    X(SIGN, "sign", 1, SAME)         \
+    X(SQRT, "sqrt", 1, FLOAT)        \
+    X(EXP, "exp", 1, FLOAT)          \
+    X(LOG, "log", 1, FLOAT)
+
+typedef enum st_op {
+#define X(id, name, arity, result) ST_OP_##id,
+    ST_OPS(X)
+#undef X
+        ST_OP_COUNT
+} st_op;
+
+st_tensor *st_tensor_ref(st_tensor *t);
+void st_tensor_unref(st_tensor *t);
+st_dtype st_tensor_dtype(const st_tensor *t);
+int st_tensor_ndim(const st_tensor *t);
+const int64_t *st_tensor_shape(const st_tensor *t);
+int64_t st_tensor_numel(const st_tensor *t);
+uint64_t st_tensor_nbytes(const st_tensor *t); /* as it would be saved */
+/* True for a range of a file or values in memory, false for work still to be done. */
+bool st_tensor_is_leaf(const st_tensor *t);
+/* True if the outermost operation is an explicit cast. */
+bool st_tensor_is_cast(const st_tensor *t);
+/* The name of the quantised layout that a file's tensor belongs to ("bnb nf4"), or NULL. */
+const char *st_tensor_quant(const st_tensor *t);
+/* Where it comes from: file and name of a file's tensor; NULL otherwise. */
+const char *st_tensor_file(const st_tensor *t);
+const char *st_tensor_name(const st_tensor *t);
+
+/* Values in memory: copies `nbytes` = the exact size for dtype and shape. */
+st_status st_tensor_new(st_dtype dtype, int ndim, const int64_t *shape, const void *values, uint64_t nbytes, st_tensor **out,
+                        st_err *err);
+/* A number, of torch's weak kind: it takes part in result_type only by its kind (BOOL, I64 or F64). */
+st_status st_number(double value, st_tensor **out, st_err *err);
+st_status st_integer(int64_t value, st_tensor **out, st_err *err);
+/* An operation on as many operands as ST_OPS says. Shapes broadcast as in NumPy. `where` (may be NULL) is the caller's
+ * place, shown in errors met later: it is copied. */
+st_status st_apply(st_op op, st_tensor *const *args, const char *where, st_tensor **out, st_err *err);
+/* Rounds to nearest even. Out of range as torch's plain cast; with `saturate` floats clamp to the largest finite value.
+ * Float to integer truncates and saturates, NaN gives 0. */
+st_status st_cast(st_tensor *t, st_dtype dtype, bool saturate, st_tensor **out, st_err *err);
+/* Computes elements [start, start + count) in row-major order and writes them as `dtype` (a cast from the tensor's own). */
+st_status st_export(st_ctx *ctx, st_tensor *t, uint64_t start, uint64_t count, st_dtype dtype, void *out, st_err *err);
+/* Computes all and keeps the values, in the compute dtype, inside the tensor: later uses read them. */
+st_status st_force(st_ctx *ctx, st_tensor *t, st_err *err);
+/* The obvious evaluator, one operation at a time over whole tensors: the reference the other is tested against. Writes
+ * st_tensor_nbytes bytes. */
+st_status st_export_plain(st_ctx *ctx, st_tensor *t, void *out, st_err *err);
+/* True in *out if both hold the same bytes (same dtype, shape, raw values; NaN equal to the same NaN). Streams. */
+st_status st_tensor_identical(st_ctx *ctx, st_tensor *a, st_tensor *b, bool *out, st_err *err);
+
+/* ---------------------------------------------------------------- models */
+
+/* Ordered names -> tensors, and metadata. */
+typedef struct st_model st_model;
+
+st_status st_model_new(st_model **out, st_err *err);
+void st_model_free(st_model *m);
+/* One file. */
+st_status st_model_open_file(const char *path, st_model **out, st_err *err);
+/* All shards of an index; every mapped tensor must be in its shard. Metadata is the first shard's. `path` names the index. */
+st_status st_model_open_index(const char *path, st_model **out, st_err *err);
+size_t st_model_count(const st_model *m);
+/* The i-th entry; `shape` lives as long as the model. begin and end are 0 for what is not a file's range. */
+st_info st_model_info(const st_model *m, size_t i);
+int64_t st_model_find(const st_model *m, const char *name, size_t len); /* -1 if there is none */
+/* Borrows nothing: a reference the caller gives back. */
+st_status st_model_tensor(st_model *m, size_t i, st_tensor **out, st_err *err);
+/* Appends; a name that is there already is an error, as are "__metadata__" and names over 64 KiB. Takes its own reference. */
+st_status st_model_add(st_model *m, const char *name, size_t len, st_tensor *t, st_err *err);
+/* Metadata: strings. `value` NULL removes a key. */
+st_status st_model_set_meta(st_model *m, const char *key, size_t klen, const char *value, size_t vlen, st_err *err);
+size_t st_model_meta_count(const st_model *m);
+void st_model_meta(const st_model *m, size_t i, st_text *key, st_text *value);
+/* Files behind a model opened from disk (0 for a computed one). */
+size_t st_model_files(const st_model *m);
+st_file *st_model_file(const st_model *m, size_t i);
+
+/* ---------------------------------------------------------------- saving */
+
+typedef struct st_save_opts {
+    bool has_dtype;          /* cast floating tensors to `dtype` */
+    st_dtype dtype;
+    bool saturate;
+    bool no_sync;            /* leave out fsync of file and folder */
+    bool no_replace;         /* an existing target is an error */
+    bool force;              /* a folder save may replace a folder that holds another model */
+    uint32_t align;          /* data section starts at a multiple of it: 0 or 8 canonical, 64, 4096 */
+    uint64_t max_shard;      /* bytes; 0 = one file. With it `path` is a folder. */
+} st_save_opts;
+
+/* Several models saved in one pass over their inputs: what they read in common is read once. */
+typedef struct st_plan st_plan;
+
+st_status st_plan_new(st_ctx *ctx, st_plan **out, st_err *err);
+void st_plan_free(st_plan *p);
+/* The model is lent until st_plan_free; opts may be NULL. */
+st_status st_plan_add(st_plan *p, st_model *m, const char *path, const st_save_opts *opts, st_err *err);
+/* Bytes the plan will write: known before it runs. */
+uint64_t st_plan_bytes(const st_plan *p);
+/* Writes everything, or nothing: on any failure no target is changed and no temporary file stays. Free space is
+ * checked first. */
+st_status st_plan_run(st_plan *p, st_err *err);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -101,7 +101,7 @@ $B/kern/%.$1.o: src/kern/%.c
 endef
 $(foreach l,$(LEVELS),$(eval $(call level_rule,$l)))
 
--include $(shell find .build -name '*.d' 2>/dev/null)
+-include $(shell find $B -name "*.d" 2>/dev/null)
 
 clean: ## remove what was built
 	rm -rf .build stlua lua/stlua/core.so

@@ -276,9 +276,8 @@ st_status st_tensor_new(st_dtype dtype, int ndim, const int64_t *shape, const vo
 /* A number, of torch's weak kind: it takes part in result_type only by its kind (BOOL, I64 or F64). */
 st_status st_number(double value, st_tensor **out, st_err *err);
 st_status st_integer(int64_t value, st_tensor **out, st_err *err);
-/* An operation on as many operands as ST_OPS says. Shapes broadcast as in NumPy. `where` (may be NULL) is the caller's
- * place, shown in errors met later: it is copied. */
-st_status st_apply(st_op op, st_tensor *const *args, const char *where, st_tensor **out, st_err *err);
+/* An operation on as many operands as ST_OPS says. Shapes broadcast as in NumPy. */
+st_status st_apply(st_op op, st_tensor *const *args, st_tensor **out, st_err *err);
 /* Rounds to nearest even. Out of range as torch's plain cast; with `saturate` floats clamp to the largest finite value.
  * Float to integer truncates and saturates, NaN gives 0. */
 st_status st_cast(st_tensor *t, st_dtype dtype, bool saturate, st_tensor **out, st_err *err);

@@ -14,6 +14,7 @@ int sys_openat(int dirfd, const char *path, int flags, mode_t mode);
 int sys_close(int fd);
 int sys_fstat(int fd, struct stat *st);
 int sys_stat(const char *path, struct stat *st);
+int sys_lstat(const char *path, struct stat *st);
 /* All n bytes, or the count up to the end of the file. */
 int64_t sys_pread(int fd, void *buf, size_t n, uint64_t off);
 /* All n bytes or an error. */
@@ -29,6 +30,7 @@ void sys_willneed(int fd, uint64_t off, uint64_t n);
 int sys_rename(const char *from, const char *to);
 int sys_rename_noreplace(const char *from, const char *to); /* -EEXIST */
 int sys_rename_exchange(const char *a, const char *b);
+int sys_link(const char *from, const char *to);   /* a symlink itself, not what it points at */
 int sys_link_fd(int fd, const char *to);          /* gives an O_TMPFILE descriptor a name */
 int sys_unlink(const char *path);
 int sys_mkdir(const char *path, mode_t mode);
@@ -40,9 +42,13 @@ int sys_readlink(const char *path, char *buf, size_t cap); /* length */
 int sys_free_space(const char *dir, uint64_t *bytes);
 /* Calls fn for each entry but . and ..; a non-zero return of fn stops and is returned. */
 int sys_listdir(const char *path, int (*fn)(void *user, const char *name), void *user);
+int sys_pid(void);
+bool sys_alive(int pid);
 uint64_t sys_random(void);
 double sys_seconds(void); /* monotonic */
 unsigned sys_cpus(void);  /* affinity and cgroup aware, at least 1 */
+/* Processors that cgroup quotas allow, 0 = no limit: `groups` is /proc/self/cgroup, `mount` /sys/fs/cgroup. */
+unsigned sys_cgroup_cpus(const char *groups, const char *mount);
 
 #ifdef ST_FAULTS
 /* X(call): the calls that can be made to fail. */
@@ -54,11 +60,13 @@ typedef enum sys_call {
 #undef X
         SYS_CALL_COUNT
 } sys_call;
-/* The k-th use of `call` from now (1 = the next) returns -errnum; errnum 0 makes a pread or pwrite short once instead;
- * `kill` ends the process by SIGKILL just before the k-th call of any kind (call = SYS_CALL_COUNT). k = 0 switches off. */
+/* The k-th use of `call` from now (1 = the next) fails once with errnum; 0 makes a pread, pwrite or copy short instead. k = 0
+ * switches that call's fault off, SYS_CALL_COUNT those of all calls. A retried call (EINTR, short) counts again.
+ * stat, lstat and free_space count as fstat, rmdir as unlink, every kind of rename as rename. */
 void sys_fault(sys_call call, uint64_t k, int errnum);
+/* SIGKILL ends the process just before its k-th call of any kind from now; 0 = never. */
 void sys_kill_at(uint64_t k);
-uint64_t sys_calls_made(void);
+uint64_t sys_calls_made(void); /* since sys_kill_at */
 #endif
 
 #endif

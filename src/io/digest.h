@@ -2,8 +2,10 @@
 #ifndef ST_DIGEST_H
 #define ST_DIGEST_H
 
-#include "status.h"
+#include "iface.h"
 
 st_status st_sha256_hex(const void *data, size_t n, char out[65], st_err *err);
+/* Of n bytes of `src` from `off`, read in pieces. */
+st_status st_sha256_source(st_source *src, uint64_t off, uint64_t n, char out[65], st_err *err);
 
 #endif

@@ -1,0 +1,69 @@
+/* digest.c - SHA-256 of memory and of files. Layer: io; may touch libcrypto and sources. */
+#include "digest.h"
+
+#include "mem.h"
+
+#include <openssl/evp.h>
+
+enum { PIECE = 256 * 1024 };
+
+static st_status fail_digest(st_err *err, const char *label)
+{
+    return st_fail(err, ST_INTERNAL, label, NULL, "libcrypto refused to compute SHA-256");
+}
+
+static st_status finish(EVP_MD_CTX *ctx, const char *label, char out[65], st_err *err)
+{
+    static const char digits[] = "0123456789abcdef";
+    unsigned char sum[EVP_MAX_MD_SIZE];
+    unsigned len = 0;
+    if (EVP_DigestFinal_ex(ctx, sum, &len) != 1 || len != 32) return fail_digest(err, label);
+    for (unsigned i = 0; i < len; i++) {
+        out[2 * i] = digits[sum[i] >> 4];
+        out[2 * i + 1] = digits[sum[i] & 15];
+    }
+    out[64] = '\0';
+    return ST_OK;
+}
+
+static EVP_MD_CTX *start(void)
+{
+    EVP_MD_CTX *ctx = EVP_MD_CTX_new();
+    if (ctx && EVP_DigestInit_ex(ctx, EVP_sha256(), NULL) != 1) {
+        EVP_MD_CTX_free(ctx);
+        ctx = NULL;
+    }
+    return ctx;
+}
+
+st_status st_sha256_hex(const void *data, size_t n, char out[65], st_err *err)
+{
+    EVP_MD_CTX *ctx = start();
+    if (!ctx) return st_fail_nomem(err, sizeof(void *));
+    st_status s = EVP_DigestUpdate(ctx, data, n) == 1 ? finish(ctx, NULL, out, err) : fail_digest(err, NULL);
+    EVP_MD_CTX_free(ctx);
+    return s;
+}
+
+static st_status feed(EVP_MD_CTX *ctx, st_source *src, uint64_t off, uint64_t n, char *buf, st_err *err)
+{
+    while (n > 0) {
+        size_t now = n < PIECE ? (size_t)n : PIECE;
+        ST_TRY(src->ops->read(src, buf, off, now, err));
+        if (EVP_DigestUpdate(ctx, buf, now) != 1) return fail_digest(err, src->label);
+        off += now;
+        n -= now;
+    }
+    return ST_OK;
+}
+
+st_status st_sha256_source(st_source *src, uint64_t off, uint64_t n, char out[65], st_err *err)
+{
+    char *buf = st_malloc(PIECE);
+    EVP_MD_CTX *ctx = start();
+    st_status s = buf && ctx ? feed(ctx, src, off, n, buf, err) : st_fail_nomem(err, PIECE);
+    if (s == ST_OK) s = finish(ctx, src->label, out, err);
+    EVP_MD_CTX_free(ctx);
+    st_free(buf);
+    return s;
+}

@@ -1,0 +1,119 @@
+/* eval.c - computing a tensor into memory with the fused evaluator, over all threads. Layer: exec. */
+#include "eval.h"
+#include "mem.h"
+#include "shape.h"
+
+#include <string.h>
+
+bool st_is_raw(const st_tensor *t) { return t->node == ST_N_RANGE || t->node == ST_N_VALUES; }
+
+st_status st_read_raw(const st_tensor *t, uint64_t off, void *buf, size_t n, st_err *err)
+{
+    if (n == 0) return ST_OK;
+    if (t->node == ST_N_RANGE) return t->source->ops->read(t->source, buf, t->offset + off, n, err);
+    memcpy(buf, (const char *)t->values + off, n);
+    return ST_OK;
+}
+
+/* A range of elements spread over workers, tile by tile. */
+typedef struct range_job {
+    st_ctx *ctx;
+    const st_program *program;
+    uint64_t start, count, tile;
+    _Atomic uint64_t next;
+    char *out;
+    size_t width;
+} range_job;
+
+static st_status range_worker(void *arg, unsigned worker, st_err *err)
+{
+    (void)worker;
+    range_job *j = arg;
+    st_lane lane = {0};
+    st_status s = ST_OK;
+    while (s == ST_OK && !st_ctx_stopped(j->ctx)) {
+        uint64_t at = j->next++ * j->tile;
+        if (at >= j->count) break;
+        uint64_t n = j->count - at < j->tile ? j->count - at : j->tile;
+        void *out = j->out + at * j->width;
+        s = st_program_run(j->program, &lane, j->start + at, n, &out, err);
+    }
+    st_lane_free(&lane);
+    return s;
+}
+
+static st_status run_range(st_ctx *ctx, const st_program *p, uint64_t start, uint64_t count, size_t width, void *out, st_err *err)
+{
+    range_job j = {.ctx = ctx, .program = p, .start = start, .count = count, .tile = st_program_tile(p), .out = out, .width = width};
+    uint64_t tiles = (count + j.tile - 1) / j.tile;
+    return st_ctx_run(ctx, tiles > 1024 ? 1024 : (unsigned)tiles, range_worker, &j, err);
+}
+
+static st_status check_range(const st_tensor *t, uint64_t start, uint64_t count, st_err *err)
+{
+    if (start <= t->numel && count <= t->numel - start) return ST_OK;
+    return st_fail(err, ST_ARG, NULL, t->name, "elements %llu to %llu were asked for, there are %llu", (unsigned long long)start + 1,
+                   (unsigned long long)(start + count), (unsigned long long)t->numel);
+}
+
+st_status st_export(st_ctx *ctx, st_tensor *t, uint64_t start, uint64_t count, st_dtype dtype, void *out, st_err *err)
+{
+    ST_TRY(check_range(t, start, count, err));
+    if (count == 0) return ST_OK;
+    if (t->dtype == dtype && st_is_raw(t)) {
+        uint64_t off, n, bits = st_dtype_bits(dtype);
+        if (start * bits % 8 || count * bits % 8)
+            return st_fail(err, ST_ARG, NULL, t->name, "a range of %s must begin and end on a byte", st_dtype_name(dtype));
+        off = start * bits / 8;
+        n = count * bits / 8;
+        return st_read_raw(t, off, out, n, err);
+    }
+    st_tensor *cast = NULL; /* checks that the cast is allowed */
+    ST_TRY(st_cast(t, dtype, false, &cast, err));
+    st_tensor_unref(cast);
+    st_program *p;
+    ST_TRY(st_program_new(ctx, &(st_output){.t = t, .dtype = dtype}, 1, &p, err));
+    st_status s = run_range(ctx, p, start, count, st_dtype_bits(dtype) / 8, out, err);
+    st_program_free(p);
+    return s;
+}
+
+st_status st_force(st_ctx *ctx, st_tensor *t, st_err *err)
+{
+    st_reg reg = st_dtype_reg(t->dtype);
+    if (t->forced || t->node == ST_N_VALUES || t->node == ST_N_NUMBER || reg == ST_R_NONE) return ST_OK;
+    uint64_t bytes = t->numel * st_reg_size(reg); /* fits: numel is at most INT64_MAX / 8 */
+    if (bytes > st_ctx_memory(ctx))
+        return st_fail(err, ST_LIMIT, NULL, t->name, "computing this tensor whole needs %llu bytes, the limit is %llu; raise it with --memory",
+                       (unsigned long long)bytes, (unsigned long long)st_ctx_memory(ctx));
+    void *values = st_malloc(bytes);
+    if (!values) return st_fail_nomem(err, bytes);
+    st_status s = st_export(ctx, t, 0, t->numel, st_reg_dtype(reg), values, err);
+    void *none = NULL;
+    if (s != ST_OK || !__atomic_compare_exchange_n((void **)&t->forced, &none, values, false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE))
+        st_free(values);
+    return s;
+}
+
+/* ---------------------------------------------------------------- comparing */
+
+enum { PIECE = 1 << 18 }; /* elements */
+
+st_status st_tensor_identical(st_ctx *ctx, st_tensor *a, st_tensor *b, bool *out, st_err *err)
+{
+    *out = a->dtype == b->dtype && st_shape_equal(a->ndim, a->shape, b->ndim, b->shape);
+    if (!*out || a == b) return ST_OK;
+    size_t bits = st_dtype_bits(a->dtype), bytes = PIECE * bits / 8;
+    char *buf = st_malloc(2 * bytes);
+    if (!buf) return st_fail_nomem(err, 2 * bytes);
+    st_status s = ST_OK;
+    for (uint64_t at = 0; s == ST_OK && *out && at < a->numel; at += PIECE) {
+        uint64_t n = a->numel - at < PIECE ? a->numel - at : PIECE;
+        if (st_ctx_cancelled(ctx)) s = st_fail_cancelled(err);
+        if (s == ST_OK) s = st_export(ctx, a, at, n, a->dtype, buf, err);
+        if (s == ST_OK) s = st_export(ctx, b, at, n, b->dtype, buf + bytes, err);
+        if (s == ST_OK) *out = memcmp(buf, buf + bytes, n * bits / 8) == 0;
+    }
+    st_free(buf);
+    return s;
+}

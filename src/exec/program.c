@@ -1,0 +1,489 @@
+/* program.c - the fused evaluator: compiles expressions to kernel calls on registers, runs them block by block.
+ * Layer: exec.
+ *
+ * A register holds BLOCK elements of one class. Compiling walks the nodes in topological order; a register is given back
+ * after its last reader, so that a long chain needs few. A tile is what is read from the files in one go; inside
+ * it the blocks run through all kernels while they are in the first-level caches. */
+#include "program.h"
+#include "mem.h"
+#include "shape.h"
+
+#include <string.h>
+
+enum {
+    BLOCK = 2048,            /* elements: 8 KiB of F32 per register */
+    TILE_BYTES = 768 << 10,  /* raw bytes in and out per tile: they stay in a 1 MiB second-level cache */
+    TILE_MIN = 2 * BLOCK,
+    REG_SIZE = BLOCK * 8,    /* the widest class */
+};
+
+typedef enum leaf_kind { LEAF_RANGE, LEAF_MEMORY, LEAF_SPREAD } leaf_kind;
+typedef struct leaf {
+    leaf_kind kind;
+    const st_tensor *t;
+    const char *values; /* MEMORY, SPREAD: raw values */
+    size_t width;       /* bytes of an element */
+    int64_t *strides;   /* SPREAD: elements to step per dimension of the result, 0 where broadcast */
+    size_t tile_offset; /* RANGE: where its bytes of the tile lie in the lane */
+} leaf;
+
+typedef struct instr {
+    st_kern_fn fn;
+    int leaf;   /* >= 0: src is the leaf's raw block */
+    int output; /* >= 0: dst is the output's raw block */
+    int dst, src[3], nsrc;
+} instr;
+
+typedef struct constant {
+    int reg;
+    st_reg cls;
+    union {
+        double f64;
+        int64_t i64;
+    } value; /* as F64, or as I64 for the integer classes and B8 */
+} constant;
+
+struct st_program {
+    uint64_t numel, tile;
+    size_t nouts, nleaves, ninstrs, nconsts;
+    int nregs;
+    st_output *outs;
+    leaf *leaves;
+    instr *instrs;
+    constant *consts;
+    size_t leaf_cap, instr_cap, const_cap;
+    size_t tile_bytes; /* of the raw input buffers in a lane */
+};
+
+/* Where a node's value is while compiling. */
+typedef struct place {
+    const st_tensor *t;
+    int reg, uses;
+} place;
+
+typedef struct compiler {
+    st_program *p;
+    st_ctx *ctx;
+    st_err *err;
+    const st_kernels *k;
+    place *places;
+    size_t nplaces;
+    int *idle; /* registers free for reuse */
+    size_t nidle, idle_cap;
+} compiler;
+
+/* ---------------------------------------------------------------- registers and instructions */
+
+static int new_reg(compiler *c) { return c->nidle ? c->idle[--c->nidle] : c->p->nregs++; }
+
+static st_status release(compiler *c, int reg)
+{
+    if (!st_grow((void **)&c->idle, &c->idle_cap, c->nidle + 1, sizeof *c->idle)) return st_fail_nomem(c->err, sizeof *c->idle);
+    c->idle[c->nidle++] = reg;
+    return ST_OK;
+}
+
+static st_status emit(compiler *c, instr in)
+{
+    st_program *p = c->p;
+    if (!in.fn) return st_fail(c->err, ST_INTERNAL, NULL, NULL, "no kernel for a conversion");
+    if (!st_grow((void **)&p->instrs, &p->instr_cap, p->ninstrs + 1, sizeof in)) return st_fail_nomem(c->err, sizeof in);
+    p->instrs[p->ninstrs++] = in;
+    return ST_OK;
+}
+
+static st_status emit_kernel(compiler *c, st_kern_fn fn, int dst, int a, int b, int d, int n)
+{
+    return emit(c, (instr){.fn = fn, .leaf = -1, .output = -1, .dst = dst, .src = {a, b, d}, .nsrc = n});
+}
+
+static place *find_place(compiler *c, const st_tensor *t)
+{
+    /* Operands lie close below their users: search backwards. */
+    for (size_t i = c->nplaces; i-- > 0;)
+        if (c->places[i].t == t) return &c->places[i];
+    return NULL;
+}
+
+/* A number as a constant register of a class. Constants are never released: their blocks are filled once per lane. */
+static st_status constant_reg(compiler *c, const st_tensor *t, st_reg cls, int *reg)
+{
+    st_program *p = c->p;
+    constant k = {.cls = cls};
+    if (cls == ST_R_F32 || cls == ST_R_F64)
+        k.value.f64 = t->dtype == ST_F64 ? t->f : (double)t->i;
+    else
+        k.value.i64 = t->i; /* result_type gives numbers with a fraction a float class */
+    for (size_t i = 0; i < p->nconsts; i++)
+        if (p->consts[i].cls == cls && memcmp(&p->consts[i].value, &k.value, sizeof k.value) == 0)
+            return *reg = p->consts[i].reg, ST_OK;
+    if (!st_grow((void **)&p->consts, &p->const_cap, p->nconsts + 1, sizeof k)) return st_fail_nomem(c->err, sizeof k);
+    *reg = k.reg = p->nregs++;
+    p->consts[p->nconsts++] = k;
+    return ST_OK;
+}
+
+/* ---------------------------------------------------------------- leaves */
+
+static st_status add_leaf(compiler *c, leaf l, int *index)
+{
+    st_program *p = c->p;
+    if (!st_grow((void **)&p->leaves, &p->leaf_cap, p->nleaves + 1, sizeof l)) {
+        st_free(l.strides);
+        return st_fail_nomem(c->err, sizeof l);
+    }
+    *index = (int)p->nleaves;
+    p->leaves[p->nleaves++] = l;
+    return ST_OK;
+}
+
+/* Raw values in memory of a leaf or a forced node, and their dtype. */
+static const char *memory_of(const st_tensor *t, st_dtype *held)
+{
+    if (t->forced) return *held = st_reg_dtype(st_dtype_reg(t->dtype)), (const char *)t->forced;
+    return *held = t->dtype, t->node == ST_N_VALUES ? t->values : NULL;
+}
+
+/* The operand of an EXPAND is computed whole, then read with a stride of 0 along the dimensions it lacks. */
+static st_status spread_leaf(compiler *c, const st_tensor *t, st_dtype *held, int *index)
+{
+    st_tensor *a = t->args[0];
+    if (a->node != ST_N_VALUES) ST_TRY(st_force(c->ctx, a, c->err));
+    leaf l = {.kind = LEAF_SPREAD, .t = t, .values = memory_of(a, held)};
+    l.width = st_dtype_bits(*held) / 8;
+    l.strides = st_calloc((size_t)t->ndim + 1, sizeof *l.strides);
+    if (!l.strides) return st_fail_nomem(c->err, sizeof *l.strides);
+    int64_t step = 1;
+    for (int i = 1; i <= a->ndim; i++) {
+        int64_t size = a->shape[a->ndim - i];
+        l.strides[t->ndim - i] = size == 1 ? 0 : step;
+        step *= size;
+    }
+    return add_leaf(c, l, index);
+}
+
+static st_status compile_leaf(compiler *c, const st_tensor *t, int dst)
+{
+    st_dtype held;
+    int index;
+    if (t->node == ST_N_EXPAND && !t->forced) {
+        ST_TRY(spread_leaf(c, t, &held, &index));
+    } else {
+        const char *values = memory_of(t, &held);
+        leaf l = {.kind = values ? LEAF_MEMORY : LEAF_RANGE, .t = t, .values = values, .width = st_dtype_bits(held) / 8};
+        ST_TRY(add_leaf(c, l, &index));
+    }
+    return emit(c, (instr){.fn = c->k->load[held], .leaf = index, .output = -1, .dst = dst, .nsrc = 1});
+}
+
+/* ---------------------------------------------------------------- nodes */
+
+/* The operand `t` in class `want`: its own register, or *temp (to be released) with a conversion. */
+static st_status operand(compiler *c, const st_tensor *t, st_reg want, int *reg, int *temp)
+{
+    *temp = -1;
+    if (t->node == ST_N_NUMBER) return constant_reg(c, t, want, reg);
+    place *at = find_place(c, t);
+    st_reg have = st_dtype_reg(t->dtype);
+    *reg = at->reg;
+    if (have == want) return ST_OK;
+    *temp = *reg = new_reg(c);
+    return emit_kernel(c, c->k->conv[have][want], *reg, at->reg, -1, -1, 1);
+}
+
+/* One reader of `t` is done. */
+static st_status used(compiler *c, const st_tensor *t)
+{
+    if (t->node == ST_N_NUMBER) return ST_OK;
+    place *at = find_place(c, t);
+    return --at->uses == 0 ? release(c, at->reg) : ST_OK;
+}
+
+static st_status compile_op(compiler *c, const st_tensor *t, int *dst)
+{
+    int src[3] = {-1, -1, -1}, temp[3] = {-1, -1, -1};
+    for (int i = 0; i < t->nargs; i++) {
+        st_reg want = t->op == ST_OP_WHERE && i == 0 ? ST_R_B8 : t->operands;
+        ST_TRY(operand(c, t->args[i], want, &src[i], &temp[i]));
+    }
+    *dst = new_reg(c);
+    ST_TRY(emit_kernel(c, c->k->op[t->op][t->operands], *dst, src[0], src[1], src[2], t->nargs));
+    /* Integers wrap to their declared width at once; floats keep all bits until a cast or a save. */
+    if (!st_dtype_is_float(t->dtype) && c->k->round[t->dtype])
+        ST_TRY(emit_kernel(c, c->k->round[t->dtype], *dst, *dst, -1, -1, 1));
+    for (int i = 0; i < t->nargs; i++) {
+        if (temp[i] >= 0) ST_TRY(release(c, temp[i]));
+        ST_TRY(used(c, t->args[i]));
+    }
+    return ST_OK;
+}
+
+/* Emits the value of `t` as the class of `to`, clamped where a cast clamps but not yet rounded: *reg, which is a new
+ * register if *owned. The one place that knows what a cast is. */
+static st_status cast_steps(compiler *c, const st_tensor *t, st_dtype to, bool saturate, int *reg, bool *owned)
+{
+    bool from_float = st_dtype_is_float(t->dtype), clamps = saturate && st_dtype_is_float(to);
+    int temp;
+    /* Floats become integers by saturating, whatever the target's width. */
+    clamps |= from_float && !st_dtype_is_float(to) && to != ST_BOOL;
+    st_reg cls = st_dtype_reg(to);
+    if (t->node == ST_N_NUMBER && t->dtype == ST_F64 && (cls == ST_R_I64 || cls == ST_R_U64 || cls == ST_R_B8)) {
+        int wide;
+        ST_TRY(constant_reg(c, t, ST_R_F64, &wide));
+        temp = *reg = new_reg(c);
+        ST_TRY(emit_kernel(c, c->k->conv[ST_R_F64][cls], *reg, wide, -1, -1, 1));
+    } else {
+        ST_TRY(operand(c, t, cls, reg, &temp));
+    }
+    *owned = temp >= 0;
+    if (!clamps || !c->k->clamp[to]) return ST_OK;
+    int dst = *owned ? *reg : new_reg(c);
+    ST_TRY(emit_kernel(c, c->k->clamp[to], dst, *reg, -1, -1, 1));
+    *reg = dst;
+    *owned = true;
+    return ST_OK;
+}
+
+static st_status compile_cast(compiler *c, const st_tensor *t, int *dst)
+{
+    bool owned;
+    int reg;
+    ST_TRY(cast_steps(c, t->args[0], t->dtype, t->saturate, &reg, &owned));
+    *dst = owned ? reg : new_reg(c);
+    st_kern_fn round = c->k->round[t->dtype];
+    if (round)
+        ST_TRY(emit_kernel(c, round, *dst, reg, -1, -1, 1));
+    else if (!owned) /* a copy: the operand's register has its own life */
+        ST_TRY(emit_kernel(c, c->k->load[st_reg_dtype(st_dtype_reg(t->dtype))], *dst, reg, -1, -1, 1));
+    return used(c, t->args[0]);
+}
+
+static st_status compile_node(compiler *c, const st_tensor *t, int uses)
+{
+    if (t->node == ST_N_NUMBER) return ST_OK;
+    int dst = -1;
+    if (!t->forced && t->node == ST_N_OP) {
+        ST_TRY(compile_op(c, t, &dst));
+    } else if (!t->forced && t->node == ST_N_CAST) {
+        ST_TRY(compile_cast(c, t, &dst));
+    } else {
+        dst = new_reg(c);
+        ST_TRY(compile_leaf(c, t, dst));
+    }
+    c->places[c->nplaces++] = (place){t, dst, uses};
+    return ST_OK;
+}
+
+static st_status compile_output(compiler *c, size_t i)
+{
+    const st_output *o = &c->p->outs[i];
+    bool owned;
+    int reg;
+    ST_TRY(cast_steps(c, o->t, o->dtype, o->saturate, &reg, &owned));
+    ST_TRY(emit(c, (instr){.fn = c->k->store[o->dtype], .leaf = -1, .output = (int)i, .src = {reg, -1, -1}, .nsrc = 1}));
+    if (owned) ST_TRY(release(c, reg));
+    return used(c, o->t);
+}
+
+/* Counts a reader of `t`, which stands before position `below` of the list. Searched from there: operands are near. */
+static void count_use(st_tensor *const *list, size_t below, const st_tensor *t, int *uses)
+{
+    for (size_t j = below; j-- > 0;)
+        if (list[j] == t) {
+            uses[j]++;
+            return;
+        }
+}
+
+/* How often each node is read, so that its register can be given back. What is only below an EXPAND is read by nobody
+ * here: it is computed apart. */
+static void count_uses(st_tensor *const *list, size_t n, const st_program *p, int *uses)
+{
+    for (size_t o = 0; o < p->nouts; o++) count_use(list, n, p->outs[o].t, uses);
+    for (size_t i = n; i-- > 0;) {
+        if (!uses[i] || list[i]->forced || list[i]->node == ST_N_EXPAND) continue;
+        for (int a = 0; a < list[i]->nargs; a++) count_use(list, i, list[i]->args[a], uses);
+    }
+}
+
+static st_status compile(compiler *c, st_tensor *const *list, size_t n)
+{
+    st_program *p = c->p;
+    int *uses = st_calloc(n + 1, sizeof *uses);
+    c->places = st_calloc(n + 1, sizeof *c->places);
+    st_status s = uses && c->places ? ST_OK : st_fail_nomem(c->err, n * sizeof *c->places);
+    if (s == ST_OK) count_uses(list, n, p, uses);
+    for (size_t i = 0; s == ST_OK && i < n; i++)
+        if (uses[i]) s = compile_node(c, list[i], uses[i]);
+    for (size_t o = 0; s == ST_OK && o < p->nouts; o++) s = compile_output(c, o);
+    st_free(uses);
+    st_free(c->places);
+    st_free(c->idle);
+    return s;
+}
+
+/* ---------------------------------------------------------------- making */
+
+/* Tile size and the places of the input buffers in a lane. */
+static void lay_out(st_program *p)
+{
+    uint64_t per_element = 0;
+    for (size_t i = 0; i < p->nleaves; i++)
+        if (p->leaves[i].kind == LEAF_RANGE) per_element += p->leaves[i].width;
+    for (size_t i = 0; i < p->nouts; i++) per_element += st_dtype_bits(p->outs[i].dtype) / 8;
+    uint64_t tile = TILE_BYTES / (per_element ? per_element : 1) / BLOCK * BLOCK;
+    if (tile < TILE_MIN) tile = TILE_MIN;
+    p->tile = tile < p->numel ? tile : p->numel ? p->numel : 1;
+    for (size_t i = 0; i < p->nleaves; i++) {
+        p->leaves[i].tile_offset = p->tile_bytes;
+        if (p->leaves[i].kind == LEAF_RANGE) p->tile_bytes += (p->tile * p->leaves[i].width + 63) / 64 * 64;
+    }
+}
+
+st_status st_program_new(st_ctx *ctx, const st_output *outs, size_t nouts, st_program **out, st_err *err)
+{
+    *out = NULL;
+    st_program *p = st_calloc(1, sizeof *p);
+    st_tensor **roots = st_calloc(nouts, sizeof *roots), **list = NULL;
+    size_t n = 0;
+    if (p) p->outs = st_calloc(nouts, sizeof *outs);
+    st_status s = p && roots && p->outs ? ST_OK : st_fail_nomem(err, nouts * sizeof *outs);
+    for (size_t i = 0; s == ST_OK && i < nouts; i++) {
+        roots[i] = st_tensor_ref(outs[i].t);
+        p->outs[p->nouts++] = outs[i];
+        p->numel = outs[i].t->numel;
+    }
+    if (s == ST_OK) s = st_topological(roots, nouts, &list, &n, err);
+    if (s == ST_OK) {
+        compiler c = {.p = p, .ctx = ctx, .err = err, .k = st_kern()};
+        s = compile(&c, list, n);
+    }
+    st_free(list);
+    st_free(roots);
+    if (s != ST_OK) {
+        st_program_free(p);
+        return s;
+    }
+    lay_out(p);
+    *out = p;
+    return ST_OK;
+}
+
+void st_program_free(st_program *p)
+{
+    if (!p) return;
+    for (size_t i = 0; i < p->nleaves; i++) st_free(p->leaves[i].strides);
+    for (size_t i = 0; i < p->nouts; i++) st_tensor_unref(p->outs[i].t);
+    st_free(p->outs);
+    st_free(p->leaves);
+    st_free(p->instrs);
+    st_free(p->consts);
+    st_free(p);
+}
+
+uint64_t st_program_tile(const st_program *p) { return p->tile; }
+
+void st_program_advise(const st_program *p, uint64_t start, uint64_t count)
+{
+    if (start >= p->numel) return;
+    if (count > p->numel - start) count = p->numel - start;
+    for (size_t i = 0; i < p->nleaves; i++) {
+        const leaf *l = &p->leaves[i];
+        if (l->kind == LEAF_RANGE && l->t->source->ops->advise)
+            l->t->source->ops->advise(l->t->source, l->t->offset + start * l->width, count * l->width);
+    }
+}
+
+/* ---------------------------------------------------------------- running */
+
+void st_lane_free(st_lane *l)
+{
+    st_free(l->buf);
+    *l = (st_lane){0};
+}
+
+/* Fills a block of a constant. Every class but F32 and B8 is eight bytes wide. */
+static void fill(const constant *k, void *block)
+{
+    for (size_t i = 0; i < BLOCK; i++) switch (k->cls) {
+        case ST_R_F32: ((float *)block)[i] = (float)k->value.f64; break;
+        case ST_R_F64: ((double *)block)[i] = k->value.f64; break;
+        case ST_R_B8: ((uint8_t *)block)[i] = k->value.i64 != 0; break;
+        default: ((int64_t *)block)[i] = k->value.i64; break;
+        }
+}
+
+/* Copies n elements of a broadcast operand, from element `start` of the result, into raw order. */
+static void gather(const leaf *l, uint64_t start, size_t n, char *dst)
+{
+    const st_tensor *t = l->t;
+    int64_t at[ST_MAX_DIMS];
+    uint64_t rest = start;
+    int64_t from = 0;
+    for (int d = t->ndim - 1; d >= 0; d--) {
+        at[d] = (int64_t)(rest % (uint64_t)t->shape[d]);
+        rest /= (uint64_t)t->shape[d];
+        from += at[d] * l->strides[d];
+    }
+    for (size_t i = 0; i < n; i++) {
+        memcpy(dst + i * l->width, l->values + (size_t)from * l->width, l->width);
+        for (int d = t->ndim - 1; d >= 0; d--) {
+            from += l->strides[d];
+            if (++at[d] < t->shape[d]) break;
+            from -= at[d] * l->strides[d];
+            at[d] = 0;
+        }
+    }
+}
+
+/* A lane holds: the raw tile of every file leaf | one raw block for gathering | the registers. */
+static st_status reserve(const st_program *p, st_lane *lane, st_err *err)
+{
+    size_t need = p->tile_bytes + REG_SIZE + (size_t)p->nregs * REG_SIZE;
+    if (lane->size >= need) return ST_OK;
+    st_lane_free(lane);
+    lane->buf = st_malloc(need);
+    if (!lane->buf) return st_fail_nomem(err, need);
+    lane->size = need;
+    return ST_OK;
+}
+
+static const void *leaf_block(const st_program *p, const leaf *l, char *lane, uint64_t start, size_t in_tile, size_t n)
+{
+    if (l->kind == LEAF_RANGE) return lane + l->tile_offset + in_tile * l->width;
+    if (l->kind == LEAF_MEMORY) return l->values + (start + in_tile) * l->width;
+    gather(l, start + in_tile, n, lane + p->tile_bytes);
+    return lane + p->tile_bytes;
+}
+
+st_status st_program_run(const st_program *p, st_lane *lane, uint64_t start, uint64_t count, void *const *outs, st_err *err)
+{
+    ST_TRY(reserve(p, lane, err));
+    for (size_t i = 0; i < p->nleaves; i++) {
+        const leaf *l = &p->leaves[i];
+        if (l->kind != LEAF_RANGE) continue;
+        st_status s = l->t->source->ops->read(l->t->source, lane->buf + l->tile_offset, l->t->offset + start * l->width,
+                                              count * l->width, err);
+        if (s != ST_OK) {
+            if (err && !err->tensor[0]) memcpy(err->tensor, l->t->name, strnlen(l->t->name, sizeof err->tensor - 1) + 1);
+            return s;
+        }
+    }
+    char *regs = lane->buf + p->tile_bytes + REG_SIZE;
+    for (size_t i = 0; i < p->nconsts; i++) fill(&p->consts[i], regs + (size_t)p->consts[i].reg * REG_SIZE);
+    for (size_t b = 0; b < count; b += BLOCK) {
+        size_t n = count - b < BLOCK ? count - b : BLOCK;
+        for (size_t i = 0; i < p->ninstrs; i++) {
+            const instr *in = &p->instrs[i];
+            const void *src[3] = {NULL, NULL, NULL};
+            if (in->leaf >= 0)
+                src[0] = leaf_block(p, &p->leaves[in->leaf], lane->buf, start, b, n);
+            else
+                for (int a = 0; a < in->nsrc; a++) src[a] = regs + (size_t)in->src[a] * REG_SIZE;
+            void *dst = in->output >= 0 ? (char *)outs[in->output] + b * (st_dtype_bits(p->outs[in->output].dtype) / 8)
+                                        : regs + (size_t)in->dst * REG_SIZE;
+            in->fn(dst, src, n);
+        }
+    }
+    return ST_OK;
+}

@@ -1,0 +1,38 @@
+/* program.h - expressions compiled for the fused evaluator: a straight line of kernels that is run block by block, so
+ * that intermediates stay in cache and no operation makes an array. Layer: exec; may include core and kern. */
+#ifndef ST_PROGRAM_H
+#define ST_PROGRAM_H
+
+#include "context.h"
+#include "tensor.h"
+
+/* One result of a program: `t` as `dtype`, as st_cast would give it. */
+typedef struct st_output {
+    st_tensor *t;
+    st_dtype dtype;
+    bool saturate;
+} st_output;
+
+typedef struct st_program st_program;
+
+/* Compiles outputs of equal element counts into one program: what they share is read and computed once. Operands that
+ * are broadcast are computed here and now (within the context's memory). Keeps its own references. */
+st_status st_program_new(st_ctx *ctx, const st_output *outs, size_t nouts, st_program **out, st_err *err);
+void st_program_free(st_program *p);
+/* Elements of a tile: as many as keep what one worker touches in its cache. */
+uint64_t st_program_tile(const st_program *p);
+/* Tells the sources that a range of elements is wanted soon. */
+void st_program_advise(const st_program *p, uint64_t start, uint64_t count);
+
+/* What one worker needs to run programs, kept from one to the next. A zeroed lane is valid. */
+typedef struct st_lane {
+    char *buf;
+    size_t size;
+} st_lane;
+void st_lane_free(st_lane *l);
+
+/* Computes elements [start, start + count), count at most a tile, of every output: outs[i] receives raw values of its
+ * dtype. From any thread, each with its own lane. */
+st_status st_program_run(const st_program *p, st_lane *lane, uint64_t start, uint64_t count, void *const *outs, st_err *err);
+
+#endif

@@ -1,34 +1,38 @@
 # stlua - `make help` lists the targets.
 #
-# Settings: CC, CFLAGS, LUA, PREFIX, V=1 (show commands), WERROR=1,
-#           SAN=address,undefined or SAN=thread (sanitizers), FAULTS=1 (fault injection, for tests).
-# Each combination has its own objects under .build/.
+# Settings: CC, CFLAGS, LUA, PREFIX, DESTDIR, V=1 (show commands), WERROR=1,
+#           SAN=address,undefined or SAN=thread (sanitizers), FAULTS=1 (fault injection, for tests),
+#           FUZZ_SECONDS (per target), BENCH_RUNS, BENCH_DIR, BENCH_ONLY, BENCH_PEERS (see tests/bench/bench.py).
+# Each combination of CC, SAN and FAULTS has its own objects under .build/.
 
 CC      ?= cc
-CFLAGS  ?= -O3 -g
-PREFIX  ?= /usr/local
-LUA     ?= lua5.4
 SAN     ?=
 FAULTS  ?=
-BENCH   ?=
+CFLAGS  ?= $(if $(SAN),-O1,-O3) -g
+PREFIX  ?= /usr/local
+DESTDIR ?=
+LUA     ?= $(firstword $(foreach l,lua5.4 lua54 lua,$(if $(shell command -v $l),$l)) lua5.4)
+PKG_CONFIG   ?= pkg-config
+FUZZ_SECONDS ?= 60
 
-PKGS      := lua5.4 libcjson libzstd openblas sleef libcrypto libxxhash
-PKG_CONFIG ?= pkg-config
+# Where `make install` puts things; the program finds them from its own place, plain Lua in its standard path.
+BINDIR    ?= $(PREFIX)/bin
+LIBDIR    ?= $(PREFIX)/lib
+LUADIR    ?= $(PREFIX)/share/lua/5.4
+LUALIBDIR ?= $(PREFIX)/lib/lua/5.4
+DATADIR   ?= $(PREFIX)/share
 
 WARN := -Wall -Wextra -Wshadow -Wconversion -Wno-sign-conversion -Wstrict-prototypes -Wmissing-prototypes \
-        -Wpointer-arith -Wundef -Wvla -Wformat=2
-ifdef WERROR
-WARN += -Werror
-endif
+        -Wpointer-arith -Wundef -Wvla -Wformat=2 $(if $(WERROR),-Werror)
 
-comma := ,
+comma  := ,
 CONFIG := $(notdir $(CC))$(if $(SAN),-$(subst $(comma),-,$(SAN)))$(if $(FAULTS),-faults)
-B := .build/$(CONFIG)
+B      := .build/$(CONFIG)
 
 # Exact arithmetic: no contraction to FMA, no -ffast-math, everywhere.
 STD   := -std=c11 -D_GNU_SOURCE -D_FILE_OFFSET_BITS=64 -fPIC -fvisibility=hidden -pthread -ffp-contract=off -fno-math-errno
 DEFS  := -Isrc $(if $(FAULTS),-DST_FAULTS)
-SANFL := $(if $(SAN),-fsanitize=$(SAN) -fno-omit-frame-pointer -fno-sanitize-recover=all)
+SANFL := $(if $(SAN),-fsanitize=$(SAN) -fno-omit-frame-pointer -fno-sanitize-recover=undefined)
 ALL_CFLAGS = $(STD) $(WARN) $(DEFS) $(CFLAGS) $(SANFL)
 
 # Headers of a layer are found by name alone; `make lint` checks that includes only go down.
@@ -39,18 +43,20 @@ INC_exec  := $(INC_kern) -Isrc/exec
 INC_model := $(INC_exec) -Isrc/io -Isrc/model
 INC_bind  := -Isrc/bind
 INC_cli   := -Isrc/cli
+INC_tests := $(INC_model) -Itests/c
 
-PKG_CFLAGS = $(shell $(PKG_CONFIG) --cflags $(PKGS) 2>/dev/null)
-LIB_LIBS   = $(shell $(PKG_CONFIG) --libs sleef libxxhash libcrypto) -lm
-LUA_LIBS   = $(shell $(PKG_CONFIG) --libs lua5.4)
-JSON_LIBS  = $(shell $(PKG_CONFIG) --libs libcjson)
+# Asked of pkg-config when first used: the recipes that need them run after the check for missing packages.
+once = $(eval $1 := $2)$($1)
+LUA_PC     = $(call once,LUA_PC,$(firstword $(foreach p,lua5.4 lua54 lua-5.4 lua,$(shell $(PKG_CONFIG) --exists $p && echo $p))))
+PKG_CFLAGS = $(call once,PKG_CFLAGS,$(shell $(PKG_CONFIG) --cflags $(LUA_PC) libcjson sleef libxxhash libcrypto))
+LIB_LIBS   = $(call once,LIB_LIBS,-Wl$(comma)--as-needed $(shell $(PKG_CONFIG) --libs sleef libxxhash libcrypto) -lm)
+LUA_LIBS   = $(call once,LUA_LIBS,$(shell $(PKG_CONFIG) --libs $(LUA_PC)))
+JSON_LIBS  = $(call once,JSON_LIBS,$(shell $(PKG_CONFIG) --libs libcjson))
+CMOCKA     = $(call once,CMOCKA,$(shell $(PKG_CONFIG) --cflags --libs cmocka))
 
 # src/kern/level_*.c are compiled once per SIMD level.
 ARCH := $(shell $(CC) -dumpmachine 2>/dev/null | cut -d- -f1)
-LEVELS := baseline
-ifeq ($(ARCH),x86_64)
-LEVELS += avx2 avx512
-endif
+LEVELS := baseline $(if $(filter x86_64,$(ARCH)),avx2 avx512)
 LEVEL_baseline :=
 LEVEL_avx2     := -mavx2 -mf16c
 LEVEL_avx512   := -mavx2 -mf16c -mavx512f -mavx512bw -mavx512dq -mavx512vl -mprefer-vector-width=512
@@ -63,21 +69,87 @@ BIND_O  := $(patsubst src/%.c,$B/%.o,$(wildcard src/bind/*.c))
 CLI_O   := $(patsubst src/%.c,$B/%.o,$(wildcard src/cli/*.c))
 
 Q := $(if $(V),,@)
+say = @$(if $(V),:,echo "  $1 $@")
+# For the targets that build once the packages are there: a second make, that sees them.
+MAKE_AGAIN = $(MAKE) --no-print-directory
 
-.PHONY: all clean help
+.PHONY: all deps demo test lint bench fuzz conformance goldens install uninstall clean help
 all: stlua lua/stlua/core.so ## build the program ./stlua and lua/stlua/core.so
 
+deps: ## install the system packages that building, testing and linting need
+	@CC="$(CC)" tests/tools/deps build test lint fuzz
+
+demo: ## install what is missing, build, merge two sample models
+	@CC="$(CC)" tests/tools/deps build
+	@$(MAKE_AGAIN) all
+	@tests/tools/demo
+
+test: ## install what is missing, build, run every test (SAN=address,undefined or SAN=thread: under sanitizers)
+	@CC="$(CC)" tests/tools/deps build test
+	@$(MAKE_AGAIN) run-tests
+
+lint: ## layers, names, texts, warnings as errors, static analysis
+	@CC="$(CC)" tests/tools/deps build test lint
+	@$(MAKE_AGAIN) run-lint
+
+bench: ## the table of times and memory against cp, PyTorch, mergekit and sd-mecha
+	@CC="$(CC)" tests/tools/deps build python
+	@$(MAKE_AGAIN) all .build/bench/make_model .build/bench/measure
+	@tests/bench/run
+
+fuzz: ## run each fuzz target for FUZZ_SECONDS (60)
+	@tests/tools/deps build fuzz
+	@$(MAKE_AGAIN) CC=clang SAN=fuzzer-no-link,address,undefined run-fuzz
+
+conformance: ## compare with the Python reference, in a virtual environment of its own
+	@CC="$(CC)" tests/tools/deps build python
+	@$(MAKE_AGAIN) all
+	@tests/conformance/run
+
+goldens: all ## rewrite the expected output of tests/cli/cases (read the difference before committing it)
+	@GOLDEN_UPDATE=1 STLUA_TREE="$(CURDIR)" prove -v tests/cli/goldens.t
+
+# ---------------------------------------------------------------- objects, libraries, program
+
+# Missing packages are named before the first compilation; `make clean` forgets that all were there.
+.build/deps:
+	@CC="$(CC)" tests/tools/deps --check build
+	@mkdir -p $(@D) && touch $@
+
+define layer_rule
+$B/$1/%.o: src/$1/%.c | .build/deps
+	@mkdir -p $$(@D)
+	@$$(if $$(V),:,echo "  CC $$<")
+	$$Q$$(CC) $$(ALL_CFLAGS) $$(PKG_CFLAGS) $$(INC_$1) -MMD -MP -c -o $$@ $$<
+endef
+$(foreach l,$(LAYERS) bind cli,$(eval $(call layer_rule,$l)))
+
+define level_rule
+$B/kern/%.$1.o: src/kern/%.c | .build/deps
+	@mkdir -p $$(@D)
+	@$$(if $$(V),:,echo "  CC $$< ($1)")
+	$$Q$$(CC) $$(ALL_CFLAGS) $$(PKG_CFLAGS) $$(INC_kern) $$(LEVEL_$1) -DST_LEVEL=$1 -DST_LEVEL_$1=1 -MMD -MP -c -o $$@ $$<
+endef
+$(foreach l,$(LEVELS),$(eval $(call level_rule,$l)))
+
+-include $(shell find $B -name "*.d" 2>/dev/null)
+
 $B/libst.a: $(LIB_O)
+	$(call say,AR)
 	@rm -f $@
 	$Q$(AR) rcs $@ $^
 
 $B/libst.so: $(LIB_O)
+	$(call say,LD)
 	$Q$(CC) $(ALL_CFLAGS) -shared -Wl,-soname,libst.so.0 -o $@ $^ $(LIB_LIBS)
 
+# The module exports its opener alone: another copy of libst in the process is none of its business.
 $B/core.so: $(BIND_O) $B/libst.a
-	$Q$(CC) $(ALL_CFLAGS) -shared -o $@ $(BIND_O) $B/libst.a $(LIB_LIBS) $(JSON_LIBS)
+	$(call say,LD)
+	$Q$(CC) $(ALL_CFLAGS) -shared -Wl,--exclude-libs,ALL -o $@ $^ $(LIB_LIBS) $(JSON_LIBS)
 
 $B/stlua: $(CLI_O)
+	$(call say,LD)
 	$Q$(CC) $(ALL_CFLAGS) -rdynamic -o $@ $^ $(LUA_LIBS)
 
 lua/stlua/core.so: $B/core.so
@@ -85,26 +157,85 @@ lua/stlua/core.so: $B/core.so
 stlua: $B/stlua
 	@cp $< $@.tmp && mv $@.tmp $@
 
-define layer_rule
-$B/$1/%.o: src/$1/%.c
-	@mkdir -p $$(@D)
-	@$$(if $$(V),,echo "  CC $$<")
-	$$Q$$(CC) $$(ALL_CFLAGS) $$(PKG_CFLAGS) $$(INC_$1) -MMD -MP -c -o $$@ $$<
-endef
-$(foreach l,$(LAYERS) bind cli,$(eval $(call layer_rule,$l)))
+# ---------------------------------------------------------------- tests
 
-define level_rule
-$B/kern/%.$1.o: src/kern/%.c
-	@mkdir -p $$(@D)
-	@$$(if $$(V),,echo "  CC $$< ($1)")
-	$$Q$$(CC) $$(ALL_CFLAGS) $$(PKG_CFLAGS) $$(INC_kern) $$(LEVEL_$1) -DST_LEVEL=$1 -DST_LEVEL_$1=1 -MMD -MP -c -o $$@ $$<
-endef
-$(foreach l,$(LEVELS),$(eval $(call level_rule,$l)))
+TEST_C    := $(wildcard tests/c/test_*.c)
+TEST_AUX  := $(filter-out $(TEST_C),$(wildcard tests/c/*.c))
+TEST_BIN  := $(TEST_C:tests/c/%.c=$B/tests/%)
+FUZZ_C    := $(wildcard tests/fuzz/fuzz_*.c)
+REPLAY    := $(FUZZ_C:tests/fuzz/fuzz_%.c=$B/tests/replay_%)
+FUZZ_BIN  := $(FUZZ_C:tests/fuzz/%.c=$B/%)
 
--include $(shell find $B -name "*.d" 2>/dev/null)
+$B/tests/%: tests/c/%.c $(TEST_AUX) $B/libst.a
+	@mkdir -p $(@D)
+	$(call say,CC)
+	$Q$(CC) $(ALL_CFLAGS) $(INC_tests) $(PKG_CFLAGS) -MMD -MP -MF $@.d -o $@ $< $(TEST_AUX) $B/libst.a $(CMOCKA) $(LIB_LIBS)
+
+# A fuzz target over its corpus, without a fuzzer: one test per file.
+$B/tests/replay_%: tests/fuzz/fuzz_%.c tests/fuzz/replay.c $B/libst.a
+	@mkdir -p $(@D)
+	$(call say,CC)
+	$Q$(CC) $(ALL_CFLAGS) -o $@ $^ $(LIB_LIBS)
+
+# What ./stlua is in the repository, for a configuration that must not replace it.
+.PHONY: tree test-programs run-tests run-lint run-fuzz
+tree: $B/stlua $B/core.so
+	@rm -rf $B/tree && mkdir -p $B/tree
+	@cp -R lua scripts $B/tree && cp $B/stlua $B/tree && cp $B/core.so $B/tree/lua/stlua
+
+test-programs: $(TEST_BIN) $(REPLAY)
+
+# The C tests need fault injection. Under a sanitizer the program is of the same build; without, it is what users get.
+run-tests:
+	@$(MAKE_AGAIN) FAULTS=1 test-programs $(if $(SAN),tree)
+	$(if $(SAN),,@$(MAKE_AGAIN) all)
+	@LUA="$(LUA)" SAN="$(SAN)" STLUA_TREE="$(CURDIR)$(if $(SAN),/$B-faults/tree)" tests/run $B-faults/tests
+
+run-lint: all
+	@CC="$(CC)" MAKE="$(MAKE_AGAIN)" tests/tools/lint
+
+$(FUZZ_BIN): $B/%: tests/fuzz/%.c $B/libst.a
+	$(call say,CC)
+	$Q$(CC) $(ALL_CFLAGS) -fsanitize=fuzzer,address,undefined -o $@ $^ $(LIB_LIBS)
+
+run-fuzz: $(FUZZ_BIN)
+	@tests/fuzz/run $(FUZZ_SECONDS) $(FUZZ_BIN)
+
+# ---------------------------------------------------------------- benchmarks
+
+.build/bench/%: tests/bench/%.c
+	@mkdir -p $(@D)
+	$(call say,CC)
+	$Q$(CC) $(STD) $(WARN) -O3 -o $@ $< -lm
+
+# ---------------------------------------------------------------- installation
+
+COMPLETIONS := bash-completion/completions/stlua zsh/site-functions/_stlua fish/vendor_completions.d/stlua.fish
+MAN1        := $(wildcard src/cli/stlua.1)
+D            = $(DESTDIR)
+
+install: all $B/libst.a $B/libst.so ## install under PREFIX (/usr/local), DESTDIR before it
+	install -d $D$(BINDIR) $D$(LIBDIR) $D$(PREFIX)/include $D$(LUALIBDIR)/stlua $D$(DATADIR)/stlua
+	install -m 755 stlua $D$(BINDIR)/stlua
+	install -m 755 lua/stlua/core.so $D$(LUALIBDIR)/stlua/core.so
+	for f in $$(cd lua && find . -name '*.lua'); do install -D -m 644 lua/$$f $D$(LUADIR)/$$f || exit 1; done
+	for f in $$(cd scripts && find . -type f); do install -D -m 644 scripts/$$f $D$(DATADIR)/stlua/scripts/$$f || exit 1; done
+	install -m 644 src/st.h $D$(PREFIX)/include/st.h
+	install -m 644 $B/libst.a $D$(LIBDIR)/libst.a
+	install -m 755 $B/libst.so $D$(LIBDIR)/libst.so.0
+	ln -sf libst.so.0 $D$(LIBDIR)/libst.so
+	for f in $(COMPLETIONS); do \
+	   shell=$${f%%[-/]*}; install -d $D$(DATADIR)/$${f%/*} && ./stlua completion $$shell >$D$(DATADIR)/$$f || exit 1; done
+	$(foreach m,$(MAN1),install -D -m 644 $m $D$(DATADIR)/man/man1/$(notdir $m))
+
+uninstall: ## remove what install put there
+	rm -f $D$(BINDIR)/stlua $D$(PREFIX)/include/st.h $D$(LIBDIR)/libst.a $D$(LIBDIR)/libst.so.0 $D$(LIBDIR)/libst.so
+	rm -f $(COMPLETIONS:%=$D$(DATADIR)/%) $(MAN1:src/cli/%=$D$(DATADIR)/man/man1/%)
+	rm -rf $D$(LUADIR)/stlua $D$(LUALIBDIR)/stlua $D$(DATADIR)/stlua
+	rm -f $(patsubst lua/%,$D$(LUADIR)/%,$(wildcard lua/*.lua))
 
 clean: ## remove what was built
 	rm -rf .build stlua lua/stlua/core.so
 
 help: ## this list
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 20
+	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' Makefile | expand -t 20

@@ -29,6 +29,7 @@ extern "C" {
 #define ST_VERSION "0.1.0"
 
 #if defined(__GNUC__)
+#pragma GCC visibility push(default) /* libst.so exports what this file declares, and nothing else */
 #define ST_PRINTF(fmt, args) __attribute__((format(printf, fmt, args)))
 #else
 #define ST_PRINTF(fmt, args)
@@ -344,6 +345,9 @@ uint64_t st_plan_bytes(const st_plan *p);
  * checked first. */
 st_status st_plan_run(st_plan *p, st_err *err);
 
+#if defined(__GNUC__)
+#pragma GCC visibility pop
+#endif
 #ifdef __cplusplus
 }
 #endif

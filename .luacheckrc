@@ -1,0 +1,5 @@
+-- .luacheckrc - what luacheck holds Lua sources to.
+std = "lua54"
+max_line_length = 120
+include_files = { "lua", "scripts", "examples", "tests" }
+files["tests/lua"] = { globals = { "arg" } }

@@ -38,6 +38,8 @@ struct st_ctx {
     st_status status;
     st_err *err;
 
+    pthread_mutex_t shared; /* st_ctx_lock */
+
     st_progress_fn progress;
     void *user;
     st_progress now;
@@ -52,6 +54,7 @@ st_status st_ctx_new(st_ctx **out, st_err *err)
     if (!c) return st_fail_nomem(err, sizeof *c);
     c->memory = 1u << 30;
     pthread_mutex_init(&c->lock, NULL);
+    pthread_mutex_init(&c->shared, NULL);
     pthread_cond_init(&c->work, NULL);
     pthread_cond_init(&c->idle, NULL);
     *out = c;
@@ -72,6 +75,7 @@ void st_ctx_free(st_ctx *c)
     pthread_cond_destroy(&c->work);
     pthread_cond_destroy(&c->idle);
     pthread_mutex_destroy(&c->lock);
+    pthread_mutex_destroy(&c->shared);
     st_free(c);
 }
 
@@ -190,6 +194,9 @@ st_status st_ctx_run(st_ctx *c, unsigned n, st_work_fn fn, void *arg, st_err *er
     if (s == ST_OK && st_ctx_cancelled(c)) return st_fail_cancelled(err);
     return s;
 }
+
+void st_ctx_lock(st_ctx *c) { pthread_mutex_lock(&c->shared); }
+void st_ctx_unlock(st_ctx *c) { pthread_mutex_unlock(&c->shared); }
 
 /* ---------------------------------------------------------------- progress */
 

@@ -15,6 +15,10 @@ st_status st_ctx_run(st_ctx *ctx, unsigned n, st_work_fn fn, void *arg, st_err *
 bool st_ctx_stopped(const st_ctx *ctx);
 st_status st_fail_cancelled(st_err *err);
 
+/* One lock for what the workers of a run share. */
+void st_ctx_lock(st_ctx *ctx);
+void st_ctx_unlock(st_ctx *ctx);
+
 /* Progress: begin, add from any worker, tick from worker 0 (calls the user's function at most every 100 ms). */
 void st_progress_begin(st_ctx *ctx, const char *phase, uint64_t total);
 void st_progress_add(st_ctx *ctx, uint64_t bytes);

@@ -35,6 +35,13 @@ static inline void st_source_unref(st_source *s)
     if (s && --s->refs == 0) s->ops->close(s);
 }
 
+/* Clipped to the source; does nothing where there is no hint to give. */
+static inline void st_source_advise(st_source *s, uint64_t off, uint64_t n)
+{
+    if (!s->ops->advise || off >= s->size) return;
+    s->ops->advise(s, off, n < s->size - off ? n : s->size - off);
+}
+
 /* A sink takes one file's bytes. Life: write and copy in any order and from any thread (offsets are absolute, every byte
  * of [0, size) exactly once), then sync, then commit, then free. Free before commit leaves the target as it was and
  * removes whatever was written. A sink with `ordered` set wants ascending offsets from one thread at a time: whoever streams

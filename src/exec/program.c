@@ -383,14 +383,11 @@ void st_program_free(st_program *p)
 
 uint64_t st_program_tile(const st_program *p) { return p->tile; }
 
-void st_program_advise(const st_program *p, uint64_t start, uint64_t count)
+void st_program_advise(const st_program *p, uint64_t start, uint64_t count, uint64_t ahead)
 {
-    if (start >= p->numel) return;
-    if (count > p->numel - start) count = p->numel - start;
     for (size_t i = 0; i < p->nleaves; i++) {
         const leaf *l = &p->leaves[i];
-        if (l->kind == LEAF_RANGE && l->t->source->ops->advise)
-            l->t->source->ops->advise(l->t->source, l->t->offset + start * l->width, count * l->width);
+        if (l->kind == LEAF_RANGE) st_source_advise(l->t->source, l->t->offset + start * l->width + ahead, count * l->width);
     }
 }
 

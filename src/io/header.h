@@ -23,6 +23,7 @@ typedef struct st_header_entry {
     int ndim;
     const int64_t *shape;
     uint64_t begin, end; /* set by st_header_layout */
+    size_t tag;          /* the caller's own, carried along when entries are sorted */
 } st_header_entry;
 
 /* Sorts the entries canonically (dtype rank descending, then name) and gives each its offsets. LIMIT on overflow, NAME on

@@ -11,8 +11,4 @@ const st_header *st_file_header(const st_file *f);
 /* Opens a regular file as a source: follows symlinks, refuses directories, FIFOs, devices; one descriptor, O_CLOEXEC. */
 st_status st_source_open(const char *path, st_source **out, st_err *err);
 
-/* What a file really is, when it is no safetensors: a sentence for `hint` ("this is a git-LFS pointer: ..."), or NULL.
- * `head` holds its first `n` bytes. */
-const char *st_sniff(const void *head, size_t n, uint64_t file_size);
-
 #endif

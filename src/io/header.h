@@ -13,6 +13,10 @@
  * are unescaped in place and point into it. `text` is freed on failure too. */
 st_status st_header_adopt(const char *label, char *text, size_t len, uint64_t file_size, st_header **out, st_err *err);
 
+/* The header's length from the first `n` bytes of a file, checked against the limit and the file's size; what cannot be a
+ * safetensors file is named as what it is (the more of the head is given, the better). Never zero. */
+st_status st_header_length(const char *label, const void *head, size_t n, uint64_t file_size, size_t *length, st_err *err);
+
 int64_t st_header_find(const st_header *h, const char *name, size_t len);
 
 /* Canonical writing: what the reference library's own save writes for these tensors. */

@@ -6,6 +6,8 @@
 
 #include "status.h"
 
+#define ST_JSCAN_DEPTH 127 /* levels that serde_json opens */
+
 typedef struct st_jscan {
     char *base, *p, *end; /* the text; strings are unescaped inside it. *end may be written (one spare byte) */
     const char *label;    /* file, for messages */
@@ -14,7 +16,10 @@ typedef struct st_jscan {
     st_err *err;
 } st_jscan;
 
+/* `max_depth` is at most ST_JSCAN_DEPTH. The text must be UTF-8: check it first by st_jscan_utf8. */
 void st_jscan_init(st_jscan *s, char *text, size_t len, const char *label, uint64_t offset, int max_depth, st_err *err);
+/* Fails with FORMAT and the byte offset if the text is not strict UTF-8. */
+st_status st_jscan_utf8(st_jscan *s);
 
 /* Each consumes leading white space and what it names, or fails with FORMAT and the byte offset. */
 typedef enum st_jtype { ST_J_OBJECT, ST_J_ARRAY, ST_J_STRING, ST_J_NUMBER, ST_J_TRUE, ST_J_FALSE, ST_J_NULL } st_jtype;

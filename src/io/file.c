@@ -1,0 +1,197 @@
+/* file.c - opening files to read: any regular file as a source, safetensors with its header. Layer: io; may touch files
+ * through core/sys.h, read only. */
+#include "file.h"
+
+#include "digest.h"
+#include "mem.h"
+#include "shape.h"
+#include "sniff.h"
+#include "sys.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+
+/* ---------------------------------------------------------------- a regular file as a source */
+
+typedef struct file_source {
+    st_source base;
+    int fd;
+    struct stat opened; /* as fstat saw it when it was opened */
+    char path[];
+} file_source;
+
+static file_source *of(st_source *s) { return (file_source *)(void *)s; }
+
+static st_status fail_short(const file_source *f, uint64_t off, size_t n, int64_t got, st_err *err)
+{
+    return st_fail(err, ST_CHANGED, f->path, NULL,
+                   "the file was truncated while reading: bytes %llu to %llu were wanted, it now ends at %llu (it had %llu when it was "
+                   "opened)",
+                   (unsigned long long)off, (unsigned long long)off + n, (unsigned long long)off + (unsigned long long)got,
+                   (unsigned long long)f->base.size);
+}
+
+static st_status source_read(st_source *s, void *buf, uint64_t off, size_t n, st_err *err)
+{
+    const file_source *f = of(s);
+    uint64_t end;
+    if (!st_add_u64(off, n, &end) || end > s->size)
+        return st_fail(err, ST_INTERNAL, f->path, NULL, "a read of %zu bytes at %llu leaves the file of %llu bytes", n,
+                       (unsigned long long)off, (unsigned long long)s->size);
+    int64_t got = sys_pread(f->fd, buf, n, off);
+    if (got < 0) return st_fail_errno(err, (int)-got, f->path, "cannot read");
+    return (size_t)got == n ? ST_OK : fail_short(f, off, n, got, err);
+}
+
+static void source_advise(st_source *s, uint64_t off, uint64_t n) { sys_willneed(of(s)->fd, off, n); }
+
+/* What fstat told of a file when it was opened must still hold when its bytes are relied on. A path that now leads elsewhere
+ * does not matter: the descriptor keeps the old file. */
+static st_status source_check(st_source *s, st_err *err)
+{
+    const file_source *f = of(s);
+    const struct stat *a = &f->opened;
+    struct stat b;
+    int e = sys_fstat(f->fd, &b);
+    if (e < 0) return st_fail_errno(err, -e, f->path, "cannot look at the open file");
+    if (a->st_size != b.st_size)
+        return st_fail(err, ST_CHANGED, f->path, NULL, "the file changed while it was in use: it had %lld bytes, now %lld",
+                       (long long)a->st_size, (long long)b.st_size);
+    const char *what = a->st_dev != b.st_dev || a->st_ino != b.st_ino ? "it is another file now"
+                       : a->st_mtim.tv_sec != b.st_mtim.tv_sec || a->st_mtim.tv_nsec != b.st_mtim.tv_nsec ? "it was written to"
+                       : a->st_ctim.tv_sec != b.st_ctim.tv_sec || a->st_ctim.tv_nsec != b.st_ctim.tv_nsec
+                           ? "its attributes changed (mode, owner, links or contents)"
+                           : NULL;
+    if (!what) return ST_OK;
+    return st_fail(err, ST_CHANGED, f->path, NULL, "the file changed while it was in use: %s; run again when it is at rest", what);
+}
+
+static int source_fd(st_source *s) { return of(s)->fd; }
+
+static void source_close(st_source *s)
+{
+    sys_close(of(s)->fd); /* opened for reading: nothing can be lost */
+    st_free(s);
+}
+
+static const st_source_ops file_ops = {source_read, source_advise, source_check, source_fd, source_close};
+
+/* Regular files only: anything else could block, have effects, or never end. */
+static st_status check_regular(const char *path, const struct stat *st, st_err *err)
+{
+    if (S_ISREG(st->st_mode)) return ST_OK;
+    const char *what = S_ISDIR(st->st_mode)    ? "a folder, not a file: name a file in it"
+                       : S_ISFIFO(st->st_mode) ? "a pipe: save its contents to a file first"
+                       : S_ISSOCK(st->st_mode) ? "a socket, not a file"
+                                               : "a device, not a file";
+    return st_fail(err, ST_IO, path, NULL, "it is %s", what);
+}
+
+/* Looks before opening, since to open a device may have effects, and again at what was opened. O_NONBLOCK: if a FIFO takes
+ * the file's place between the two looks, opening must not hang. */
+static st_status open_regular(const char *path, int *fd, struct stat *st, st_err *err)
+{
+    int e = sys_stat(path, st);
+    if (e < 0) return st_fail_errno(err, -e, path, "cannot open");
+    ST_TRY(check_regular(path, st, err));
+    *fd = sys_open(path, O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC, 0);
+    if (*fd < 0) return st_fail_errno(err, -*fd, path, "cannot open");
+    e = sys_fstat(*fd, st);
+    st_status s = e < 0 ? st_fail_errno(err, -e, path, "cannot look at the open file") : check_regular(path, st, err);
+    if (s != ST_OK) sys_close(*fd);
+    return s;
+}
+
+st_status st_source_open(const char *path, st_source **out, st_err *err)
+{
+    *out = NULL;
+    size_t len = strlen(path);
+    file_source *f = st_calloc(1, sizeof *f + len + 1);
+    if (!f) return st_fail_nomem(err, sizeof *f + len + 1);
+    memcpy(f->path, path, len + 1);
+    st_status s = open_regular(path, &f->fd, &f->opened, err);
+    if (s != ST_OK) {
+        st_free(f);
+        return s;
+    }
+    f->base.ops = &file_ops;
+    f->base.refs = 1;
+    f->base.size = (uint64_t)f->opened.st_size;
+    f->base.label = f->path;
+    *out = &f->base;
+    return ST_OK;
+}
+
+/* ---------------------------------------------------------------- a safetensors file */
+
+struct st_file {
+    _Atomic unsigned refs;
+    st_source *src;
+    st_header *h;
+    uint64_t data_start;
+};
+
+/* Reads the head, then the header it announces: nothing is allocated before the length was compared with the file. */
+static st_status read_header(st_source *src, st_header **h, uint64_t *data_start, st_err *err)
+{
+    char head[ST_SNIFF_BYTES];
+    size_t n = src->size < sizeof head ? (size_t)src->size : sizeof head, len;
+    ST_TRY(src->ops->read(src, head, 0, n, err));
+    ST_TRY(st_header_length(src->label, head, n, src->size, &len, err));
+    char *text = st_malloc(len + 1);
+    if (!text) return st_fail_nomem(err, len + 1);
+    st_status s = src->ops->read(src, text, 8, len, err);
+    if (s != ST_OK) {
+        st_free(text);
+        return s;
+    }
+    *data_start = 8 + (uint64_t)len;
+    return st_header_adopt(src->label, text, len, src->size, h, err);
+}
+
+st_status st_file_open(const char *path, st_file **out, st_err *err)
+{
+    *out = NULL;
+    st_file *f = st_calloc(1, sizeof *f);
+    if (!f) return st_fail_nomem(err, sizeof *f);
+    f->refs = 1;
+    st_status s = st_source_open(path, &f->src, err);
+    if (s == ST_OK) s = read_header(f->src, &f->h, &f->data_start, err);
+    if (s != ST_OK) {
+        st_file_close(f);
+        return s;
+    }
+    *out = f;
+    return ST_OK;
+}
+
+st_file *st_file_ref(st_file *f)
+{
+    f->refs++;
+    return f;
+}
+
+void st_file_close(st_file *f)
+{
+    if (!f || --f->refs > 0) return;
+    st_header_free(f->h);
+    st_source_unref(f->src);
+    st_free(f);
+}
+
+st_status st_file_header_sha256(st_file *f, char out[65], st_err *err)
+{
+    return st_sha256_source(f->src, 0, f->data_start, out, err);
+}
+
+st_source *st_file_source(st_file *f) { return f->src; }
+const st_header *st_file_header(const st_file *f) { return f->h; }
+const char *st_file_path(const st_file *f) { return f->src->label; }
+uint64_t st_file_size(const st_file *f) { return f->src->size; }
+uint64_t st_file_data_start(const st_file *f) { return f->data_start; }
+size_t st_file_count(const st_file *f) { return st_header_count(f->h); }
+st_info st_file_info(const st_file *f, size_t i) { return st_header_info(f->h, i); }
+int64_t st_file_find(const st_file *f, const char *name, size_t len) { return st_header_find(f->h, name, len); }
+size_t st_file_meta_count(const st_file *f) { return st_header_meta_count(f->h); }
+void st_file_meta(const st_file *f, size_t i, st_text *key, st_text *value) { st_header_meta(f->h, i, key, value); }

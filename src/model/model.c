@@ -77,6 +77,7 @@ st_status st_model_add(st_model *m, const char *name, size_t len, st_tensor *t, 
         return st_fail_named(err, ST_LIMIT, NULL, name, len, "a name of %zu bytes: at most %u are allowed", len, ST_NAME_MAX);
     if (len == 12 && memcmp(name, "__metadata__", 12) == 0)
         return st_fail(err, ST_NAME, NULL, "__metadata__", "this name is reserved for the metadata; choose another");
+    if (st_utf8_check(name, len) != len) return st_fail_named(err, ST_NAME, NULL, name, len, "a tensor's name must be UTF-8 text");
     char *own = st_strndup(name, len);
     if (!own) return st_fail_nomem(err, len + 1);
     st_status s = append(m, (entry){own, len, t, NO_FILE, 0}, err);
@@ -85,6 +86,18 @@ st_status st_model_add(st_model *m, const char *name, size_t len, st_tensor *t, 
         return s;
     }
     st_tensor_ref(t);
+    return ST_OK;
+}
+
+static st_status append_meta(st_model *m, st_text key, st_text value, st_err *err)
+{
+    char *k = st_strndup(key.ptr, key.len), *v = st_strndup(value.ptr, value.len);
+    if (!k || !v || !st_grow((void **)&m->meta, &m->meta_cap, m->nmeta + 1, sizeof *m->meta)) {
+        st_free(k);
+        st_free(v);
+        return st_fail_nomem(err, key.len + value.len);
+    }
+    m->meta[m->nmeta++] = (st_meta_pair){{k, key.len}, {v, value.len}};
     return ST_OK;
 }
 
@@ -110,12 +123,13 @@ static st_status adopt_file(st_model *m, st_file *f, st_err *err)
     return ST_OK;
 }
 
+/* A header holds no key twice, so nothing is searched: hostile files may bring very many. */
 static st_status adopt_metadata(st_model *m, const st_file *f, st_err *err)
 {
     for (size_t i = 0; i < st_file_meta_count(f); i++) {
         st_text key, value;
         st_file_meta(f, i, &key, &value);
-        ST_TRY(st_model_set_meta(m, key.ptr, key.len, value.ptr, value.len, err));
+        ST_TRY(append_meta(m, key, value, err));
     }
     return ST_OK;
 }
@@ -252,19 +266,10 @@ st_status st_model_set_meta(st_model *m, const char *key, size_t klen, const cha
     }
     if (st_utf8_check(key, klen) != klen || st_utf8_check(value, vlen) != vlen)
         return st_fail_named(err, ST_ARG, NULL, key, klen, "metadata must be UTF-8 text");
+    if (at == m->nmeta) return append_meta(m, (st_text){key, klen}, (st_text){value, vlen}, err);
     char *v = st_strndup(value, vlen);
     if (!v) return st_fail_nomem(err, vlen + 1);
-    if (at < m->nmeta) {
-        st_free((char *)m->meta[at].value.ptr);
-        m->meta[at].value = (st_text){v, vlen};
-        return ST_OK;
-    }
-    char *k = st_strndup(key, klen);
-    if (!k || !st_grow((void **)&m->meta, &m->meta_cap, m->nmeta + 1, sizeof *m->meta)) {
-        st_free(k);
-        st_free(v);
-        return st_fail_nomem(err, klen + 1);
-    }
-    m->meta[m->nmeta++] = (st_meta_pair){{k, klen}, {v, vlen}};
+    st_free((char *)m->meta[at].value.ptr);
+    m->meta[at].value = (st_text){v, vlen};
     return ST_OK;
 }

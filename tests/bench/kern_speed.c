@@ -1,5 +1,5 @@
 /* kern_speed.c - speed of the kernels at every SIMD level, in cache: GB/s of bytes read and written.
- * Usage: kern_speed [SUBSTRING]  shows the kernels whose name holds it. */
+ * make .build/bench/kern_speed; .build/bench/kern_speed [SUBSTRING] shows the kernels whose name holds it. */
 #include "kern.h"
 
 #include <stdio.h>

@@ -3,7 +3,7 @@
 
 #include <string.h>
 
-enum { ITEM_MAX = 64 };
+enum { ITEM_MAX = 128 };
 
 typedef struct sorter {
     char *base;
@@ -25,7 +25,8 @@ static void sink(const sorter *s, size_t i, size_t n, const char *item)
     memcpy(at(s, i), item, s->size);
 }
 
-void st_sort(void *items, size_t n, size_t size, int (*cmp)(const void *a, const void *b, const void *arg), const void *arg)
+void st_sort(void *items, size_t n, size_t size, int (*cmp)(const void *a, const void *b, const void *arg),
+             const void *arg)
 {
     sorter s = {items, size, cmp, arg};
     char item[ITEM_MAX];

@@ -112,9 +112,8 @@ st_status st_fail_named(st_err *err, st_status code, const char *file, const cha
 
 st_status st_fail_errno(st_err *err, int errnum, const char *file, const char *doing)
 {
-    char text[128];
     const char *hint = errnum == EMFILE ? " (raise the limit with `ulimit -n`)" : errnum == EROFS ? " (choose another folder)" : "";
     st_status code = errnum == ENOSPC || errnum == EDQUOT || errnum == EFBIG ? ST_SPACE : errnum == ENOMEM ? ST_NOMEM : ST_IO;
-    if (strerror_r(errnum, text, sizeof text) != 0) snprintf(text, sizeof text, "error %d", errnum);
-    return st_fail(err, code, file, NULL, "%s: %s%s", doing, text, hint);
+    /* strerror: of a known number it is a constant, and strerror_r has two incompatible signatures. */
+    return st_fail(err, code, file, NULL, "%s: %s%s", doing, strerror(errnum), hint);
 }

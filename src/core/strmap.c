@@ -47,7 +47,8 @@ void st_strmap_free(st_strmap *m)
 st_status st_strmap_reserve(st_strmap *m, size_t n, st_err *err)
 {
     size_t cap = 8;
-    if (n > UINT32_MAX / 2) return st_fail(err, ST_LIMIT, NULL, NULL, "a map of %zu names: the limit is %u", n, UINT32_MAX / 2);
+    if (n > UINT32_MAX / 2)
+        return st_fail(err, ST_LIMIT, NULL, NULL, "a map of %zu names: the limit is %u", n, UINT32_MAX / 2);
     while (cap / 4 * 3 < n) cap *= 2;
     if (m->slots && cap <= m->mask + 1) return ST_OK;
 
@@ -67,7 +68,8 @@ st_status st_strmap_reserve(st_strmap *m, size_t n, st_err *err)
 
 st_status st_strmap_add(st_strmap *m, const char *key, size_t len, size_t value, int64_t *old, st_err *err)
 {
-    if (len > UINT32_MAX) return st_fail(err, ST_LIMIT, NULL, NULL, "a name of %zu bytes: the limit is %u", len, UINT32_MAX);
+    if (len > UINT32_MAX)
+        return st_fail(err, ST_LIMIT, NULL, NULL, "a name of %zu bytes: the limit is %u", len, UINT32_MAX);
     if (!m->slots || m->used >= (m->mask + 1) / 4 * 3) ST_TRY(st_strmap_reserve(m, m->used + 1, err));
     uint32_t hash = hash_of(key, len);
     slot *s = place(m, key, len, hash);

@@ -26,10 +26,11 @@ static file_source *of(st_source *s) { return (file_source *)(void *)s; }
 static st_status fail_short(const file_source *f, uint64_t off, size_t n, int64_t got, st_err *err)
 {
     return st_fail(err, ST_CHANGED, f->path, NULL,
-                   "the file was truncated while reading: bytes %llu to %llu were wanted, it now ends at %llu (it had %llu when it was "
+                   "the file was truncated while reading: bytes %llu to %llu were wanted, it now ends at %llu (it had "
+                   "%llu when it was "
                    "opened)",
-                   (unsigned long long)off, (unsigned long long)off + n, (unsigned long long)off + (unsigned long long)got,
-                   (unsigned long long)f->base.size);
+                   (unsigned long long)off, (unsigned long long)off + n,
+                   (unsigned long long)off + (unsigned long long)got, (unsigned long long)f->base.size);
 }
 
 static st_status source_read(st_source *s, void *buf, uint64_t off, size_t n, st_err *err)
@@ -46,8 +47,8 @@ static st_status source_read(st_source *s, void *buf, uint64_t off, size_t n, st
 
 static void source_advise(st_source *s, uint64_t off, uint64_t n) { sys_willneed(of(s)->fd, off, n); }
 
-/* What fstat told of a file when it was opened must still hold when its bytes are relied on. A path that now leads elsewhere
- * does not matter: the descriptor keeps the old file. */
+/* What fstat told of a file when it was opened must still hold when its bytes are relied on. A path that now leads
+ * elsewhere does not matter: the descriptor keeps the old file. */
 static st_status source_check(st_source *s, st_err *err)
 {
     const file_source *f = of(s);
@@ -56,15 +57,18 @@ static st_status source_check(st_source *s, st_err *err)
     int e = sys_fstat(f->fd, &b);
     if (e < 0) return st_fail_errno(err, -e, f->path, "cannot look at the open file");
     if (a->st_size != b.st_size)
-        return st_fail(err, ST_CHANGED, f->path, NULL, "the file changed while it was in use: it had %lld bytes, now %lld",
-                       (long long)a->st_size, (long long)b.st_size);
+        return st_fail(err, ST_CHANGED, f->path, NULL,
+                       "the file changed while it was in use: it had %lld bytes, now %lld", (long long)a->st_size,
+                       (long long)b.st_size);
     const char *what = a->st_dev != b.st_dev || a->st_ino != b.st_ino ? "it is another file now"
-                       : a->st_mtim.tv_sec != b.st_mtim.tv_sec || a->st_mtim.tv_nsec != b.st_mtim.tv_nsec ? "it was written to"
+                       : a->st_mtim.tv_sec != b.st_mtim.tv_sec || a->st_mtim.tv_nsec != b.st_mtim.tv_nsec
+                           ? "it was written to"
                        : a->st_ctim.tv_sec != b.st_ctim.tv_sec || a->st_ctim.tv_nsec != b.st_ctim.tv_nsec
                            ? "its attributes changed (mode, owner, links or contents)"
                            : NULL;
     if (!what) return ST_OK;
-    return st_fail(err, ST_CHANGED, f->path, NULL, "the file changed while it was in use: %s; run again when it is at rest", what);
+    return st_fail(err, ST_CHANGED, f->path, NULL,
+                   "the file changed while it was in use: %s; run again when it is at rest", what);
 }
 
 static int source_fd(st_source *s) { return of(s)->fd; }
@@ -88,8 +92,8 @@ static st_status check_regular(const char *path, const struct stat *st, st_err *
     return st_fail(err, ST_IO, path, NULL, "it is %s", what);
 }
 
-/* Looks before opening, since to open a device may have effects, and again at what was opened. O_NONBLOCK: if a FIFO takes
- * the file's place between the two looks, opening must not hang. */
+/* Looks before opening, since to open a device may have effects, and again at what was opened. O_NONBLOCK: if a FIFO
+ * takes the file's place between the two looks, opening must not hang. */
 static st_status open_regular(const char *path, int *fd, struct stat *st, st_err *err)
 {
     int e = sys_stat(path, st);

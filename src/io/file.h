@@ -8,7 +8,8 @@
 st_source *st_file_source(st_file *f);
 const st_header *st_file_header(const st_file *f);
 
-/* Opens a regular file as a source: follows symlinks, refuses directories, FIFOs, devices; one descriptor, O_CLOEXEC. */
+/* Opens a regular file as a source: follows symlinks, refuses directories, FIFOs, devices; one descriptor, O_CLOEXEC.
+ */
 st_status st_source_open(const char *path, st_source **out, st_err *err);
 
 #endif

@@ -8,14 +8,16 @@
 #define ST_HEADER_MAX 100000000u /* the reference library's limit */
 #define ST_TENSORS_MAX (1u << 24)
 #define ST_NAME_MAX 65536u
+#define ST_ALIGN_MAX 1048576u
 
 /* As st_header_parse of st.h, but takes over `text` (st_malloc'ed, len bytes of JSON, one spare byte at the end): names
  * are unescaped in place and point into it. `text` is freed on failure too. */
 st_status st_header_adopt(const char *label, char *text, size_t len, uint64_t file_size, st_header **out, st_err *err);
 
-/* The header's length from the first `n` bytes of a file, checked against the limit and the file's size; what cannot be a
- * safetensors file is named as what it is (the more of the head is given, the better). Never zero. */
-st_status st_header_length(const char *label, const void *head, size_t n, uint64_t file_size, size_t *length, st_err *err);
+/* The header's length from the first `n` bytes of a file, checked against the limit and the file's size; what cannot be
+ * a safetensors file is named as what it is (the more of the head is given, the better). Never zero. */
+st_status st_header_length(const char *label, const void *head, size_t n, uint64_t file_size, size_t *length,
+                           st_err *err);
 
 int64_t st_header_find(const st_header *h, const char *name, size_t len);
 
@@ -30,16 +32,18 @@ typedef struct st_header_entry {
     size_t tag;          /* the caller's own, carried along when entries are sorted */
 } st_header_entry;
 
-/* Sorts the entries canonically (dtype rank descending, then name) and gives each its offsets. LIMIT on overflow, NAME on
- * duplicates or "__metadata__". *data_size = end of the last. */
+/* Sorts the entries canonically (dtype rank descending, then name) and gives each its offsets. LIMIT on overflow, NAME
+ * on duplicates or "__metadata__". *data_size = end of the last. */
 st_status st_header_layout(st_header_entry *e, size_t n, const char *label, uint64_t *data_size, st_err *err);
 
 typedef struct st_meta_pair {
     st_text key, value;
 } st_meta_pair;
 
-/* The 8 length bytes and the JSON, padded with spaces so that 8 + N is a multiple of `align` (0 or 8: canonical).
- * Metadata keys are written in byte order; no `__metadata__` when nmeta is 0. *out is st_malloc'ed. LIMIT above ST_HEADER_MAX. */
+/* The 8 length bytes and the JSON, padded with spaces so that 8 + N is a multiple of `align` (a multiple of 8;
+ * 0 or 8: canonical).
+ * Metadata keys are written in byte order; no `__metadata__` when nmeta is 0. *out is st_malloc'ed. LIMIT above
+ * ST_HEADER_MAX. */
 st_status st_header_write(const st_header_entry *e, size_t n, const st_meta_pair *meta, size_t nmeta, uint32_t align,
                           const char *label, char **out, size_t *len, st_err *err);
 

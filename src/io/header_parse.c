@@ -10,8 +10,8 @@
 #include <stdio.h>
 #include <string.h>
 
-/* A parsed header is its own text plus compact arrays. Names and metadata are unescaped inside the text and referred to by
- * offset (the text is below 2^32 bytes):
+/* A parsed header is its own text plus compact arrays. Names and metadata are unescaped inside the text and referred to
+ * by offset (the text is below 2^32 bytes):
  *
  *   text    {"\0lm_head.weight\0:{"dtype":"BF16",...            one block, as read, patched
  *   entry   32 bytes for each tensor, sorted by (begin, end), ties in the order of the text
@@ -35,7 +35,7 @@ struct st_header {
     char *text;
     entry *e;
     size_t n, cap;
-    int64_t **dims; /* blocks */
+    int64_t **dims;                       /* blocks */
     size_t dim_blocks, dim_cap, dim_used; /* dim_used: of the last block */
     pair *meta;
     size_t nmeta, meta_cap;
@@ -100,7 +100,8 @@ static st_status read_dtype(reader *r, entry *e)
     if (!st_dtype_parse(t.ptr, t.len, false, &d)) {
         char shown[80];
         st_escape(shown, sizeof shown, t.ptr, t.len);
-        return fail_entry(r, e, ST_FORMAT, "unknown dtype \"%s\" (names are case-sensitive: F32, BF16, F8_E4M3, ...)", shown);
+        return fail_entry(r, e, ST_FORMAT, "unknown dtype \"%s\" (names are case-sensitive: F32, BF16, F8_E4M3, ...)",
+                          shown);
     }
     e->dtype = (uint8_t)d;
     return ST_OK;
@@ -115,7 +116,8 @@ static st_status read_shape(reader *r, entry *e)
     for (more = !empty; more;) {
         uint64_t v;
         ST_TRY(st_jscan_u64(&r->s, &v));
-        if (n == ST_MAX_DIMS) return fail_entry(r, e, ST_LIMIT, "shape has more than %d dimensions, the limit", ST_MAX_DIMS);
+        if (n == ST_MAX_DIMS)
+            return fail_entry(r, e, ST_LIMIT, "shape has more than %d dimensions, the limit", ST_MAX_DIMS);
         if (v > INT64_MAX) return fail_signed(r, e, "a dimension of", v);
         dims[n++] = (int64_t)v;
         ST_TRY(st_jscan_next(&r->s, ST_J_ARRAY, &more));
@@ -137,7 +139,8 @@ static st_status read_offsets(reader *r, entry *e)
         ST_TRY(st_jscan_u64(&r->s, &v[i]));
         if (v[i] > INT64_MAX) return fail_signed(r, e, "a data offset of", v[i]);
         ST_TRY(st_jscan_next(&r->s, ST_J_ARRAY, &more));
-        if (more != (i == 0)) return st_jscan_fail(&r->s, "data_offsets has %s than two integers", more ? "more" : "fewer");
+        if (more != (i == 0))
+            return st_jscan_fail(&r->s, "data_offsets has %s than two integers", more ? "more" : "fewer");
     }
     e->begin = v[0];
     e->end = v[1];
@@ -159,7 +162,8 @@ static st_status read_tensor(reader *r, entry *e)
 
     ST_TRY(st_jscan_peek(&r->s, &type));
     if (type != ST_J_OBJECT)
-        return fail_entry(r, e, ST_FORMAT, "byte %llu: its description is not an object {\"dtype\", \"shape\", \"data_offsets\"}",
+        return fail_entry(r, e, ST_FORMAT,
+                          "byte %llu: its description is not an object {\"dtype\", \"shape\", \"data_offsets\"}",
                           file_offset((uint32_t)(r->s.p - r->s.base)));
     ST_TRY(st_jscan_open(&r->s, ST_J_OBJECT, &empty));
     for (more = !empty; more;) {
@@ -231,8 +235,8 @@ static st_status unique_metadata(const reader *r, st_strmap *seen)
 
 /* ---------------------------------------------------------------- the whole */
 
-/* Room for every tensor the text can hold: it needs a brace and MIN_ENTRY bytes for each, so a lying text cannot make this
- * larger than itself. */
+/* Room for every tensor the text can hold: it needs a brace and MIN_ENTRY bytes for each, so a lying text cannot make
+ * this larger than itself. */
 static st_status reserve_entries(reader *r)
 {
     size_t braces = 0, most = r->len / MIN_ENTRY + 1;
@@ -261,7 +265,8 @@ static st_status read_text(reader *r)
         } else {
             entry e = {.name = (uint32_t)(key.ptr - h->text), .name_len = (uint32_t)key.len};
             ST_TRY(read_tensor(r, &e));
-            if (h->n == h->cap) return st_fail(r->err, ST_INTERNAL, r->label, NULL, "more tensors than its bytes can hold");
+            if (h->n == h->cap)
+                return st_fail(r->err, ST_INTERNAL, r->label, NULL, "more tensors than its bytes can hold");
             h->e[h->n++] = e;
         }
         ST_TRY(st_jscan_next(&r->s, ST_J_OBJECT, &more));
@@ -293,8 +298,8 @@ static st_status check_size(const reader *r, const entry *e)
         return fail_entry(r, e, ST_FORMAT, "shape %s of %s (%u bits each) does not end on a whole byte", shape,
                           st_dtype_name(i.dtype), bits);
     if (e->end - e->begin != total / 8)
-        return fail_entry(r, e, ST_FORMAT, "shape %s of %s needs %llu bytes, data_offsets [%llu, %llu] give %llu", shape,
-                          st_dtype_name(i.dtype), (unsigned long long)total / 8, (unsigned long long)e->begin,
+        return fail_entry(r, e, ST_FORMAT, "shape %s of %s needs %llu bytes, data_offsets [%llu, %llu] give %llu",
+                          shape, st_dtype_name(i.dtype), (unsigned long long)total / 8, (unsigned long long)e->begin,
                           (unsigned long long)e->end, (unsigned long long)(e->end - e->begin));
     return ST_OK;
 }
@@ -317,12 +322,15 @@ static st_status check_layout(const reader *r)
     }
     if (at > have)
         return st_fail(r->err, ST_FORMAT, r->label, NULL,
-                       "the file is cut short: its header describes %llu bytes, it has %llu, %llu are missing; download or copy it again",
-                       (unsigned long long)(start + at), (unsigned long long)r->file_size, (unsigned long long)(at - have));
+                       "the file is cut short: its header describes %llu bytes, it has %llu, %llu are missing; "
+                       "download or copy it again",
+                       (unsigned long long)(start + at), (unsigned long long)r->file_size,
+                       (unsigned long long)(at - have));
     if (at < have)
         return st_fail(r->err, ST_FORMAT, r->label, NULL,
                        "%llu bytes follow the last tensor: its header describes %llu bytes, the file has %llu",
-                       (unsigned long long)(have - at), (unsigned long long)(start + at), (unsigned long long)r->file_size);
+                       (unsigned long long)(have - at), (unsigned long long)(start + at),
+                       (unsigned long long)r->file_size);
     return ST_OK;
 }
 
@@ -336,7 +344,8 @@ static st_status index_names(const reader *r)
         ST_TRY(st_strmap_add(&h->names, name_of(h, e), e->name_len, i, &old, r->err));
         if (old >= 0)
             return fail_entry(r, e, ST_FORMAT,
-                              "the name is given twice (bytes %llu and %llu of the file): which tensor counts is ambiguous; write the "
+                              "the name is given twice (bytes %llu and %llu of the file): which tensor counts is "
+                              "ambiguous; write the "
                               "file anew",
                               file_offset(h->e[old].name), file_offset(e->name));
     }
@@ -368,7 +377,8 @@ st_status st_header_adopt(const char *label, char *text, size_t len, uint64_t fi
     h->text = text;
     if (len > ST_HEADER_MAX || file_size < 8 + (uint64_t)len) {
         st_header_free(h);
-        return st_fail(err, ST_ARG, label, NULL, "a header of %zu bytes in a file of %llu", len, (unsigned long long)file_size);
+        return st_fail(err, ST_ARG, label, NULL, "a header of %zu bytes in a file of %llu", len,
+                       (unsigned long long)file_size);
     }
     reader r = {.h = h, .label = label, .file_size = file_size, .len = len, .err = err};
     st_jscan_init(&r.s, text, len, label, 8, ST_JSCAN_DEPTH, err);
@@ -384,23 +394,27 @@ st_status st_header_adopt(const char *label, char *text, size_t len, uint64_t fi
 /* ---------------------------------------------------------------- the length in front */
 
 /* The length does not fit. If JSON follows it the file was cut inside its header; else it is something else. */
-static st_status fail_length(const char *label, const void *head, size_t n, uint64_t length, uint64_t file_size, st_err *err)
+static st_status fail_length(const char *label, const void *head, size_t n, uint64_t length, uint64_t file_size,
+                             st_err *err)
 {
     const unsigned long long L = length, F = file_size;
     if (length <= ST_HEADER_MAX && n > 8 && ((const char *)head)[8] == '{')
         return st_fail(err, ST_FORMAT, label, NULL,
-                       "the file is cut short: its header alone takes %llu bytes, it has %llu, at least %llu are missing; download or "
+                       "the file is cut short: its header alone takes %llu bytes, it has %llu, at least %llu are "
+                       "missing; download or "
                        "copy it again",
                        8 + L, F, 8 + L - F);
     const char *hint = st_sniff(head, n, file_size);
     if (hint) return st_fail(err, ST_FORMAT, label, NULL, "not a safetensors file: %s", hint);
     if (length > ST_HEADER_MAX && length <= file_size - 8)
-        return st_fail(err, ST_LIMIT, label, NULL, "its header claims %llu bytes, the format's limit is %u", L, ST_HEADER_MAX);
+        return st_fail(err, ST_LIMIT, label, NULL, "its header claims %llu bytes, the format's limit is %u", L,
+                       ST_HEADER_MAX);
     return st_fail(err, ST_FORMAT, label, NULL,
                    "not a safetensors file: its first 8 bytes give a header of %llu bytes, the file has %llu", L, F);
 }
 
-st_status st_header_length(const char *label, const void *head, size_t n, uint64_t file_size, size_t *length, st_err *err)
+st_status st_header_length(const char *label, const void *head, size_t n, uint64_t file_size, size_t *length,
+                           st_err *err)
 {
     const unsigned char *p = head;
     uint64_t v = 0;
@@ -414,18 +428,19 @@ st_status st_header_length(const char *label, const void *head, size_t n, uint64
     /* A length that fits, but no JSON behind it: say what the file is, if it is known. Validation alone decides. */
     const char *hint = v == 0 || (n > 8 && !memchr("{ \t\r\n", p[8], 5)) ? st_sniff(head, n, file_size) : NULL;
     if (v == 0 || hint)
-        return st_fail(err, ST_FORMAT, label, NULL, "not a safetensors file: %s", hint ? hint : "its header length is 0");
+        return st_fail(err, ST_FORMAT, label, NULL, "not a safetensors file: %s",
+                       hint ? hint : "its header length is 0");
     *length = (size_t)v;
     return ST_OK;
 }
 
-st_status st_header_parse(const char *label, const void *buf, size_t len, uint64_t file_size, st_header **out, st_err *err)
+st_status st_header_parse(const char *label, const void *buf, size_t len, uint64_t file_size, st_header **out,
+                          st_err *err)
 {
     *out = NULL;
     size_t n;
     ST_TRY(st_header_length(label, buf, len < file_size ? len : (size_t)file_size, file_size, &n, err));
-    if (len < 8 + n)
-        return st_fail(err, ST_ARG, label, NULL, "%zu bytes were given, the header takes %zu", len, 8 + n);
+    if (len < 8 + n) return st_fail(err, ST_ARG, label, NULL, "%zu bytes were given, the header takes %zu", len, 8 + n);
     char *text = st_malloc(n + 1);
     if (!text) return st_fail_nomem(err, n + 1);
     memcpy(text, (const char *)buf + 8, n);
@@ -451,11 +466,19 @@ size_t st_header_count(const st_header *h) { return h->n; }
 st_info st_header_info(const st_header *h, size_t i)
 {
     const entry *e = &h->e[i];
-    return (st_info){.name = name_of(h, e), .name_len = e->name_len, .dtype = (st_dtype)e->dtype, .ndim = e->ndim,
-                     .shape = h->dims[e->dims / DIM_BLOCK] + e->dims % DIM_BLOCK, .begin = e->begin, .end = e->end};
+    return (st_info){.name = name_of(h, e),
+                     .name_len = e->name_len,
+                     .dtype = (st_dtype)e->dtype,
+                     .ndim = e->ndim,
+                     .shape = h->dims[e->dims / DIM_BLOCK] + e->dims % DIM_BLOCK,
+                     .begin = e->begin,
+                     .end = e->end};
 }
 
-int64_t st_header_find(const st_header *h, const char *name, size_t len) { return st_strmap_find(&h->names, name, len); }
+int64_t st_header_find(const st_header *h, const char *name, size_t len)
+{
+    return st_strmap_find(&h->names, name, len);
+}
 
 size_t st_header_meta_count(const st_header *h) { return h->nmeta; }
 

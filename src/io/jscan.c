@@ -45,7 +45,8 @@ size_t st_utf8_check(const char *text, size_t len)
 
 void st_jscan_init(st_jscan *s, char *text, size_t len, const char *label, uint64_t offset, int max_depth, st_err *err)
 {
-    *s = (st_jscan){.base = text, .p = text, .end = text + len, .label = label, .offset = offset, .depth = max_depth, .err = err};
+    *s = (st_jscan){
+        .base = text, .p = text, .end = text + len, .label = label, .offset = offset, .depth = max_depth, .err = err};
 }
 
 st_status st_jscan_fail(st_jscan *s, const char *fmt, ...)
@@ -89,7 +90,8 @@ static bool is_digit(char c) { return c >= '0' && c <= '9'; }
 
 /* ---------------------------------------------------------------- structure */
 
-static const char *const type_names[] = {"an object", "an array", "a string", "a number", "`true`", "`false`", "`null`"};
+static const char *const type_names[] = {"an object", "an array", "a string", "a number",
+                                         "`true`",    "`false`",  "`null`"};
 
 st_status st_jscan_peek(st_jscan *s, st_jtype *type)
 {
@@ -172,8 +174,10 @@ static st_status hex4(st_jscan *s, uint32_t *out)
     uint32_t v = 0;
     for (int i = 0; i < 4; i++) {
         char c = look(s);
-        uint32_t d = is_digit(c) ? (uint32_t)(c - '0') : c >= 'a' && c <= 'f' ? (uint32_t)(c - 'a' + 10)
-                   : c >= 'A' && c <= 'F' ? (uint32_t)(c - 'A' + 10) : 16;
+        uint32_t d = is_digit(c)            ? (uint32_t)(c - '0')
+                     : c >= 'a' && c <= 'f' ? (uint32_t)(c - 'a' + 10)
+                     : c >= 'A' && c <= 'F' ? (uint32_t)(c - 'A' + 10)
+                                            : 16;
         if (d == 16) return expected(s, "four hexadecimal digits after `\\u`");
         v = v << 4 | d;
         s->p++;
@@ -185,9 +189,10 @@ static st_status hex4(st_jscan *s, uint32_t *out)
 /* A \u escape, the `\u` consumed: one code point, of two escapes where the first is a high surrogate. */
 static st_status code_point(st_jscan *s, uint32_t *out)
 {
-    uint32_t low, c;
+    uint32_t low = 0, c = 0;
     ST_TRY(hex4(s, &c));
-    if (c >= 0xdc00 && c < 0xe000) return st_jscan_fail(s, "a low surrogate \\u%04x without its high half", (unsigned)c);
+    if (c >= 0xdc00 && c < 0xe000)
+        return st_jscan_fail(s, "a low surrogate \\u%04x without its high half", (unsigned)c);
     if (c >= 0xd800 && c < 0xdc00) {
         if (s->end - s->p < 2 || s->p[0] != '\\' || s->p[1] != 'u')
             return st_jscan_fail(s, "a high surrogate \\u%04x without its low half", (unsigned)c);
@@ -294,8 +299,8 @@ static st_status digits(st_jscan *s)
     return ST_OK;
 }
 
-/* serde_json holds a number as significand (64 bits, further digits cut) and decimal exponent, and refuses what overflows a
- * double even where nobody wants the value. This repeats its arithmetic. */
+/* serde_json holds a number as significand (64 bits, further digits cut) and decimal exponent, and refuses what
+ * overflows a double even where nobody wants the value. This repeats its arithmetic. */
 static bool overflows(uint64_t significand, int64_t exponent)
 {
     char power[16];
@@ -310,7 +315,8 @@ static void significant(const char *p, const char *end, uint64_t *significand, b
 {
     for (; p < end; p++) {
         uint64_t v;
-        if (*full || __builtin_mul_overflow(*significand, (uint64_t)10, &v) || __builtin_add_overflow(v, (uint64_t)(*p - '0'), &v)) {
+        if (*full || __builtin_mul_overflow(*significand, (uint64_t)10, &v) ||
+            __builtin_add_overflow(v, (uint64_t)(*p - '0'), &v)) {
             *full = true;
             ++*dropped;
         } else {

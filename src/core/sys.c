@@ -10,6 +10,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
+#include <sys/resource.h>
 #include <sys/statvfs.h>
 #include <time.h>
 #include <unistd.h>
@@ -17,6 +19,7 @@
 #include <asm/unistd.h> /* not <sys/syscall.h>: its SYS_* macros would shadow sys_call's names */
 #include <sched.h>
 #include <sys/random.h>
+#include <sys/vfs.h>
 #endif
 
 /* The kernel moves at most this much in one call; asking for more would look like a short count. */
@@ -120,6 +123,34 @@ int sys_close(int fd)
     return r < 0 && errno != EINTR ? -errno : 0;
 }
 
+int sys_flush(int fd)
+{
+    int copy = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+    return copy < 0 ? -errno : sys_close(copy);
+}
+
+int sys_open_unnamed(const char *dir, mode_t mode)
+{
+#ifdef O_TMPFILE
+    /* Without /proc the file could never be given a name. */
+    char self[32];
+    int fd = sys_open(dir, O_TMPFILE | O_RDWR, mode);
+    if (fd < 0) return fd == -EISDIR || fd == -EINVAL || fd == -ENOENT ? -EOPNOTSUPP : fd;
+    snprintf(self, sizeof self, "/proc/self/fd/%d", fd);
+    if (access(self, F_OK) == 0) return fd;
+    close(fd);
+#else
+    (void)dir, (void)mode;
+#endif
+    return -EOPNOTSUPP;
+}
+
+int sys_lock(int fd)
+{
+    STEP();
+    return result(flock(fd, LOCK_EX | LOCK_NB));
+}
+
 int sys_fstat(int fd, struct stat *st) { return FAILS(fstat) ? -errno : result(fstat(fd, st)); }
 int sys_stat(const char *path, struct stat *st) { return FAILS(fstat) ? -errno : result(stat(path, st)); }
 int sys_lstat(const char *path, struct stat *st) { return FAILS(fstat) ? -errno : result(lstat(path, st)); }
@@ -170,6 +201,26 @@ int64_t sys_copy_range(int in, uint64_t in_off, int out, uint64_t out_off, size_
     (void)in, (void)in_off, (void)out, (void)out_off, (void)n;
     return -ENOSYS;
 #endif
+}
+
+bool sys_copy_shares(int fd)
+{
+#ifdef __linux__
+    static const unsigned long sharing[] = {
+        0x9123683e, 0x58465342, 0xca451a4e, 0x7461636f, 0x2fc12fc1, /* btrfs, XFS, bcachefs, OCFS2, ZFS */
+        0x6969, 0xff534d42, 0xfe534d42, 0x00c36400,                 /* NFS, CIFS, SMB2, Ceph */
+    };
+    struct statfs f;
+#ifdef ST_FAULTS
+    if (faults[SYS_copy].left) return true; /* whoever arms a fault wants the call made */
+#endif
+    if (fstatfs(fd, &f) != 0) return false;
+    for (size_t i = 0; i < sizeof sharing / sizeof *sharing; i++)
+        if ((unsigned long)f.f_type == sharing[i]) return true;
+#else
+    (void)fd;
+#endif
+    return false;
 }
 
 int sys_fallocate(int fd, uint64_t size)
@@ -267,6 +318,8 @@ int sys_link_fd(int fd, const char *to)
 #endif
 }
 
+int sys_symlink(const char *text, const char *path) { return FAILS(link) ? -errno : result(symlink(text, path)); }
+
 int sys_unlink(const char *path) { return FAILS(unlink) ? -errno : result(unlink(path)); }
 int sys_mkdir(const char *path, mode_t mode) { return FAILS(mkdir) ? -errno : result(mkdir(path, mode)); }
 int sys_rmdir(const char *path) { return FAILS(unlink) ? -errno : result(rmdir(path)); }
@@ -286,8 +339,14 @@ int sys_free_space(const char *dir, uint64_t *bytes)
     struct statvfs v;
     int r;
     RETRY(r, FAILS(fstat), statvfs(dir, &v));
-    if (r == 0) *bytes = (uint64_t)v.f_bavail * v.f_frsize;
+    if (r == 0) *bytes = v.f_blocks ? (uint64_t)v.f_bavail * v.f_frsize : UINT64_MAX; /* all 0: it does not say */
     return result(r);
+}
+
+uint64_t sys_file_limit(void)
+{
+    struct rlimit l;
+    return getrlimit(RLIMIT_FSIZE, &l) == 0 && l.rlim_cur != RLIM_INFINITY ? (uint64_t)l.rlim_cur : UINT64_MAX;
 }
 
 int sys_listdir(const char *path, int (*fn)(void *user, const char *name), void *user)
@@ -339,9 +398,6 @@ mode_t sys_umask(void)
     umask(m);
     return m;
 }
-
-int sys_pid(void) { return (int)getpid(); }
-bool sys_alive(int pid) { return kill(pid, 0) == 0 || errno == EPERM; }
 
 uint64_t sys_random(void)
 {

@@ -11,7 +11,12 @@
 /* Each returns 0 (or a value >= 0) on success, -errno on failure. Descriptors are close-on-exec. */
 int sys_open(const char *path, int flags, mode_t mode);
 int sys_openat(int dirfd, const char *path, int flags, mode_t mode);
+/* A new file in `dir` that has no name and vanishes with its descriptor: -EOPNOTSUPP where there is no such thing. */
+int sys_open_unnamed(const char *dir, mode_t mode);
 int sys_close(int fd);
+int sys_flush(int fd); /* reports what the last close would, and keeps the descriptor */
+/* Holds the file, or folder, until the descriptor is closed or the process gone. -EWOULDBLOCK: another holds it. */
+int sys_lock(int fd);
 int sys_fstat(int fd, struct stat *st);
 int sys_stat(const char *path, struct stat *st);
 int sys_lstat(const char *path, struct stat *st);
@@ -21,6 +26,9 @@ int64_t sys_pread(int fd, void *buf, size_t n, uint64_t off);
 int sys_pwrite(int fd, const void *buf, size_t n, uint64_t off);
 /* Bytes copied in the kernel (0 at end of input), or -errno: -EXDEV, -EINVAL, -ENOSYS, -EOPNOTSUPP mean: use read and write. */
 int64_t sys_copy_range(int in, uint64_t in_off, int out, uint64_t out_off, size_t n);
+/* True on file systems where such a copy shares blocks or stays on the server; on the others it is slower than read and
+ * write (ext4, tmpfs: half the speed). */
+bool sys_copy_shares(int fd);
 int sys_fallocate(int fd, uint64_t size); /* -EOPNOTSUPP where the file system cannot */
 int sys_truncate(int fd, uint64_t size);
 int sys_fsync(int fd);
@@ -32,6 +40,7 @@ int sys_rename_noreplace(const char *from, const char *to); /* -EEXIST */
 int sys_rename_exchange(const char *a, const char *b);
 int sys_link(const char *from, const char *to);   /* a symlink itself, not what it points at */
 int sys_link_fd(int fd, const char *to);          /* gives an O_TMPFILE descriptor a name */
+int sys_symlink(const char *text, const char *path);
 int sys_unlink(const char *path);
 int sys_mkdir(const char *path, mode_t mode);
 int sys_rmdir(const char *path);
@@ -39,11 +48,10 @@ int sys_chmod_fd(int fd, mode_t mode);
 int sys_chown_fd(int fd, uid_t u, gid_t g);
 mode_t sys_umask(void);
 int sys_readlink(const char *path, char *buf, size_t cap); /* length */
-int sys_free_space(const char *dir, uint64_t *bytes);
+int sys_free_space(const char *dir, uint64_t *bytes); /* UINT64_MAX when the file system does not say */
+uint64_t sys_file_limit(void); /* `ulimit -f`: to write beyond it is to be killed by SIGXFSZ */
 /* Calls fn for each entry but . and ..; a non-zero return of fn stops and is returned. */
 int sys_listdir(const char *path, int (*fn)(void *user, const char *name), void *user);
-int sys_pid(void);
-bool sys_alive(int pid);
 uint64_t sys_random(void);
 double sys_seconds(void); /* monotonic */
 unsigned sys_cpus(void);  /* affinity and cgroup aware, at least 1 */
@@ -62,7 +70,8 @@ typedef enum sys_call {
 } sys_call;
 /* The k-th use of `call` from now (1 = the next) fails once with errnum; 0 makes a pread, pwrite or copy short instead. k = 0
  * switches that call's fault off, SYS_CALL_COUNT those of all calls. A retried call (EINTR, short) counts again.
- * stat, lstat and free_space count as fstat, rmdir as unlink, every kind of rename as rename. */
+ * stat, lstat and free_space count as fstat, rmdir as unlink,
+ * symlink as link, every kind of rename as rename. */
 void sys_fault(sys_call call, uint64_t k, int errnum);
 /* SIGKILL ends the process just before its k-th call of any kind from now; 0 = never. */
 void sys_kill_at(uint64_t k);

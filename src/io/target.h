@@ -1,0 +1,38 @@
+/* target.h - where a save goes: the real place of a path, its temporary names, and what killed saves left. Layer: io. */
+#ifndef ST_TARGET_H
+#define ST_TARGET_H
+
+#include "status.h"
+
+#include <sys/stat.h>
+
+typedef struct st_target {
+    char *path;       /* symlinks followed, without trailing slashes */
+    char *dir;        /* the folder it lies in, which exists */
+    const char *base; /* its name there, inside `path` */
+    bool exists;
+    struct stat st; /* if it exists */
+} st_target;
+
+/* The last part of a path may be missing (also what a symlink points at), its folder may not. */
+st_status st_target_find(const char *given, st_target *t, st_err *err);
+void st_target_free(st_target *t);
+
+/* Marks a temporary file or folder, and an old folder on its way out. */
+#define ST_TEMP_SUFFIX ".stlua-tmp"
+#define ST_OLD_SUFFIX ".stlua-old"
+/* dir/.base.RANDOM.suffix, base cut so that the name fits; NULL without memory. */
+char *st_target_sibling(const st_target *t, const char *suffix);
+/* Locks what was just created at `path`. False when a sweep took it: create another. */
+bool st_target_hold(int fd, const char *path);
+/* Removes what killed saves to this target left beside it: what has a sibling's name and no living owner. */
+void st_target_sweep(const st_target *t);
+/* After a kill between the two renames of a folder: the old one goes back. */
+void st_target_restore(st_target *t);
+
+/* Removes a file, or a folder with all it holds; 0 or -errno. Needs no memory. */
+int st_remove_tree(const char *path);
+/* fsync of a folder; file systems that have no such thing are forgiven. 0 or -errno. */
+int st_sync_folder(int fd);
+
+#endif

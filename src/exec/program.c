@@ -165,7 +165,7 @@ static st_status spread_leaf(compiler *c, const st_tensor *t, st_dtype *held, in
 static st_status compile_leaf(compiler *c, const st_tensor *t, int dst)
 {
     st_dtype held;
-    int index;
+    int index = -1;
     if (t->node == ST_N_EXPAND && !t->forced) {
         ST_TRY(spread_leaf(c, t, &held, &index));
     } else {

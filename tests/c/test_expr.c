@@ -166,7 +166,7 @@ static void test_threads_give_the_same_bytes(void **state)
     st_ctx_free(ctx);
 }
 
-/* A million operations deep: neither freeing nor compiling may use the C stack. */
+/* Very many operations deep: neither freeing nor compiling may use the C stack. */
 static void test_deep_expressions(void **state)
 {
     st_ctx *ctx;

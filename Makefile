@@ -104,8 +104,8 @@ fuzz: ## run each fuzz target for FUZZ_SECONDS (60)
 
 conformance: ## compare with the Python reference, in a virtual environment of its own
 	@CC="$(CC)" tests/tools/deps build python
-	@$(MAKE_AGAIN) all
-	@tests/conformance/run
+	@$(MAKE_AGAIN) all $B/header_driver
+	@HEADER_DRIVER=$B/header_driver tests/conformance/run
 
 goldens: all ## rewrite the expected output of tests/cli/cases (read the difference before committing it)
 	@GOLDEN_UPDATE=1 STLUA_TREE="$(CURDIR)" prove -v tests/cli/goldens.t
@@ -175,6 +175,10 @@ $B/tests/%: tests/c/%.c $(TEST_AUX) $B/libst.a
 # A fuzz target over its corpus, without a fuzzer: one test per file.
 $B/tests/replay_%: tests/fuzz/fuzz_%.c tests/fuzz/replay.c $B/libst.a
 	@mkdir -p $(@D)
+	$(call say,CC)
+	$Q$(CC) $(ALL_CFLAGS) -o $@ $^ $(LIB_LIBS)
+
+$B/header_driver: tests/conformance/header_driver.c $B/libst.a
 	$(call say,CC)
 	$Q$(CC) $(ALL_CFLAGS) -o $@ $^ $(LIB_LIBS)
 

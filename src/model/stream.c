@@ -198,7 +198,7 @@ static void add_item(stream *s, st_piece **p, item **of_group)
     st_piece *x = *p;
     item *last = s->nitems ? &s->items[s->nitems - 1] : NULL;
     if (x->bytes == 0) return;
-    if (x->raw && last && continues(last, x)) {
+    if (x->raw && last && last->pieces && continues(last, x)) { /* groups get their pieces later */
         last->size += x->bytes;
     } else if (x->raw) {
         s->items[s->nitems++] = (item){.pieces = p, .n = 1, .size = x->bytes};

@@ -175,7 +175,7 @@ static void test_sweep_equals_single_saves(void **state)
     (void)state;
     st_model *a, *b, *m[3];
     st_plan *p;
-    char name[8];
+    char name[16];
     write_sample("a", 12, 0);
     write_sample("b", 12, 3);
     assert_ok(st_model_open_file(in_dir(dir, "a"), &a, &err));
@@ -192,7 +192,7 @@ static void test_sweep_equals_single_saves(void **state)
     assert_ok(st_plan_run(p, &err));
     st_plan_free(p);
     for (int i = 0; i < 3; i++) {
-        char s[8], q[8];
+        char s[16], q[16];
         snprintf(s, sizeof s, "s%d", i);
         snprintf(q, sizeof q, "p%d", i);
         check_equal_files(in_dir(dir, s), in_dir(dir, q));
@@ -215,7 +215,7 @@ static void test_a_sweep_reads_its_inputs_once(void **state)
     assert_ok(st_plan_new(ctx, &p, &err));
     for (int i = 0; i < 3; i++) {
         st_tensor *k = NULL;
-        char name[8];
+        char name[16];
         assert_ok(st_integer(i + 2, &k, &err));
         assert_ok(st_apply(ST_OP_MUL, (st_tensor *[]){x, k}, &y[i], &err));
         st_tensor_unref(k);

@@ -73,6 +73,10 @@ typedef struct st_err {
     char tensor[512];
 } st_err;
 
+/* Copies a counted string from a file for printing: control, bidirectional and invalid bytes escaped, the middle cut when
+ * it does not fit. Always terminates. */
+void st_escape(char *dst, size_t cap, const char *src, size_t len);
+
 /* ---------------------------------------------------------------- dtypes */
 
 /* X(enumerator and format name, bits, kind, register class). The order is the reference library's rank: files are

@@ -15,10 +15,6 @@ st_status st_fail_named(st_err *err, st_status code, const char *file, const cha
 /* "..: No such file or directory" with errno's text, and where it helps a hint. Status IO, or SPACE, NOMEM, CANCELLED. */
 st_status st_fail_errno(st_err *err, int errnum, const char *file, const char *doing);
 
-/* Copies a counted string from a file for printing: control, bidirectional and invalid bytes escaped, the middle cut when
- * it does not fit. Always terminates. */
-void st_escape(char *dst, size_t cap, const char *src, size_t len);
-
 /* Passes a failure on. */
 #define ST_TRY(call)                                   \
     do {                                               \

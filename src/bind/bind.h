@@ -1,0 +1,132 @@
+/* bind.h - what the files of the binding share. Layer: bind (sees st.h, lua.h and cJSON alone).
+ *
+ * Three rules hold everywhere in this layer:
+ *   - Any call that allocates in Lua may run a finalizer, hence any Lua code, hence close any object. So a pointer got from a
+ *     userdata is asked for again after such a call, or what it points at is copied to the C stack first.
+ *   - Lua throws by longjmp. Memory of libst that outlives one line belongs to a userdata, which is made closed (NULL) and
+ *     opened once it has its metatable. libst itself is never jumped over: callbacks run in lua_pcall.
+ *   - Whatever is thrown is an error object (bind_error.c).
+ */
+#ifndef BIND_H
+#define BIND_H
+
+#include "st.h"
+
+#include <lauxlib.h>
+#include <lua.h>
+
+#define BIND_TENSOR "stlua.Tensor"
+#define BIND_MODEL "stlua.Model"
+#define BIND_ERROR "stlua.Error"
+
+/* ---------------------------------------------------------------- errors (bind_error.c) */
+
+#define BIND_WHERE_MAX 160
+/* "script.lua:12": the innermost Lua line that is not in the library itself; empty where there is none. Never throws. */
+void bind_where(lua_State *L, char dst[BIND_WHERE_MAX]);
+/* Throws what libst reported. These do not return; the int lets a caller write `return bind_throw(...)`. */
+int bind_throw(lua_State *L, const st_err *err);
+int bind_fail(lua_State *L, st_status code, const char *fmt, ...) ST_PRINTF(3, 4);
+int bind_fail_arg(lua_State *L, int arg, const char *fmt, ...) ST_PRINTF(3, 4);
+void bind_error_open(lua_State *L, int core);
+
+/* ---------------------------------------------------------------- arguments (bind_args.c) */
+
+/* Each throws when the argument is not what it says. Nothing is converted: "1" is no integer and 1 is no string. */
+lua_Integer bind_integer(lua_State *L, int arg, lua_Integer lo, lua_Integer hi);
+const char *bind_string(lua_State *L, int arg, size_t *len);
+const char *bind_path(lua_State *L, int arg); /* not empty, without NUL */
+bool bind_boolean(lua_State *L, int arg, bool absent);
+void bind_table(lua_State *L, int arg);
+void bind_top(lua_State *L, int max); /* no more than `max` arguments */
+st_dtype bind_dtype(lua_State *L, int arg);
+/* The one place where Lua's positions (1-based, negative from the end) become C's (0-based). */
+uint64_t bind_position(lua_State *L, int arg, uint64_t n);
+/* (first, last), both optional and inclusive -> [*begin, *end); first = last + 1 is empty. */
+void bind_range(lua_State *L, int arg, uint64_t n, uint64_t *begin, uint64_t *end);
+/* (first, count), both optional -> [*begin, *begin + *count). */
+void bind_span(lua_State *L, int arg, uint64_t n, uint64_t *begin, uint64_t *count);
+
+/* Option tables are read raw, so that reading runs no code. `known` ends in NULL; another key throws. */
+void bind_options(lua_State *L, int arg, const char *const *known);
+bool bind_opt_boolean(lua_State *L, int arg, const char *key, bool absent);
+lua_Integer bind_opt_integer(lua_State *L, int arg, const char *key, lua_Integer absent, lua_Integer lo, lua_Integer hi);
+
+/* ---------------------------------------------------------------- context (bind_context.c) */
+
+/* One per Lua state. */
+typedef struct bind_context {
+    st_ctx *ctx;
+    lua_State *L; /* the coroutine that called into libst: progress is reported there */
+    bool busy;    /* libst is running below us */
+    bool failed;  /* the progress function threw; the error lies on top of L's stack */
+} bind_context;
+
+void bind_context_new(lua_State *L);
+void bind_context_open(lua_State *L, int core);
+bind_context *bind_context_get(lua_State *L);
+/* Around every call of libst that computes. Leave throws the progress function's error, else libst's. Between the two
+ * nothing may throw. Enter itself never runs the collector. */
+bind_context *bind_enter(lua_State *L);
+void bind_leave(lua_State *L, bind_context *c, st_status status, const st_err *err);
+/* Tells the collector about memory that it cannot see, so that it runs as often as if the memory were its own. */
+void bind_weigh(lua_State *L, uint64_t bytes);
+
+/* ---------------------------------------------------------------- text under construction (bind_text.c) */
+
+/* A growing text that lives in a slot of the Lua stack: nothing to free when Lua throws. Only reserve and push may run
+ * the collector; the others need room reserved before. */
+typedef struct bind_text {
+    char *p;
+    size_t n, cap;
+    int slot;
+} bind_text;
+
+void bind_text_init(lua_State *L, bind_text *b);
+void bind_text_reserve(lua_State *L, bind_text *b, size_t more);
+void bind_text_push(lua_State *L, const bind_text *b);
+void bind_text_add(bind_text *b, const char *s, size_t n);
+void bind_text_str(bind_text *b, const char *s);
+void bind_text_fill(bind_text *b, char c, size_t n);
+void bind_text_uint(bind_text *b, uint64_t v); /* at most 20 bytes */
+void bind_text_int(bind_text *b, int64_t v);   /* at most 20 bytes */
+/* A JSON string with its quotes, as the reference library escapes: at most 6 n + 2 bytes. */
+void bind_text_json(bind_text *b, const char *s, size_t n);
+/* "86.0 MiB": at most 24 bytes. */
+void bind_text_size(bind_text *b, uint64_t bytes);
+void bind_text_open(lua_State *L, int core);
+
+/* ---------------------------------------------------------------- the other files */
+
+typedef struct bind_model {
+    st_model *m; /* NULL: closed */
+    bool lent;   /* being saved: neither closed nor changed now */
+} bind_model;
+
+/* Pushes a closed tensor; the caller fills the slot. */
+st_tensor **bind_tensor_new(lua_State *L);
+st_tensor *bind_tensor(lua_State *L, int arg);
+bool bind_is_tensor(lua_State *L, int arg);
+void bind_tensor_open(lua_State *L, int core);
+void bind_values_open(lua_State *L, int core); /* bind_values.c: more methods of tensors */
+void bind_ops_open(lua_State *L, int core);    /* bind_ops.c: operations and arithmetic */
+
+bind_model *bind_model_slot(lua_State *L, int arg);
+st_model *bind_model_get(lua_State *L, int arg);
+void bind_model_open(lua_State *L, int core);
+int bind_model_rows(lua_State *L); /* bind_rows.c */
+/* Bytes of an entry as it would be saved. */
+uint64_t bind_info_bytes(const st_info *info);
+/* Whether an entry is a range of a file and has offsets to tell. */
+bool bind_info_stored(const st_model *m, const st_info *info);
+
+void bind_save_open(lua_State *L, int core);
+void bind_json_open(lua_State *L, int core);
+void bind_fs_open(lua_State *L, int core);
+
+/* Pushes a list of integers. */
+void bind_push_shape(lua_State *L, int ndim, const int64_t *shape);
+/* Sets the functions of `l` in the methods table of a type and of the module's field `core[field]`. */
+void bind_methods(lua_State *L, const char *type, const luaL_Reg *l);
+
+#endif

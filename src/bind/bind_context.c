@@ -1,0 +1,206 @@
+/* bind_context.c - the context of a Lua state: threads, memory, progress, cancel. Layer: bind.
+ *
+ * A program that wants to stop work from a signal handler finds two light userdata in the registry: "stlua.cancel" (the
+ * st_ctx) and "stlua.cancel_fn" (a void (*)(st_ctx *)). If it interrupts Lua code by a hook as well it may leave that
+ * hook's address in "stlua.cancel_hook": the hook is taken off when the interrupt has been reported by a C function. */
+#include "bind.h"
+
+#include <limits.h>
+
+#define CONTEXT "stlua.Context"
+
+static const char context_key, progress_key;
+
+bind_context *bind_context_get(lua_State *L)
+{
+    lua_rawgetp(L, LUA_REGISTRYINDEX, &context_key);
+    bind_context *c = lua_touserdata(L, -1);
+    lua_pop(L, 1);
+    /* Finalizers of things older than this module run after the context's own. */
+    if (!c || !c->ctx) bind_fail(L, ST_ARG, "this Lua state is being closed");
+    return c;
+}
+
+static void set_registry(lua_State *L, const char *key, void *p)
+{
+    lua_pushlightuserdata(L, p);
+    lua_setfield(L, LUA_REGISTRYINDEX, key);
+}
+
+static int context_gc(lua_State *L)
+{
+    bind_context *c = luaL_testudata(L, 1, CONTEXT);
+    if (!c) return 0;
+    st_ctx *ctx = c->ctx;
+    c->ctx = NULL;
+    st_ctx_free(ctx);
+    return 0;
+}
+
+/* ---------------------------------------------------------------- progress */
+
+/* Runs inside lua_pcall: here Lua may throw. */
+static int progress_call(lua_State *L)
+{
+    const st_progress *p = lua_touserdata(L, 1);
+    lua_rawgetp(L, LUA_REGISTRYINDEX, &progress_key);
+    lua_pushstring(L, p->phase);
+    lua_pushinteger(L, (lua_Integer)p->done);
+    lua_pushinteger(L, (lua_Integer)p->total);
+    lua_pushnumber(L, p->seconds);
+    lua_call(L, 4, 0);
+    return 0;
+}
+
+/* Called by libst, which must not be jumped over: nothing outside lua_pcall may allocate. */
+static bool on_progress(void *user, const st_progress *p)
+{
+    bind_context *c = user;
+    if (c->failed) return false;
+    if (!c->busy || !lua_checkstack(c->L, 4)) return true;
+    st_progress copy = *p;
+    lua_pushcfunction(c->L, progress_call);
+    lua_pushlightuserdata(c->L, &copy);
+    c->failed = lua_pcall(c->L, 1, 0, 0) != LUA_OK;
+    return !c->failed;
+}
+
+/* core.progress(fn | nil): fn(phase, done, total, seconds), at most ten times a second. */
+static int set_progress(lua_State *L)
+{
+    bind_context *c = bind_context_get(L);
+    if (!lua_isnil(L, 1) && !lua_isfunction(L, 1)) bind_fail_arg(L, 1, "function or nil expected, got %s", luaL_typename(L, 1));
+    lua_settop(L, 1);
+    lua_rawsetp(L, LUA_REGISTRYINDEX, &progress_key);
+    lua_rawgetp(L, LUA_REGISTRYINDEX, &progress_key);
+    st_ctx_set_progress(c->ctx, lua_isnil(L, -1) ? NULL : on_progress, c);
+    return 0;
+}
+
+/* ---------------------------------------------------------------- calls that compute */
+
+bind_context *bind_enter(lua_State *L)
+{
+    bind_context *c = bind_context_get(L);
+    if (c->busy) bind_fail(L, ST_ARG, "a progress function may not compute or save");
+    luaL_checkstack(L, 8, "progress");
+    c->L = L;
+    c->failed = false;
+    c->busy = true;
+    return c;
+}
+
+/* The hook would report the same Ctrl-C again, perhaps inside a __close that cleans up. */
+static void disarm(lua_State *L)
+{
+    lua_Hook hook = lua_gethook(L);
+    if (hook && lua_getfield(L, LUA_REGISTRYINDEX, "stlua.cancel_hook") == LUA_TLIGHTUSERDATA) {
+        union { lua_Hook f; void *p; } u = {.f = hook};
+        if (u.p == lua_touserdata(L, -1)) lua_sethook(L, NULL, 0, 0);
+    }
+}
+
+void bind_leave(lua_State *L, bind_context *c, st_status status, const st_err *err)
+{
+    c->busy = false;
+    if (c->failed) {
+        st_ctx_resume(c->ctx); /* the function stopped this work, not what comes next */
+        lua_error(L);
+    }
+    if (status == ST_OK) return;
+    if (status == ST_CANCELLED) disarm(L);
+    bind_throw(L, err);
+}
+
+void bind_weigh(lua_State *L, uint64_t bytes)
+{
+    uint64_t kb = bytes / 1024;
+    if (kb) lua_gc(L, LUA_GCSTEP, kb < INT_MAX / 2048 ? (int)kb : INT_MAX / 2048);
+}
+
+/* ---------------------------------------------------------------- settings */
+
+/* core.threads([n]): how many are used; 0 asks for as many as the process may have. */
+static int threads(lua_State *L)
+{
+    bind_context *c = bind_context_get(L);
+    if (!lua_isnoneornil(L, 1)) {
+        unsigned n = (unsigned)bind_integer(L, 1, 0, 4096);
+        if (c->busy) bind_fail(L, ST_ARG, "the number of threads cannot change while they work");
+        st_ctx_set_threads(c->ctx, n);
+    }
+    lua_pushinteger(L, st_ctx_threads(c->ctx));
+    return 1;
+}
+
+/* core.memory([bytes]): what operations on whole tensors may hold. */
+static int memory(lua_State *L)
+{
+    bind_context *c = bind_context_get(L);
+    if (!lua_isnoneornil(L, 1)) st_ctx_set_memory(c->ctx, (uint64_t)bind_integer(L, 1, 1, LUA_MAXINTEGER));
+    uint64_t bytes = st_ctx_memory(c->ctx);
+    lua_pushinteger(L, bytes < LUA_MAXINTEGER ? (lua_Integer)bytes : LUA_MAXINTEGER);
+    return 1;
+}
+
+static int memory_used(lua_State *L)
+{
+    lua_pushinteger(L, (lua_Integer)st_memory_used());
+    return 1;
+}
+
+static int memory_peak(lua_State *L)
+{
+    lua_pushinteger(L, (lua_Integer)st_memory_peak());
+    return 1;
+}
+
+static int simd(lua_State *L)
+{
+    lua_pushstring(L, st_simd_name());
+    return 1;
+}
+
+/* core.resume(): work may start again after a cancel. */
+static int resume(lua_State *L)
+{
+    st_ctx_resume(bind_context_get(L)->ctx);
+    return 0;
+}
+
+/* core.cancelled(): whether a cancel waits to be answered by core.resume. */
+static int cancelled(lua_State *L)
+{
+    lua_pushboolean(L, st_ctx_cancelled(bind_context_get(L)->ctx));
+    return 1;
+}
+
+void bind_context_new(lua_State *L)
+{
+    bind_context *c = lua_newuserdatauv(L, sizeof *c, 0);
+    *c = (bind_context){0};
+    luaL_newmetatable(L, CONTEXT);
+    lua_pushcfunction(L, context_gc);
+    lua_setfield(L, -2, "__gc");
+    lua_pushboolean(L, 0);
+    lua_setfield(L, -2, "__metatable");
+    lua_setmetatable(L, -2);
+    st_err err;
+    if (st_ctx_new(&c->ctx, &err) != ST_OK) bind_throw(L, &err);
+    set_registry(L, "stlua.cancel", c->ctx);
+    union { void (*f)(st_ctx *); void *p; } u = {.f = st_ctx_cancel};
+    set_registry(L, "stlua.cancel_fn", u.p);
+    lua_rawsetp(L, LUA_REGISTRYINDEX, &context_key);
+}
+
+void bind_context_open(lua_State *L, int core)
+{
+    static const luaL_Reg functions[] = {
+        {"threads", threads},         {"memory", memory}, {"memory_used", memory_used}, {"memory_peak", memory_peak},
+        {"progress", set_progress},   {"simd", simd},     {"resume", resume},           {"cancelled", cancelled},
+        {NULL, NULL},
+    };
+    lua_pushvalue(L, core);
+    luaL_setfuncs(L, functions, 0);
+    lua_pop(L, 1);
+}

@@ -1,0 +1,145 @@
+/* bind_error.c - error objects: tables { code, message, where, file, tensor, hint, traceback }. Layer: bind.
+ * `message` is one clean sentence; `where` is the line of the user's script that asked for what failed. */
+#include "bind.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+/* The library's own Lua files lie in a folder lua/stlua: a user is not helped by a line in there. */
+static bool is_ours(const char *source)
+{
+    static const char folder[] = "lua/stlua/";
+    for (const char *p = source; (p = strstr(p, folder)) != NULL; p++)
+        if (p == source + 1 || p[-1] == '/') return *source == '@';
+    return false;
+}
+
+void bind_where(lua_State *L, char dst[BIND_WHERE_MAX])
+{
+    lua_Debug ar;
+    dst[0] = '\0';
+    for (int level = 0; lua_getstack(L, level, &ar); level++) {
+        if (!lua_getinfo(L, "Sl", &ar) || ar.currentline <= 0) continue;
+        bool ours = is_ours(ar.source);
+        if (!ours || dst[0] == '\0') snprintf(dst, BIND_WHERE_MAX, "%s:%d", ar.short_src, ar.currentline);
+        if (!ours) return;
+    }
+}
+
+/* Pushes a new error object. Needs four stack slots, which every C function has. */
+static void push_error(lua_State *L, const char *code, const char *message)
+{
+    char where[BIND_WHERE_MAX];
+    bind_where(L, where);
+    lua_createtable(L, 0, 6);
+    lua_pushstring(L, code);
+    lua_setfield(L, -2, "code");
+    lua_pushstring(L, message);
+    lua_setfield(L, -2, "message");
+    if (where[0]) {
+        lua_pushstring(L, where);
+        lua_setfield(L, -2, "where");
+    }
+    luaL_setmetatable(L, BIND_ERROR);
+}
+
+static void set_text(lua_State *L, const char *key, const char *value)
+{
+    if (value[0] == '\0') return;
+    lua_pushstring(L, value);
+    lua_setfield(L, -2, key);
+}
+
+/* The stack may be full of results when something fails late. */
+static void need_stack(lua_State *L) { luaL_checkstack(L, 8, "error object"); }
+
+int bind_throw(lua_State *L, const st_err *err)
+{
+    need_stack(L);
+    push_error(L, st_status_code(err->code), err->message);
+    set_text(L, "file", err->file);
+    set_text(L, "tensor", err->tensor);
+    return lua_error(L);
+}
+
+int bind_fail(lua_State *L, st_status code, const char *fmt, ...)
+{
+    char message[1024];
+    va_list ap;
+    va_start(ap, fmt);
+    vsnprintf(message, sizeof message, fmt, ap);
+    va_end(ap);
+    need_stack(L);
+    push_error(L, st_status_code(code), message);
+    return lua_error(L);
+}
+
+/* The words of luaL_argerror, in an object. */
+int bind_fail_arg(lua_State *L, int arg, const char *fmt, ...)
+{
+    char what[512], place[160] = "";
+    va_list ap;
+    va_start(ap, fmt);
+    vsnprintf(what, sizeof what, fmt, ap);
+    va_end(ap);
+    lua_Debug ar;
+    if (lua_getstack(L, 0, &ar) && lua_getinfo(L, "n", &ar) && ar.name) {
+        if (strcmp(ar.namewhat, "method") == 0) {
+            if (arg == 1) return bind_fail(L, ST_ARG, "calling '%.80s' on bad self (%s)", ar.name, what);
+            arg--;
+        }
+        snprintf(place, sizeof place, " to '%.80s'", ar.name);
+    }
+    return bind_fail(L, ST_ARG, "bad argument #%d%s (%s)", arg, place, what);
+}
+
+/* core.error(code, message [, fields]): makes an error object for Lua code to throw. */
+static int error_new(lua_State *L)
+{
+    const char *code = bind_string(L, 1, NULL), *message = bind_string(L, 2, NULL);
+    if (!lua_isnoneornil(L, 3)) bind_table(L, 3);
+    lua_settop(L, 3);
+    push_error(L, code, message);
+    if (lua_istable(L, 3)) {
+        lua_pushnil(L);
+        while (lua_next(L, 3)) {
+            lua_pushvalue(L, -2);
+            lua_insert(L, -2);
+            lua_rawset(L, 4);
+        }
+    }
+    return 1;
+}
+
+/* core.is_error(value) */
+static int error_is(lua_State *L)
+{
+    luaL_checkany(L, 1);
+    bool is = lua_istable(L, 1) && lua_getmetatable(L, 1) && luaL_getmetatable(L, BIND_ERROR) && lua_rawequal(L, -1, -2);
+    lua_pushboolean(L, is);
+    return 1;
+}
+
+static int error_tostring(lua_State *L)
+{
+    bind_table(L, 1);
+    lua_pushliteral(L, "message");
+    lua_rawget(L, 1);
+    if (lua_type(L, -1) != LUA_TSTRING) lua_pushliteral(L, "error without a message");
+    return 1;
+}
+
+void bind_error_open(lua_State *L, int core)
+{
+    static const luaL_Reg functions[] = {{"error", error_new}, {"is_error", error_is}, {NULL, NULL}};
+    luaL_newmetatable(L, BIND_ERROR);
+    lua_pushcfunction(L, error_tostring);
+    lua_setfield(L, -2, "__tostring");
+    lua_pushboolean(L, 0);
+    lua_setfield(L, -2, "__metatable");
+    lua_setfield(L, core, "error_meta");
+    lua_pushvalue(L, core);
+    luaL_setfuncs(L, functions, 0);
+    lua_pop(L, 1);
+}

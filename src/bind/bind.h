@@ -21,13 +21,11 @@
 
 /* ---------------------------------------------------------------- errors (bind_error.c) */
 
-#define BIND_WHERE_MAX 160
-/* "script.lua:12": the innermost Lua line that is not in the library itself; empty where there is none. Never throws. */
-void bind_where(lua_State *L, char dst[BIND_WHERE_MAX]);
-/* Throws what libst reported. These do not return; the int lets a caller write `return bind_throw(...)`. */
-int bind_throw(lua_State *L, const st_err *err);
-int bind_fail(lua_State *L, st_status code, const char *fmt, ...) ST_PRINTF(3, 4);
-int bind_fail_arg(lua_State *L, int arg, const char *fmt, ...) ST_PRINTF(3, 4);
+/* Throw what libst reported, or what was found here. The int lets a caller write `return bind_throw(...)`. */
+#define BIND_NORETURN __attribute__((noreturn))
+BIND_NORETURN int bind_throw(lua_State *L, const st_err *err);
+BIND_NORETURN int bind_fail(lua_State *L, st_status code, const char *fmt, ...) ST_PRINTF(3, 4);
+BIND_NORETURN int bind_fail_arg(lua_State *L, int arg, const char *fmt, ...) ST_PRINTF(3, 4);
 void bind_error_open(lua_State *L, int core);
 
 /* ---------------------------------------------------------------- arguments (bind_args.c) */

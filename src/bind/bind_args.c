@@ -11,9 +11,9 @@ static const char *type_name(lua_State *L, int arg)
     return lua_type(L, arg) == LUA_TNONE ? "no value" : luaL_typename(L, arg);
 }
 
-static int fail_type(lua_State *L, int arg, const char *expected)
+BIND_NORETURN static void fail_type(lua_State *L, int arg, const char *expected)
 {
-    return bind_fail_arg(L, arg, "%s expected, got %s", expected, type_name(L, arg));
+    bind_fail_arg(L, arg, "%s expected, got %s", expected, type_name(L, arg));
 }
 
 /* Floats with an exact integer value count as integers, as everywhere in Lua. */
@@ -125,7 +125,6 @@ void bind_range(lua_State *L, int arg, uint64_t n, uint64_t *begin, uint64_t *en
         last++;
     } else {
         bind_fail_arg(L, arg + 1, "position %lld is out of range: there are %llu", (long long)i, (unsigned long long)n);
-        return;
     }
     if (last < first) bind_fail_arg(L, arg + 1, "the range ends before it begins");
     *begin = first;

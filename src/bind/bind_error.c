@@ -15,14 +15,17 @@ static bool is_ours(const char *source)
     return false;
 }
 
-void bind_where(lua_State *L, char dst[BIND_WHERE_MAX])
+#define WHERE_MAX 160
+
+/* "script.lua:12": the innermost Lua line that is not in the library itself; empty where there is none. */
+static void find_where(lua_State *L, char dst[WHERE_MAX])
 {
     lua_Debug ar;
     dst[0] = '\0';
     for (int level = 0; lua_getstack(L, level, &ar); level++) {
         if (!lua_getinfo(L, "Sl", &ar) || ar.currentline <= 0) continue;
         bool ours = is_ours(ar.source);
-        if (!ours || dst[0] == '\0') snprintf(dst, BIND_WHERE_MAX, "%s:%d", ar.short_src, ar.currentline);
+        if (!ours || dst[0] == '\0') snprintf(dst, WHERE_MAX, "%s:%d", ar.short_src, ar.currentline);
         if (!ours) return;
     }
 }
@@ -30,8 +33,8 @@ void bind_where(lua_State *L, char dst[BIND_WHERE_MAX])
 /* Pushes a new error object. Needs four stack slots, which every C function has. */
 static void push_error(lua_State *L, const char *code, const char *message)
 {
-    char where[BIND_WHERE_MAX];
-    bind_where(L, where);
+    char where[WHERE_MAX];
+    find_where(L, where);
     lua_createtable(L, 0, 6);
     lua_pushstring(L, code);
     lua_setfield(L, -2, "code");
@@ -54,13 +57,19 @@ static void set_text(lua_State *L, const char *key, const char *value)
 /* The stack may be full of results when something fails late. */
 static void need_stack(lua_State *L) { luaL_checkstack(L, 8, "error object"); }
 
+BIND_NORETURN static void throw(lua_State *L)
+{
+    lua_error(L);
+    __builtin_unreachable(); /* lua.h does not say so */
+}
+
 int bind_throw(lua_State *L, const st_err *err)
 {
     need_stack(L);
     push_error(L, st_status_code(err->code), err->message);
     set_text(L, "file", err->file);
     set_text(L, "tensor", err->tensor);
-    return lua_error(L);
+    throw(L);
 }
 
 int bind_fail(lua_State *L, st_status code, const char *fmt, ...)
@@ -72,7 +81,7 @@ int bind_fail(lua_State *L, st_status code, const char *fmt, ...)
     va_end(ap);
     need_stack(L);
     push_error(L, st_status_code(code), message);
-    return lua_error(L);
+    throw(L);
 }
 
 /* The words of luaL_argerror, in an object. */
@@ -86,12 +95,12 @@ int bind_fail_arg(lua_State *L, int arg, const char *fmt, ...)
     lua_Debug ar;
     if (lua_getstack(L, 0, &ar) && lua_getinfo(L, "n", &ar) && ar.name) {
         if (strcmp(ar.namewhat, "method") == 0) {
-            if (arg == 1) return bind_fail(L, ST_ARG, "calling '%.80s' on bad self (%s)", ar.name, what);
+            if (arg == 1) bind_fail(L, ST_ARG, "calling '%.80s' on bad self (%s)", ar.name, what);
             arg--;
         }
         snprintf(place, sizeof place, " to '%.80s'", ar.name);
     }
-    return bind_fail(L, ST_ARG, "bad argument #%d%s (%s)", arg, place, what);
+    bind_fail(L, ST_ARG, "bad argument #%d%s (%s)", arg, place, what);
 }
 
 /* core.error(code, message [, fields]): makes an error object for Lua code to throw. */

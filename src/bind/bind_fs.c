@@ -31,7 +31,8 @@ typedef struct listing {
 
 static int listing_gc(lua_State *L)
 {
-    listing *l = luaL_checkudata(L, 1, LISTING);
+    listing *l = luaL_testudata(L, 1, LISTING);
+    if (!l) return 0;
     for (int i = 0; i < l->count; i++) free(l->entries[i]);
     free(l->entries);
     *l = (listing){0};

@@ -311,8 +311,6 @@ void bind_json_open(lua_State *L, int core)
     static const luaL_Reg functions[] = {
         {"json_decode", json_decode}, {"json_encode", json_encode}, {"array", json_array}, {NULL, NULL}};
     luaL_newmetatable(L, ARRAY);
-    lua_pushliteral(L, ARRAY);
-    lua_setfield(L, -2, "__name");
     luaL_newmetatable(L, TREE);
     lua_pushcfunction(L, tree_gc);
     lua_setfield(L, -2, "__gc");

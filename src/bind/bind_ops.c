@@ -51,7 +51,6 @@ static st_status operand(lua_State *L, int arg, st_tensor **out, st_err *err)
 /* Pushes ops[op] applied to the operands in slots first, first + 1, ... */
 static int apply(lua_State *L, st_op op, int first)
 {
-    char where[BIND_WHERE_MAX];
     st_tensor *args[MAX_ARITY] = {NULL};
     st_err err;
     st_status s = ST_OK;
@@ -62,9 +61,8 @@ static int apply(lua_State *L, st_op op, int first)
         tensors += bind_is_tensor(L, first + i);
     }
     if (tensors == 0) return bind_fail(L, ST_ARG, "'%s' wants at least one tensor", ops[op].name);
-    bind_where(L, where);
     for (int i = 0; i < n && s == ST_OK; i++) s = operand(L, first + i, &args[i], &err);
-    if (s == ST_OK) s = st_apply(op, args, where, slot, &err);
+    if (s == ST_OK) s = st_apply(op, args, slot, &err);
     for (int i = 0; i < n; i++) st_tensor_unref(args[i]);
     return s == ST_OK ? 1 : bind_throw(L, &err);
 }

@@ -1,0 +1,112 @@
+/* cli_signal.c - Ctrl-C and its relatives. Layer: cli.
+ *
+ * The first signal asks: libst's cancel flag is raised, so that running work ends within a tile's time and removes its
+ * temporary files, and a hook throws in Lua code. A second one within a second kills. A broken pipe counts as a signal to stop,
+ * too: its default action would kill a save that only reports progress to a pager, and leave its temporary file. */
+#include "cli.h"
+
+#include <pthread.h>
+#include <signal.h>
+#include <string.h>
+#include <time.h>
+
+static const int caught[] = {SIGINT, SIGTERM, SIGHUP, SIGPIPE};
+
+static struct {
+    lua_State *volatile L;
+    void *ctx;
+    void (*cancel)(void *ctx);
+    pthread_t thread;
+    volatile sig_atomic_t pending;
+    struct timespec when;
+} sig;
+
+/* Throws an error object of code "cancelled". */
+static void interrupt_hook(lua_State *L, lua_Debug *ar)
+{
+    (void)ar;
+    lua_sethook(L, NULL, 0, 0);
+    luaL_checkstack(L, 6, "interrupted");
+    luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
+    lua_getfield(L, -1, "stlua.core");
+    lua_getfield(L, -1, "error");
+    lua_pushliteral(L, "cancelled");
+    lua_pushliteral(L, "interrupted");
+    lua_call(L, 2, 1);
+    lua_error(L);
+}
+
+static bool within_a_second(const struct timespec *now)
+{
+    double d = (double)(now->tv_sec - sig.when.tv_sec) + (double)(now->tv_nsec - sig.when.tv_nsec) / 1e9;
+    return d < 1.0;
+}
+
+/* Async-signal-safe, as lua_sethook and the cancel function are. */
+static void on_signal(int number)
+{
+    struct timespec now;
+    if (!pthread_equal(pthread_self(), sig.thread)) {
+        pthread_kill(sig.thread, number); /* lua_sethook belongs to the thread that runs Lua */
+        return;
+    }
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    if (sig.pending && within_a_second(&now)) {
+        signal(number, SIG_DFL);
+        raise(number);
+        return;
+    }
+    sig.pending = number;
+    sig.when = now;
+    if (!sig.L) return;
+    sig.cancel(sig.ctx);
+    lua_sethook(sig.L, interrupt_hook, LUA_MASKCALL | LUA_MASKRET | LUA_MASKLINE | LUA_MASKCOUNT, 1);
+}
+
+static void *registry_pointer(lua_State *L, const char *key)
+{
+    lua_getfield(L, LUA_REGISTRYINDEX, key);
+    void *p = lua_touserdata(L, -1);
+    lua_pop(L, 1);
+    return p;
+}
+
+void cli_signals_on(lua_State *L)
+{
+    union {
+        void *p;
+        void (*cancel)(void *ctx);
+        lua_Hook hook;
+    } u;
+    sig.ctx = registry_pointer(L, "stlua.cancel");
+    u.p = registry_pointer(L, "stlua.cancel_fn");
+    sig.cancel = u.cancel;
+    if (!sig.ctx || !sig.cancel) luaL_error(L, "stlua.core does not belong to this program");
+    u.p = NULL;
+    u.hook = interrupt_hook;
+    lua_pushlightuserdata(L, u.p);
+    lua_setfield(L, LUA_REGISTRYINDEX, "stlua.cancel_hook");
+    sig.thread = pthread_self();
+    sig.L = L;
+    for (size_t i = 0; i < sizeof caught / sizeof *caught; i++) {
+        struct sigaction old, act = {.sa_handler = on_signal}; /* no SA_RESTART: a read at the prompt ends, too */
+        sigemptyset(&act.sa_mask);
+        /* What the parent wants ignored stays ignored: nohup, background jobs. */
+        if (sigaction(caught[i], NULL, &old) == 0 && old.sa_handler != SIG_IGN) sigaction(caught[i], &act, NULL);
+    }
+}
+
+void cli_signals_off(void) { sig.L = NULL; }
+
+int cli_signal_pending(void) { return sig.pending; }
+
+void cli_signal_clear(lua_State *L)
+{
+    sig.pending = 0;
+    if (lua_gethook(L) == interrupt_hook) lua_sethook(L, NULL, 0, 0);
+    luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
+    lua_getfield(L, -1, "stlua.core");
+    lua_getfield(L, -1, "resume");
+    lua_call(L, 0, 0);
+    lua_pop(L, 2);
+}

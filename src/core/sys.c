@@ -48,6 +48,8 @@ void sys_fault(sys_call call, uint64_t k, int errnum)
     faults[call].left = k;
 }
 
+bool sys_fault_pending(sys_call call) { return faults[call].left != 0; }
+
 void sys_kill_at(uint64_t k)
 {
     made = 0;

@@ -73,6 +73,7 @@ typedef enum sys_call {
  * stat, lstat and free_space count as fstat, rmdir as unlink,
  * symlink as link, every kind of rename as rename. */
 void sys_fault(sys_call call, uint64_t k, int errnum);
+bool sys_fault_pending(sys_call call); /* armed, and not met yet */
 /* SIGKILL ends the process just before its k-th call of any kind from now; 0 = never. */
 void sys_kill_at(uint64_t k);
 uint64_t sys_calls_made(void); /* since sys_kill_at */

@@ -8,16 +8,23 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-int in_child(int (*fn)(void *), void *arg)
+pid_t child_start(int (*fn)(void *), void *arg)
 {
-    int status;
     fflush(stdout);
     pid_t pid = fork();
-    assert_true(pid >= 0);
     if (pid == 0) _exit(fn(arg));
+    assert_true(pid > 0);
+    return pid;
+}
+
+int child_wait(pid_t pid)
+{
+    int status;
     assert_int_equal(waitpid(pid, &status, 0), pid);
     return WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
 }
+
+int in_child(int (*fn)(void *), void *arg) { return child_wait(child_start(fn, arg)); }
 
 typedef struct small_disk {
     const char *dir;

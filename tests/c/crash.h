@@ -5,8 +5,11 @@
 #include "support.h"
 #include "sys.h"
 
-/* Runs fn in a child process. Its return value, or 128 + the signal that ended it. */
-int in_child(int (*fn)(void *), void *arg);
+/* Runs fn in a child process, where cmocka's asserts must not be used. */
+pid_t child_start(int (*fn)(void *), void *arg);
+/* Its return value, or 128 + the signal that ended it. */
+int child_wait(pid_t pid);
+int in_child(int (*fn)(void *), void *arg); /* both */
 /* The same inside its own mount namespace with an empty tmpfs of `kib` KiB at `dir`; -1 when the system does not allow that. */
 int in_small_disk(const char *dir, int kib, int (*fn)(void *), void *arg);
 /* Says on the TAP stream why something was not tested. */

@@ -1,0 +1,439 @@
+"""bench.py - `make bench`: times and memory of stlua beside cp, a PyTorch script, mergekit and sd-mecha, as one Markdown
+table on standard output. Progress goes to standard error.
+
+Models are made on the spot from the layouts of real ones. In each row stlua and what its bar refers to run in turn, first one
+then the other, after one round that does not count: a virtual machine's first touch of memory costs more than a copy. Times
+are medians over the rounds, a ratio is the median of the rounds' ratios. The Python peers follow in rounds of their own. Before
+a run its output is removed and the disk is quiet. What a row demands is its bar.
+
+    BENCH_RUNS   rounds (5); peers run in at most three
+    BENCH_DIR    where models and outputs go (a folder below TMPDIR or /var/tmp; some 40 GB for everything)
+    BENCH_ONLY   a regular expression: only rows whose name matches
+    BENCH_PEERS  0 leaves the Python peers out
+    BENCH_KEEP   1 keeps the models for the next run
+"""
+import gzip
+import json
+import os
+import platform
+import re
+import shutil
+import statistics
+import subprocess
+import sys
+import time
+
+ROOT = os.path.abspath(os.path.join(os.path.dirname(__file__), "..", ".."))
+HERE = os.path.join(ROOT, "tests", "bench")
+TOOLS = os.path.join(ROOT, ".build", "bench")
+STLUA = os.environ.get("STLUA", os.path.join(ROOT, "stlua"))
+RUNS = int(os.environ.get("BENCH_RUNS", "5"))
+PEER_RUNS = min(RUNS, 3)
+DIR = os.environ.get("BENCH_DIR") or os.path.join(os.environ.get("TMPDIR", "/var/tmp"), "stlua-bench")
+ONLY = re.compile(os.environ.get("BENCH_ONLY", ""))
+PYTHON = os.environ.get("BENCH_PYTHON")
+MIB = 1 << 20
+
+
+def say(*words):
+    print(*words, file=sys.stderr, flush=True)
+
+
+# ---------------------------------------------------------------- models
+
+def layout(name):
+    with gzip.open(os.path.join(HERE, "layouts", name + ".tsv.gz")) as f:
+        return f.read()
+
+
+def many_tensors(count):
+    rows = b"".join(b"model.layers.%d.block.%d.weight\tBF16\t4x4\n" % (i // 100, i % 100) for i in range(count))
+    return b"name\tdtype\tshape\n" + rows
+
+
+# name -> layout, seed, dtype, limit in bytes
+MODELS = {
+    "llama-a": (lambda: layout("llama-1.1b"), 1, "-", 0),
+    "llama-b": (lambda: layout("llama-1.1b"), 2, "-", 0),
+    "llama-f32": (lambda: layout("llama-1.1b"), 3, "F32", 2_200_000_000),
+    "sd15-a": (lambda: layout("sd15-checkpoint"), 4, "-", 0),
+    "sd15-b": (lambda: layout("sd15-checkpoint"), 5, "-", 0),
+    "sdxl-a": (lambda: layout("sdxl-checkpoint"), 6, "-", 0),
+    "sdxl-b": (lambda: layout("sdxl-checkpoint"), 7, "-", 0),
+    "many": (lambda: many_tensors(100_000), 8, "-", 0),
+}
+
+
+def at(name):
+    return os.path.join(DIR, name)
+
+
+def model(name):
+    path = at(name + ".safetensors")
+    if not os.path.exists(path):
+        rows, seed, dtype, limit = MODELS[name]
+        say("  making", name)
+        subprocess.run([os.path.join(TOOLS, "make_model"), path + ".part", str(seed), dtype, str(limit)], input=rows(), check=True)
+        os.rename(path + ".part", path)
+    return path
+
+
+def mergekit_folder(name):
+    """What mergekit calls a model: a folder with the weights and a configuration."""
+    folder = at(name + "-folder")
+    os.makedirs(folder, exist_ok=True)
+    link = os.path.join(folder, "model.safetensors")
+    if not os.path.islink(link):
+        os.symlink(model(name), link)
+    with open(os.path.join(folder, "config.json"), "w") as f:
+        json.dump({"architectures": ["LlamaForCausalLM"], "model_type": "llama", "vocab_size": 32000, "hidden_size": 2048,
+                   "intermediate_size": 5632, "num_hidden_layers": 22, "num_attention_heads": 32,
+                   "num_key_value_heads": 4, "torch_dtype": "bfloat16", "tie_word_embeddings": False}, f)
+    return folder
+
+
+def text(name, content):
+    with open(at(name), "w") as f:
+        f.write(content)
+    return at(name)
+
+
+# ---------------------------------------------------------------- measuring
+
+class Cost:
+    """What one run took."""
+
+    def __init__(self, wall, user, system, kib, status):
+        self.wall, self.cpu, self.rss = float(wall), float(user) + float(system), int(kib) * 1024
+        self.status = int(status)
+
+
+def drop_caches(paths):
+    os.sync()
+    try:
+        with open("/proc/sys/vm/drop_caches", "w") as f:
+            f.write("3\n")
+    except OSError:
+        for path in paths:
+            fd = os.open(path, os.O_RDONLY)
+            os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_DONTNEED)
+            os.close(fd)
+
+
+def warm(paths):
+    for path in paths:
+        with open(path, "rb", buffering=0) as f:
+            buffer = bytearray(8 * MIB)
+            while f.readinto(buffer):
+                pass
+
+
+def remove(path):
+    if os.path.isdir(path) and not os.path.islink(path):
+        shutil.rmtree(path)
+    elif os.path.lexists(path):
+        os.unlink(path)
+
+
+def measure(argv, fail_ok=False):
+    read_end, write_end = os.pipe()
+    environment = dict(os.environ, HF_HUB_OFFLINE="1", PYTHONDONTWRITEBYTECODE="1")
+
+    def give_pipe():
+        os.dup2(write_end, 3)
+
+    with open(at("last.log"), "wb") as log:
+        # dup2 leaves 3 open across exec even if the pipe itself was given that number.
+        process = subprocess.Popen([os.path.join(TOOLS, "measure"), *argv], stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+                                   close_fds=False, preexec_fn=give_pipe, env=environment)
+        os.close(write_end)
+        with os.fdopen(read_end) as f:
+            words = f.read().split()
+        process.wait()
+    cost = Cost(*words)
+    if cost.status and not fail_ok:
+        with open(at("last.log"), errors="replace") as log:
+            say(log.read()[-2000:])
+        raise RuntimeError("exit status %d: %s" % (cost.status, " ".join(argv)))
+    return cost
+
+
+# ---------------------------------------------------------------- rows
+
+class Row:
+    """One line of the table. `own` and the others are commands; `verdict` gets the costs and says (ratio, holds)."""
+
+    def __init__(self, name, bar, own, verdict, base=None, peers=(), inputs=(), cold=False, runs=None, fail_ok=False):
+        self.name, self.bar, self.own, self.verdict = name, bar, own, verdict
+        self.base = base or {}            # label -> command: what the bar refers to
+        self.peers = dict(peers)          # label -> command: Python programs
+        self.inputs, self.cold, self.fail_ok = inputs, cold, fail_ok
+        self.runs = runs or RUNS
+
+    def run(self):
+        say(self.name)
+        paths = [model(name) for name in self.inputs]
+        costs = {}
+        self.rounds({"stlua": self.own, **self.base}, self.runs, paths, costs, warm_up=self.runs > 1)
+        if PYTHON and self.peers:
+            self.rounds(self.peers, PEER_RUNS, paths, costs)
+        return costs
+
+    def rounds(self, contenders, count, paths, costs, warm_up=False):
+        out = at("out.safetensors")
+        order = list(contenders.items())
+        for number in range(-1 if warm_up else 0, count):
+            if not self.cold:
+                warm(paths)
+            for label, command in order:
+                argv = command(*paths, out)
+                remove(out)
+                if self.cold:
+                    drop_caches(paths)
+                os.sync()
+                cost = measure(argv, self.fail_ok)
+                if number >= 0:
+                    costs.setdefault(label, []).append(cost)
+                    say("  %-10s %8.3f s  cpu %7.2f s  %8.1f MiB" % (label, cost.wall, cost.cpu, cost.rss / MIB))
+            order.reverse()
+        remove(out)
+
+
+def median(costs, field="wall"):
+    return statistics.median(getattr(c, field) for c in costs)
+
+
+def ratio(costs, other):
+    """Median of the rounds' ratios of stlua to the other."""
+    return statistics.median(a.wall / b.wall for a, b in zip(costs["stlua"], costs[other]))
+
+
+def at_most(limit, other, peers_at_least=None):
+    def verdict(costs):
+        r = ratio(costs, other)
+        shown, holds = "%.2f" % r, r <= limit
+        for label in ("mergekit", "sd-mecha"):
+            if peers_at_least and costs.get(label):
+                times = median(costs[label]) / median(costs["stlua"])
+                shown += ", %s %.1f x" % (label, times)
+                holds = holds and times >= peers_at_least
+        return shown, holds
+    return verdict
+
+
+def at_most_slowest(limit, others):
+    def verdict(costs):
+        rounds = zip(costs["stlua"], *(costs[o] for o in others))
+        r = statistics.median(own.wall / max(o.wall for o in rest) for own, *rest in rounds)
+        return "%.2f" % r, r <= limit
+    return verdict
+
+
+def absolute(seconds=None, mib=None):
+    def verdict(costs):
+        own = costs["stlua"]
+        wall, rss = median(own), max(c.rss for c in own)
+        holds = (seconds is None or wall <= seconds) and (mib is None or rss <= mib * MIB)
+        return "-", holds
+    return verdict
+
+
+def cp(a, *rest):
+    return ["cp", "--reflink=never", a, rest[-1]]
+
+
+def cp_sync(a, *rest):
+    return ["sh", "-c", 'cp --reflink=never "$0" "$1" && sync "$1"', a, rest[-1]]
+
+
+def merge(*options):
+    return lambda a, b, out: [STLUA, "merge", a, b, "-o", out, "--quiet", *options]
+
+
+def cast(dtype):
+    return lambda a, out: [STLUA, "cast", a, "-o", out, "--dtype", dtype, "--no-sync", "--quiet"]
+
+
+def script(name, code):
+    """A script whose arguments are the inputs and the output."""
+    return lambda *paths: [STLUA, "--quiet", text(name, 'local st = require "stlua"\n' + code + "\n"), *paths]
+
+
+def torch(job, *extra):
+    return lambda *paths: [PYTHON, os.path.join(HERE, "torch_peer.py"), job, *paths, *extra]
+
+
+def torch_info(path, out):
+    return [PYTHON, os.path.join(HERE, "torch_peer.py"), "info", path]
+
+
+def mecha(a, b, out):
+    return [PYTHON, os.path.join(HERE, "mecha_peer.py"), a, b, out]
+
+
+def mergekit(a, b, out):
+    config = text("linear.yml", "merge_method: linear\ndtype: bfloat16\nmodels:\n" + "".join(
+        "  - model: %s\n    parameters: {weight: 0.5}\n" % mergekit_folder(name) for name in ("llama-a", "llama-b")))
+    return [os.path.join(os.path.dirname(PYTHON), "mergekit-yaml"), config, out, "--lazy-unpickle", "--no-write-model-card",
+            "--no-copy-tokenizer", "--quiet"]
+
+
+def hostile():
+    """Files of about 1 MB that ask a careless reader for time or memory."""
+    def header(payload, extra=b""):
+        return len(payload).to_bytes(8, "little") + payload + extra
+
+    n = 1_000_000
+    one = b'"t%d":{"dtype":"U8","shape":[0],"data_offsets":[0,0]}'
+    rows = []
+    while sum(map(len, rows[-1:])) == 0 or len(rows) * 58 < n:
+        rows.append(one % len(rows))
+    long_name = b"n" * (n - 200)
+    cases = {
+        "deep": header(b"[" * n),
+        "deep-value": header(b'{"t":' + b'{"a":' * (n // 5)),
+        "rank": header(b'{"t":{"dtype":"U8","shape":[' + b",".join([b"1"] * (n // 2 - 50)) + b'],"data_offsets":[0,1]}}', b"\0"),
+        "huge-shape": header(b'{"t":{"dtype":"F64","shape":[4294967295,4294967295,4294967295],"data_offsets":[0,8]}}', b"\0" * 8),
+        "same-name": header(b"{" + b",".join([one % 7] * (n // 58)) + b"}x"),
+        "many-empty": header(b"{" + b",".join(rows) + b"}x"),
+        "metadata": header(b'{"__metadata__":{' + b",".join(b'"k%d":"v"' % i for i in range(n // 14)) + b"}}x"),
+        "long-name": header(b'{"' + long_name + b'":{"dtype":"U8","shape":[1],"data_offsets":[0,2]}}', b"\0"),
+        "escapes": header(b'{"' + b"\\u00e9" * (n // 6) + b'":1}'),
+        "digits": header(b'{"t":{"dtype":"U8","shape":[' + b"9" * n + b'],"data_offsets":[0,1]}}', b"\0"),
+        "lying-length": (99_000_000).to_bytes(8, "little") + b"{" * n,
+        "spaces": header(b"{" + b" " * n),
+    }
+    paths = []
+    for name, content in cases.items():
+        path = at("hostile-%s.safetensors" % name)
+        with open(path, "wb") as f:
+            f.write(content)
+        paths.append(path)
+    return paths
+
+
+def hostile_verdict(costs):
+    worst, peak = max(c.wall for c in costs["stlua"]), max(c.rss for c in costs["stlua"])
+    refused = all(c.status == 1 for c in costs["stlua"])
+    return "all refused" if refused else "NOT all refused", refused and worst <= 1 and peak <= 64 * MIB
+
+
+class HostileRow(Row):
+    """Each hostile file once; the table shows the worst."""
+
+    def run(self):
+        say(self.name)
+        costs = []
+        for path in hostile():
+            cost = measure([STLUA, "info", path], fail_ok=True)
+            say("  %-34s %8.3f s  %8.1f MiB  exit %d" % (os.path.basename(path), cost.wall, cost.rss / MIB, cost.status))
+            costs.append(cost)
+        worst = max(costs, key=lambda c: c.wall)
+        worst.rss = max(c.rss for c in costs)
+        return {"stlua": [worst] + [c for c in costs if c is not worst]}
+
+
+NATURAL = "st.map({st.open(arg[1]), st.open(arg[2])}, function(_, a, b) return 0.5 * a + 0.5 * b end):save(arg[3], {sync = false})"
+LERP = "st.lerp(st.open(arg[1]), st.open(arg[2]), 0.5):save(arg[3], {sync = false})"
+RENAME = 'st.open(arg[1]):rename(function(name) return "backbone." .. name end):save(arg[2], {sync = false})'
+DROP = 'st.open(arg[1]):without("lm_head"):save(arg[2], {sync = false})'
+METADATA = 'st.open(arg[1]):with_metadata({format = "pt", title = "edited"}):save(arg[2], {sync = false})'
+
+LLAMAS, SD15S, SDXLS = ("llama-a", "llama-b"), ("sd15-a", "sd15-b"), ("sdxl-a", "sdxl-b")
+
+ROWS = [
+    Row("average of two 2.2 GB BF16 models, `--no-sync`", "1.3 x `cp`; 8 x faster than mergekit", merge("--no-sync"),
+        at_most(1.3, "cp", 8), {"cp": cp}, {"PyTorch": torch("average"), "mergekit": mergekit}, LLAMAS),
+    Row("the same, synced", "1.3 x `cp` + `sync`", merge(), at_most(1.3, "cp+sync"), {"cp+sync": cp_sync}, (), LLAMAS),
+    Row("average of two SD 1.5 F16 checkpoints, `--no-sync`", "1.3 x `cp`; 8 x faster than sd-mecha", merge("--no-sync"),
+        at_most(1.3, "cp", 8), {"cp": cp}, {"PyTorch": torch("average"), "sd-mecha": mecha}, SD15S),
+    Row("average of two 2.2 GB models, cold cache", "1.15 x the slower of `dd` of the inputs and `cp`", merge("--no-sync"),
+        at_most_slowest(1.15, ("dd", "cp")),
+        {"dd": lambda a, b, out: ["sh", "-c", 'for f; do dd bs=1M status=none of=/dev/null if="$f"; done', "dd", a, b],
+         "cp": cp}, (), LLAMAS, cold=True),
+    Row("`0.5*a + 0.5*b` in `st.map`", "1.15 x `st.lerp`", script("natural.lua", NATURAL), at_most(1.15, "st.lerp"),
+        {"st.lerp": script("lerp.lua", LERP)}, (), LLAMAS),
+    Row("memory: average of two 2.2 GB models, 2 threads", "64 MiB", merge("--no-sync", "-j", "2"), absolute(mib=64), None,
+        (), LLAMAS, runs=1),
+    Row("memory: average of two 2.2 GB models, 16 threads", "64 MiB", merge("--no-sync", "-j", "16"), absolute(mib=64), None,
+        (), LLAMAS, runs=1),
+    Row("cast BF16 to F16, 2.2 GB", "1.3 x `cp`", cast("F16"), at_most(1.3, "cp"), {"cp": cp},
+        {"PyTorch": torch("cast", "F16")}, ("llama-a",)),
+    Row("cast BF16 to F8_E4M3, 2.2 GB", "1.3 x `cp`", cast("F8_E4M3"), at_most(1.3, "cp"), {"cp": cp},
+        {"PyTorch": torch("cast", "F8_E4M3")}, ("llama-a",)),
+    Row("cast F32 to BF16, 2.2 GB", "1.3 x `cp`", cast("BF16"), at_most(1.3, "cp"), {"cp": cp},
+        {"PyTorch": torch("cast", "BF16")}, ("llama-f32",)),
+    Row("rename every tensor of a 2.2 GB model", "1.1 x `cp`", script("rename.lua", RENAME), at_most(1.1, "cp"), {"cp": cp}, (),
+        ("llama-a",)),
+    Row("drop a tensor of a 2.2 GB model", "1.1 x `cp`", script("drop.lua", DROP), at_most(1.1, "cp"), {"cp": cp}, (),
+        ("llama-a",)),
+    Row("edit the metadata of a 2.2 GB model", "1.1 x `cp`", script("metadata.lua", METADATA), at_most(1.1, "cp"), {"cp": cp}, (),
+        ("llama-a",)),
+    Row("`stlua info` of an SD 1.5 checkpoint", "10 ms", lambda a, out: [STLUA, "info", a], absolute(seconds=0.010), None,
+        {"Python": torch_info}, ("sd15-a",), runs=4 * RUNS),
+    Row("`stlua info` of 100,000 tensors", "100 ms, 64 MiB", lambda a, out: [STLUA, "info", a],
+        absolute(seconds=0.100, mib=64), None, {"Python": torch_info}, ("many",), runs=2 * RUNS),
+    HostileRow("a dozen hostile headers of 1 MB, the worst", "refused in 1 s, 64 MiB", None, hostile_verdict),
+    Row("memory: average of two 7 GB SDXL checkpoints, 2 threads", "64 MiB", merge("--no-sync", "-j", "2"), absolute(mib=64),
+        None, (), SDXLS, runs=1),
+    Row("memory: average of two 7 GB SDXL checkpoints, 16 threads", "64 MiB", merge("--no-sync", "-j", "16"),
+        absolute(mib=64), None, (), SDXLS, runs=1),
+]
+
+
+# ---------------------------------------------------------------- the table
+
+def seconds(value):
+    return "%.0f ms" % (value * 1000) if value < 0.1 else "%.2f s" % value if value < 10 else "%.1f s" % value
+
+
+def size(value):
+    return "%.1f GB" % (value / 1e9) if value > 1e9 else "%.0f MiB" % (value / MIB)
+
+
+def cell(costs):
+    peak = max(c.rss for c in costs)
+    return "%s, CPU %s, %s" % (seconds(median(costs)), seconds(median(costs, "cpu")), size(peak))
+
+
+def processor():
+    try:
+        with open("/proc/cpuinfo") as f:
+            found = re.search(r"^model name\s*:\s*(.*)$", f.read(), re.M)
+            return found.group(1) if found else platform.machine()
+    except OSError:
+        return platform.processor() or platform.machine()
+
+
+def show(results):
+    print("%s, %s, %d cores, Linux %s; medians of %d rounds (peers %d), peak resident memory of the worst round.\n" % (
+        time.strftime("%Y-%m-%d"), processor(), len(os.sched_getaffinity(0)), platform.release().split("-")[0], RUNS, PEER_RUNS))
+    print("| work | bar | stlua | beside | ratio | holds |")
+    print("| --- | --- | --- | --- | --- | --- |")
+    for row, costs in results:
+        if isinstance(costs, Exception):
+            print("| %s | %s | failed | | - | **no** |" % (row.name, row.bar))
+            continue
+        beside = "; ".join("%s %s" % (label, cell(c)) for label, c in costs.items() if label != "stlua" and c)
+        shown, holds = row.verdict(costs)
+        print("| %s | %s | %s | %s | %s | %s |" % (row.name, row.bar, cell(costs["stlua"]), beside, shown, "yes" if holds else "**no**"))
+
+
+def main():
+    os.makedirs(DIR, exist_ok=True)
+    results = []
+    for row in ROWS:
+        if not ONLY.search(row.name):
+            continue
+        try:
+            results.append((row, row.run()))
+        except (RuntimeError, OSError, subprocess.CalledProcessError) as e:
+            say("  failed:", e)
+            results.append((row, e))
+    show(results)
+    if not os.environ.get("BENCH_KEEP"):
+        shutil.rmtree(DIR)
+    sys.exit(0 if all(not isinstance(c, Exception) for _, c in results) else 1)
+
+
+main()

@@ -211,7 +211,7 @@ run-fuzz: $(FUZZ_BIN)
 .build/bench/kern_speed: tests/bench/kern_speed.c $B/libst.a
 	@mkdir -p $(@D)
 	$(call say,CC)
-	$Q$(CC) $(ALL_CFLAGS) $(INC_kern) -o $@ $^ $(LIB_LIBS)
+	$Q$(CC) $(ALL_CFLAGS) $(INC_kern) -Itests/c -o $@ $^ $(LIB_LIBS)
 
 .build/bench/%: tests/bench/%.c
 	@mkdir -p $(@D)

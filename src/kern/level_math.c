@@ -32,44 +32,61 @@ typedef double vec_f64;
 
 #define LANES(type, vec) (sizeof(vec) / sizeof(type))
 
-/* Whole vectors, then one padded with ones (a value no function is slow on). */
-#define UNARY(name, type, vec, fn, canon)                             \
-    void name(void *dst, const void *const src[3], size_t n)          \
-    {                                                                 \
-        type *d = dst;                                                \
-        const type *a = src[0];                                       \
-        for (size_t k = 0; k < n; k += LANES(type, vec)) {            \
-            size_t m = n - k < LANES(type, vec) ? n - k : LANES(type, vec); \
-            type x[LANES(type, vec)];                                 \
-            for (size_t i = 0; i < LANES(type, vec); i++) x[i] = i < m ? a[k + i] : 1; \
-            vec v;                                                    \
-            memcpy(&v, x, sizeof v);                                  \
-            v = fn(v);                                                \
-            memcpy(x, &v, sizeof v);                                  \
-            for (size_t i = 0; i < m; i++) d[k + i] = canon(x[i]);    \
-        }                                                             \
+/* Whole vectors, then one padded with ones (a value no function is slow on), then NaNs. */
+#define UNARY(name, type, vec, fn, canon)                        \
+    void name(void *dst, const void *const src[3], size_t n)     \
+    {                                                            \
+        type *d = dst;                                           \
+        const type *a = src[0];                                  \
+        size_t k = 0;                                            \
+        vec v;                                                   \
+        for (; n - k >= LANES(type, vec); k += LANES(type, vec)) { \
+            memcpy(&v, a + k, sizeof v);                         \
+            v = fn(v);                                           \
+            memcpy(d + k, &v, sizeof v);                         \
+        }                                                        \
+        if (k < n) {                                             \
+            type x[LANES(type, vec)];                            \
+            pad_##type(x, LANES(type, vec), a + k, n - k);       \
+            memcpy(&v, x, sizeof v);                             \
+            v = fn(v);                                           \
+            memcpy(d + k, &v, (n - k) * sizeof(type));           \
+        }                                                        \
+        ST_EACH d[i] = canon(d[i]);                              \
     }
 
-#define BINARY(name, type, vec, fn, canon)                            \
-    void name(void *dst, const void *const src[3], size_t n)          \
-    {                                                                 \
-        type *d = dst;                                                \
-        const type *a = src[0], *b = src[1];                          \
-        for (size_t k = 0; k < n; k += LANES(type, vec)) {            \
-            size_t m = n - k < LANES(type, vec) ? n - k : LANES(type, vec); \
-            type x[LANES(type, vec)], y[LANES(type, vec)];            \
-            for (size_t i = 0; i < LANES(type, vec); i++) {           \
-                x[i] = i < m ? a[k + i] : 1;                          \
-                y[i] = i < m ? b[k + i] : 1;                          \
-            }                                                         \
-            vec v, w;                                                 \
-            memcpy(&v, x, sizeof v);                                  \
-            memcpy(&w, y, sizeof w);                                  \
-            v = fn(v, w);                                             \
-            memcpy(x, &v, sizeof v);                                  \
-            for (size_t i = 0; i < m; i++) d[k + i] = canon(x[i]);    \
-        }                                                             \
+#define BINARY(name, type, vec, fn, canon)                       \
+    void name(void *dst, const void *const src[3], size_t n)     \
+    {                                                            \
+        type *d = dst;                                           \
+        const type *a = src[0], *b = src[1];                     \
+        size_t k = 0;                                            \
+        vec v, w;                                                \
+        for (; n - k >= LANES(type, vec); k += LANES(type, vec)) { \
+            memcpy(&v, a + k, sizeof v);                         \
+            memcpy(&w, b + k, sizeof w);                         \
+            v = fn(v, w);                                        \
+            memcpy(d + k, &v, sizeof v);                         \
+        }                                                        \
+        if (k < n) {                                             \
+            type x[LANES(type, vec)], y[LANES(type, vec)];       \
+            pad_##type(x, LANES(type, vec), a + k, n - k);       \
+            pad_##type(y, LANES(type, vec), b + k, n - k);       \
+            memcpy(&v, x, sizeof v);                             \
+            memcpy(&w, y, sizeof w);                             \
+            v = fn(v, w);                                        \
+            memcpy(d + k, &v, (n - k) * sizeof(type));           \
+        }                                                        \
+        ST_EACH d[i] = canon(d[i]);                              \
     }
+
+#define PAD(type)                                                          \
+    static void pad_##type(type *x, size_t lanes, const type *a, size_t n) \
+    {                                                                      \
+        for (size_t i = 0; i < lanes; i++) x[i] = i < n ? a[i] : 1;        \
+    }
+PAD(float)
+PAD(double)
 
 UNARY(ST_LEVELED(st_kern_exp_f32), float, vec_f32, F32_FN(exp), st_canon_f32)
 UNARY(ST_LEVELED(st_kern_exp_f64), double, vec_f64, F64_FN(exp), st_canon_f64)

@@ -475,15 +475,17 @@ static bool one_fault(const save *s, bool had_old, sys_call call, uint64_t k, in
     return met;
 }
 
-static void every_fault(const save *s)
+static void every_fault(save *s)
 {
-    for (sys_call c = 0; c < SYS_CALL_COUNT; c++)
+    for (sys_call c = 0; c < SYS_CALL_COUNT; c++) {
+        s->o.no_sync = c != SYS_fsync && c != SYS_open; /* a disk has only so many syncs a second */
         for (int had_old = 0; had_old < 2; had_old++)
             for (int e = 0; e < fault_error_count; e++) {
                 uint64_t k = 1;
                 while (one_fault(s, had_old, c, k, fault_errors[e])) k++;
-                if (c == SYS_open || c == SYS_pwrite || (c == SYS_fsync && !s->o.no_sync)) assert_true(k > 1);
+                if (c == SYS_open || c == SYS_pwrite || c == SYS_fsync) assert_true(k > 1);
             }
+    }
 }
 
 static void test_faults_unnamed(void **state)
@@ -494,7 +496,7 @@ static void test_faults_unnamed(void **state)
 static void test_faults_named(void **state)
 {
     (void)state;
-    every_fault(&(save){.name = "target", .named = true, .o = {.no_sync = true}});
+    every_fault(&(save){.name = "target", .named = true});
 }
 static void test_faults_without_reserving(void **state)
 {
@@ -560,7 +562,7 @@ static void test_kill(void **state)
 {
     (void)state;
     for (int way = 0; way < 8; way++) {
-        save s = {.name = "target", .named = way & 1, .o = {.no_replace = way & 2 && !(way & 4)}};
+        save s = {.name = "target", .named = way & 1, .o = {.no_replace = way == 2 || way == 3, .no_sync = way > 1 && way < 6}};
         int had = way & 4 ? IS_OLD : NONE, status = 128 + SIGKILL;
         unsigned seen_old = 0, seen_new = 0;
         for (s.kill_at = 1; status == 128 + SIGKILL; s.kill_at++) {
@@ -574,12 +576,12 @@ static void test_kill(void **state)
             int left = count_entries(dir) - (is != NONE);
             assert_true(left == 0 || left == 1);
             sys_fault(SYS_CALL_COUNT, 0, 0);
-            assert_ok(simple("target"));
+            assert_ok(do_save(&(save){.name = "target", .o = {.no_sync = true}}));
             assert_int_equal(content_of("target"), IS_NEW);
             assert_int_equal(count_entries(dir), 1);
         }
         assert_int_equal(status, 0);
-        assert_true(seen_old > 10 && seen_new > 2);
+        assert_true(seen_old > 10 && seen_new > 0);
     }
 }
 

@@ -76,7 +76,8 @@ void st_escape(char *dst, size_t cap, const char *src, size_t len)
     dst[o] = '\0';
 }
 
-static st_status fail_v(st_err *err, st_status code, const char *file, const char *tensor, const char *fmt, va_list ap)
+static ST_PRINTF(5, 0) st_status fail_v(st_err *err, st_status code, const char *file, const char *tensor,
+                                        const char *fmt, va_list ap)
 {
     if (!err) return code;
     err->code = code;

@@ -196,6 +196,8 @@ size_t st_file_meta_count(const st_file *f);
 void st_file_meta(const st_file *f, size_t i, st_text *key, st_text *value); /* in header order */
 /* SHA-256 of the header (the 8 length bytes and the JSON), 64 hexadecimal digits and a NUL. */
 st_status st_file_header_sha256(st_file *f, char out[65], st_err *err);
+/* The same of the whole file, which is read for it. */
+st_status st_file_sha256(st_file *f, char out[65], st_err *err);
 
 /* Checks a header held in memory, as st_file_open does: `buf` holds the first `len` bytes of a file of `file_size` bytes
  * (len >= 8 + header length unless the file is shorter). For tests and fuzzers. */

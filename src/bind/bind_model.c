@@ -282,17 +282,22 @@ static int model_files(lua_State *L)
     return 1;
 }
 
-/* m:header_sha256(i) of the i-th file */
-static int model_header_sha256(lua_State *L)
+typedef st_status (*hasher)(st_file *f, char out[65], st_err *err);
+
+static int push_hash(lua_State *L, hasher hash)
 {
     st_err err;
     char digest[65];
     st_model *m = bind_model_get(L, 1);
     size_t i = (size_t)bind_position(L, 2, st_model_files(m));
-    if (st_file_header_sha256(st_model_file(m, i), digest, &err) != ST_OK) return bind_throw(L, &err);
+    if (hash(st_model_file(m, i), digest, &err) != ST_OK) return bind_throw(L, &err);
     lua_pushstring(L, digest);
     return 1;
 }
+
+/* m:header_sha256(i) of the i-th file, m:file_sha256(i) of all its bytes */
+static int model_header_sha256(lua_State *L) { return push_hash(L, st_file_header_sha256); }
+static int model_file_sha256(lua_State *L) { return push_hash(L, st_file_sha256); }
 
 void bind_model_open(lua_State *L, int core)
 {
@@ -302,7 +307,8 @@ void bind_model_open(lua_State *L, int core)
         {"count", model_count},       {"name", model_name},         {"info", model_info},   {"find", model_find},
         {"get", model_get},           {"tensor", model_tensor},     {"add", model_add},     {"metadata", model_metadata},
         {"set_meta", model_set_meta}, {"files", model_files},       {"rows", bind_model_rows},
-        {"header_sha256", model_header_sha256}, {"close", model_close}, {NULL, NULL},
+        {"header_sha256", model_header_sha256}, {"file_sha256", model_file_sha256},
+        {"close", model_close}, {NULL, NULL},
     };
     static const luaL_Reg functions[] = {
         {"open_file", core_open_file}, {"open_index", core_open_index}, {"model", core_model}, {NULL, NULL}};

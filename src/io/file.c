@@ -189,6 +189,11 @@ st_status st_file_header_sha256(st_file *f, char out[65], st_err *err)
     return st_sha256_source(f->src, 0, f->data_start, out, err);
 }
 
+st_status st_file_sha256(st_file *f, char out[65], st_err *err)
+{
+    return st_sha256_source(f->src, 0, st_file_size(f), out, err);
+}
+
 st_source *st_file_source(st_file *f) { return f->src; }
 const st_header *st_file_header(const st_file *f) { return f->h; }
 const char *st_file_path(const st_file *f) { return f->src->label; }

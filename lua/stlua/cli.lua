@@ -1,0 +1,213 @@
+--- What command scripts share: option parsing with exit status 2, common options, derived names, notes, progress,
+-- summary.
+-- A command ends in `return cli.command({ name=, summary=, options=, run= }, ...)`; see scripts/.
+-- Layer: Lua, above stlua.core.
+
+local argparse = require "argparse"
+local commands = require "stlua.commands"
+local core = require "stlua.core"
+local dtype = require "stlua.dtype"
+local errors = require "stlua.errors"
+local count_dtypes = require("stlua.print").count_dtypes
+local progress = require "stlua.progress"
+local save = require "stlua.save"
+local text = require "stlua.text"
+
+local cli = {}
+
+-- Set by the options in front of the command and by those behind it.
+local settings = { quiet = false, json = false }
+
+--- Turns all notes off (`stlua --quiet ...`).
+function cli.set_quiet() settings.quiet = true end
+
+--- True when notes, progress and errors are JSON lines (`--progress json`).
+function cli.is_json() return settings.json end
+
+--- Throws a usage error: the program prints one line and exits with 2.
+function cli.usage(format, ...)
+   errors.throw("usage", format:format(...))
+end
+
+-- Converters for argparse: value, or nil and a message.
+
+--- A floating dtype in any case.
+function cli.float_dtype(value) return dtype.parse(value, true) end
+
+--- A positive integer.
+function cli.count(value)
+   local n = math.tointeger(tonumber(value))
+   if not n or n < 1 then return nil, ("'%s' is not a positive whole number"):format(value) end
+   return n
+end
+
+local function size(value)
+   local bytes, message = text.parse_bytes(value)
+   if not bytes then return nil, message end
+   return bytes
+end
+
+--- The options that every command has.
+function cli.common_options(parser)
+   parser:option("-j --threads", "Threads to work with (default: as many as this process may use).")
+      :argname("<n>"):convert(cli.count)
+   parser:flag("-q --quiet", "Print nothing but results and errors.")
+   parser:option("--progress", "Notes, progress and errors as JSON lines on standard error."):choices { "json" }
+end
+
+--- The options of commands that write a model.
+function cli.output_options(parser)
+   parser:option("-o --output", "File to write, replaced if it exists (default: a new name, which is printed).")
+      :argname("<out>")
+   parser:flag("-n --no-replace", "Refuse to replace an existing file.")
+   parser:flag("-f --force", "Let a folder of shards replace one that holds another model.")
+   parser:option("--dtype", "Dtype of all floating tensors, such as BF16 or F8_E4M3.")
+      :argname("<dtype>"):convert(cli.float_dtype)
+   parser:flag("--saturate", "Clamp to the largest finite value where the dtype cannot hold a value.")
+   parser:option("--max-shard-size", "Write a folder of shards of at most this size, such as 5GB.")
+      :argname("<size>"):convert(size)
+   parser:option("--align", "Align the data section to this many bytes, such as 4096.")
+      :argname("<bytes>"):convert(cli.count)
+   parser:flag("--no-sync", "Do not wait until the data is safe on the disk.")
+   parser:flag("--no-recipe", "Leave the recipe out of the metadata.")
+   parser:flag("--hash-inputs", "Add the SHA-256 of whole input files to the recipe.")
+end
+
+local function new_parser(def)
+   local parser = argparse("stlua " .. def.name, def.summary)
+      :help_max_width(100):help_description_margin(32):usage_max_width(100)
+   def.options(parser)
+   cli.common_options(parser)
+   return parser
+end
+
+--- The help text of a command.
+function cli.help(def)
+   return new_parser(def):get_help()
+end
+
+--- Runs a command, or lets it describe itself to `help` and `completion`.
+-- @tparam table def name, summary, options(parser), run(args)
+-- @param ... the script's arguments
+function cli.command(def, ...)
+   if ... == commands.describe then return def end
+   local ok, args = new_parser(def):pparse { ... }
+   if not ok then
+      cli.usage("%s: %s (stlua help %s)", def.name, args:gsub("\nDid you mean", "; did you mean"), def.name)
+   end
+   if args.threads then core.threads(args.threads) end
+   settings.quiet = settings.quiet or args.quiet or false
+   settings.json = args.progress == "json"
+   return def.run(args)
+end
+
+--- A line for the user on standard error; nothing when quiet.
+-- @tparam string line
+-- @tparam[opt="note"] string event its kind in JSON
+function cli.note(line, event)
+   if settings.json then
+      io.stderr:write(core.json_encode { event = event or "note", text = line }, "\n")
+   elseif not settings.quiet then
+      io.stderr:write(line, "\n")
+   end
+end
+
+--- Writes to standard output; a full disk is an error like any other.
+function cli.write(...)
+   local ok, message = io.stdout:write(...)
+   if not ok then errors.throw("io", "standard output: " .. message) end
+end
+
+--- Refuses to write binary data to a terminal.
+function cli.refuse_terminal()
+   if core.isatty(1) then cli.usage("binary data on a terminal: redirect it to a file (> FILE), or use --text") end
+end
+
+--- True where the path exists.
+function cli.exists(path) return core.stat(path) ~= nil end
+
+cli.basename, cli.stem = text.basename, text.stem
+
+--- "2.0 GiB"; and text from files made safe to print.
+cli.size, cli.escape = core.size, core.escape
+
+--- "201 BF16, 1 I64": a model's tensors by dtype.
+function cli.count_dtypes(model) return (count_dtypes(model)) end
+
+--- Short names for files in messages: the last parts of their paths, as many as tell them apart.
+function cli.labels(paths)
+   local labels, depth = {}, {}
+   local function label(i)
+      local parts = {}
+      for part in paths[i]:gmatch("[^/]+") do parts[#parts + 1] = part end
+      local first = math.max(1, #parts - depth[i])
+      return table.concat(parts, "/", first), first == 1
+   end
+   for i = 1, #paths do depth[i] = 0 end
+   for _ = 1, 64 do
+      local count, clash = {}, false
+      for i = 1, #paths do
+         labels[i] = label(i)
+         count[labels[i]] = (count[labels[i]] or 0) + 1
+      end
+      for i = 1, #paths do
+         local _, whole = label(i)
+         if count[labels[i]] > 1 and not whole then
+            depth[i] = depth[i] + 1
+            clash = true
+         end
+      end
+      if not clash then break end
+   end
+   local count, seen = {}, {}
+   for _, l in ipairs(labels) do count[l] = (count[l] or 0) + 1 end
+   for i, l in ipairs(labels) do
+      seen[l] = (seen[l] or 0) + 1
+      labels[i] = core.escape(count[l] > 1 and ("%s#%d"):format(l, seen[l]) or l)
+   end
+   return labels
+end
+
+--- The name to write to: -o, or `stem` with the right ending, which may not exist yet.
+function cli.target(args, stem)
+   return args.output or stem .. (args.max_shard_size and "" or ".safetensors")
+end
+
+local function options_of(args, recipe)
+   return {
+      dtype = args.dtype, saturate = args.saturate, sync = not args.no_sync, force = args.force,
+      replace = args.output ~= nil and not args.no_replace, max_shard_size = args.max_shard_size, align = args.align,
+      recipe = not args.no_recipe and recipe, hash_inputs = args.hash_inputs,
+   }
+end
+
+--- Saves with the options that output_options read, shows progress, sums up, prints names that the user did not
+-- choose.
+-- @tparam {table,...} list { model, path, recipe = table }
+-- @tparam table args
+function cli.save(list, args)
+   local jobs, tensors, names = {}, 0, {}
+   for i, entry in ipairs(list) do
+      local job = options_of(args, entry.recipe)
+      job[1], job[2] = entry[1], entry[2]
+      jobs[i], names[i] = job, entry[2]
+      tensors = tensors + entry[1]:count()
+   end
+   local mode = settings.json and "json" or (not settings.quiet and core.isatty(2)) and "terminal" or "none"
+   local stop = progress.start(mode, io.stderr)
+   local ok, bytes = pcall(save.save_all, jobs)
+   local seconds = stop()
+   if not ok then error(bytes, 0) end
+   if settings.json then
+      io.stderr:write(core.json_encode { event = "saved", paths = core.array(names), tensors = tensors, bytes = bytes,
+         seconds = seconds }, "\n")
+   else
+      -- The rate of a moment means nothing.
+      local rate = seconds > 0.1 and (" (%.1f GB/s)"):format(bytes / seconds / 1e9) or ""
+      cli.note(("%s: %s, %s in %.2f s%s"):format(core.escape(#names == 1 and names[1] or ("%d files"):format(#names)),
+         text.plural(tensors, "tensor"), core.size(bytes), seconds, rate))
+   end
+   if not args.output then cli.write(table.concat(names, "\n"), "\n") end
+end
+
+return cli

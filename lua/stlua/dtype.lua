@@ -1,0 +1,46 @@
+--- Dtype names: any case on input, exactly the format's spelling inside.
+-- Layer: Lua, above stlua.core.
+
+local core = require "stlua.core"
+local errors = require "stlua.errors"
+local text = require "stlua.text"
+
+local dtype = { names = {}, bits = {}, kind = {} }
+
+local floats = {}
+for _, d in ipairs(core.dtypes) do
+   dtype.names[#dtype.names + 1] = d.name
+   dtype.bits[d.name] = d.bits
+   dtype.kind[d.name] = d.kind:lower()
+   if d.kind:lower() == "float" then floats[#floats + 1] = d.name end
+end
+
+--- True for F64, F32, F16, BF16 and the 8-bit floats: what `dtype=` and model casts change.
+function dtype.is_float(name)
+   return dtype.kind[name] == "float"
+end
+
+--- The format's spelling of a dtype name; nil and a message for an unknown one.
+-- @tparam string name
+-- @tparam[opt] boolean float only floating dtypes will do
+function dtype.parse(name, float)
+   local upper = tostring(name):upper()
+   if not dtype.kind[upper] then
+      return nil, ("unknown dtype %s%s (known: %s)"):format(text.quote(tostring(name)),
+         text.did_you_mean(upper, float and floats or dtype.names), table.concat(float and floats or dtype.names, " "))
+   end
+   if float and not dtype.is_float(upper) then
+      return nil, ("%s is not a floating dtype: models are cast to one of %s, integers stay as they are")
+         :format(upper, table.concat(floats, " "))
+   end
+   return upper
+end
+
+--- As parse, but throws.
+function dtype.check(name, float, who)
+   local found, message = dtype.parse(name, float)
+   if not found then errors.throw("dtype", who .. ": " .. message) end
+   return found
+end
+
+return dtype

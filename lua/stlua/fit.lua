@@ -1,0 +1,116 @@
+--- Whether models fit each other: their names and shapes side by side, and one error that lists all that do not.
+-- Layer: Lua, above stlua.core.
+
+local core = require "stlua.core"
+local errors = require "stlua.errors"
+local lineage = require "stlua.lineage"
+local text = require "stlua.text"
+
+local fit = {}
+
+-- One row per name of the union, in the first model's order, then what others add: {name=, [i] = index in model i},
+-- and beside it the dtypes and shapes per model.
+function fit.gather(models)
+   local rows, by_name = {}, {}
+   for i, model in ipairs(models) do
+      for j = 1, model:count() do
+         local name, dt, shape = model:info(j)
+         local row = by_name[name]
+         if not row then
+            row = { name = name, dtypes = {}, shapes = {} }
+            by_name[name] = row
+            rows[#rows + 1] = row
+         end
+         row[i], row.dtypes[i], row.shapes[i] = j, dt, shape
+      end
+   end
+   return rows
+end
+
+local function same_shape(x, y)
+   if #x ~= #y then return false end
+   for i = 1, #x do
+      if x[i] ~= y[i] then return false end
+   end
+   return true
+end
+
+-- The first model that has a shape unlike the first holder's; nil when all agree.
+local function odd_shape(row, n)
+   local first
+   for i = 1, n do
+      if row[i] then
+         if not first then
+            first = i
+         elseif not same_shape(row.shapes[first], row.shapes[i]) then
+            return first, i
+         end
+      end
+   end
+end
+
+--- Labels of the operands for messages, told apart when they are equal.
+function fit.labels(models)
+   local labels, count = {}, {}
+   for i, model in ipairs(models) do
+      labels[i] = lineage.formula(model)
+      count[labels[i]] = (count[labels[i]] or 0) + 1
+   end
+   for i, label in ipairs(labels) do
+      if count[label] > 1 then labels[i] = ("%s (model %d)"):format(label, i) end
+   end
+   return labels
+end
+
+-- The lines about one model: what it has not, as another has it.
+local function add_missing(lines, label, rows)
+   lines[#lines + 1] = ("  missing in %s:"):format(label)
+   for _, row in ipairs(rows) do
+      local holder = 1
+      while not row[holder] do holder = holder + 1 end
+      lines[#lines + 1] = ("    %s %s %s"):format(core.escape(row.name), row.dtypes[holder],
+         text.shape(row.shapes[holder]))
+   end
+end
+
+local function add_odd(lines, odd, labels)
+   lines[#lines + 1] = "  of different shapes:"
+   for _, o in ipairs(odd) do
+      lines[#lines + 1] = ("    %s is %s in %s, %s in %s"):format(core.escape(o.row.name),
+         text.shape(o.row.shapes[o.a]), labels[o.a], text.shape(o.row.shapes[o.b]), labels[o.b])
+   end
+end
+
+--- Throws one error that lists all missing and mismatched tensors, grouped by model; returns when all fit.
+-- @tparam table rows as of gather
+-- @tparam {model,...} models
+-- @tparam boolean missing_ok names may be missing
+-- @tparam boolean shapes_ok shapes may differ
+function fit.check(rows, models, missing_ok, shapes_ok)
+   local n, missing, odd, problems = #models, {}, {}, 0
+   for _, row in ipairs(rows) do
+      for i = 1, missing_ok and 0 or n do
+         if not row[i] then
+            missing[i] = missing[i] or {}
+            table.insert(missing[i], row)
+            problems = problems + 1
+         end
+      end
+      local a, b = odd_shape(row, n)
+      if b and not shapes_ok then
+         odd[#odd + 1] = { row = row, a = a, b = b }
+         problems = problems + 1
+      end
+   end
+   if problems == 0 then return end
+   local labels, lines = fit.labels(models), {}
+   for i = 1, n do
+      if missing[i] then add_missing(lines, labels[i], missing[i]) end
+   end
+   if #odd > 0 then add_odd(lines, odd, labels) end
+   local hint = next(missing) and ' (missing = "first" or "skip" would take the rest)' or ""
+   errors.throwf(next(missing) and "name" or "shape", "the models differ in %s%s:\n%s", text.plural(problems, "tensor"),
+      hint, table.concat(lines, "\n"))
+end
+
+return fit

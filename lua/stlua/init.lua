@@ -1,0 +1,41 @@
+--- stlua: models of tensors in safetensors files, described in Lua and computed in C.
+--
+--     local st = require "stlua"
+--     local a, b = st.open("a.safetensors"), st.open("b.safetensors")
+--     st.lerp(a, b, 0.3):save("merged.safetensors")
+--
+-- What gives a tensor or a model only describes it; asking for a number, a text or a file computes it.
+-- All functions throw error objects { code, message, ... }; `require "stlua.safe"` returns nil, message, code
+-- instead.
+-- Layer: Lua, above stlua.core.
+
+local core = require "stlua.core"
+local map = require "stlua.map"
+local model = require "stlua.model"
+local ops = require "stlua.ops"
+local save = require "stlua.save"
+require "stlua.print"
+
+local st = {
+   version = core.version,
+   --- Names of all dtypes, in the format's order.
+   dtypes = require("stlua.dtype").names,
+   open = require("stlua.open").open,
+   map = map.map,
+   drop = map.drop,
+   model = model.new,
+   --- Makes a tensor from little-endian bytes: st.from_bytes("F32", { 2, 3 }, bytes).
+   from_bytes = core.tensor,
+   save = save.save,
+   save_all = save.save_all,
+   --- Number of threads; st.threads(n) sets it, 0 asks for as many as the process may use.
+   threads = core.threads,
+   --- Bytes that operations on whole tensors may hold; st.memory(bytes) sets it.
+   memory = core.memory,
+   json = require "stlua.json",
+}
+
+-- One function per operation (st.add, st.where, st.minimum, st.exp ...), and st.lerp, st.clamp, st.apply.
+for name, fn in pairs(ops) do st[name] = fn end
+
+return st

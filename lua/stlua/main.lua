@@ -1,0 +1,187 @@
+--- The program `stlua`: its own options, then a script or a command with the rest of the line. Returns the exit
+-- status.
+-- Layer: Lua, above everything but scripts.
+
+local cli = require "stlua.cli"
+local commands = require "stlua.commands"
+local core = require "stlua.core"
+local errors = require "stlua.errors"
+local text = require "stlua.text"
+
+local in_command = false     -- whether what runs is an installed command
+
+local HELP = [[
+Usage: stlua [options] FILE.lua [args]     run a script (- reads it from standard input)
+       stlua [options] COMMAND [args]      run an installed command
+       stlua help COMMAND                  how to use it
+
+Options:
+  -e CODE        run code, in which `st` is the module stlua; may be repeated
+  -l MODULE      require a module into a global of its name
+  -j N           threads to work with (default: as many as this process may use)
+  -q, --quiet    print nothing but results and errors
+  --trace        print the Lua traceback of an error
+  --version      print the version
+  -h, --help     print this help
+
+Commands:
+]]
+
+-- Option -> what takes its argument, or its effect.
+local TAKES_ARGUMENT = { ["-e"] = true, ["-l"] = true, ["-j"] = true, ["--threads"] = true }
+local KNOWN = { "-e", "-l", "-j", "--threads", "-q", "--quiet", "--trace", "--version", "-h", "--help" }
+
+-- Splits the command line: a list of { option, argument }, and the position of the first word that is not ours.
+local function parse(argv)
+   local options, i = {}, 1
+   while i <= #argv do
+      local word = argv[i]
+      if word == "-" or word:sub(1, 1) ~= "-" then break end
+      i = i + 1
+      if word == "--" then break end
+      local name, value = word, nil
+      if word:find("^%-[elj].") then
+         name, value = word:sub(1, 2), word:sub(3)
+      elseif word:find("^%-%-%w+=") then
+         name, value = word:match("^(.-)=(.*)$")
+      end
+      if TAKES_ARGUMENT[name] and not value then
+         value, i = argv[i], i + 1
+         if not value then cli.usage("option %s needs an argument (stlua --help)", name) end
+      end
+      local known = false
+      for _, k in ipairs(KNOWN) do known = known or k == name end
+      if not known or (value and not TAKES_ARGUMENT[name]) then
+         cli.usage("unknown option %s%s (stlua --help)", word, text.did_you_mean(name, KNOWN))
+      end
+      options[#options + 1] = { name, value }
+   end
+   return options, i
+end
+
+local function print_help()
+   local lines = { HELP:sub(1, -2) }
+   for _, name in ipairs(commands.names()) do
+      local def = commands.definition(name)
+      lines[#lines + 1] = ("  %-13s  %s"):format(name, def and def.summary or "")
+   end
+   cli.write(table.concat(lines, "\n"), "\n")
+end
+
+local function unknown(word)
+   local names = commands.names()
+   names[#names + 1] = "help"
+   for _, entry in ipairs(core.listdir(".")) do
+      if entry.name:find("%.lua$") then names[#names + 1] = entry.name end
+   end
+   local what = word:find("%.lua$") and "no script" or "no command"
+   cli.usage("%s %s%s (stlua --help)", what, text.quote(word), text.did_you_mean(word, names))
+end
+
+local function help(topic)
+   if not topic then return print_help() end
+   local def = commands.definition(topic)
+   if not def then return unknown(topic) end
+   cli.write(cli.help(def), "\n")
+end
+
+-- A word on the command line -> the script it means, and whether that is an installed command.
+local function find_script(word)
+   local stat = word ~= "" and core.stat(word)
+   local is_file = stat and stat.type == "file"
+   if is_file and (word:find("%.lua$") or word:find("/", 1, true)) then return word, false end
+   local command = commands.find(word)
+   if command then return command, true end
+   if is_file then return word, false end
+   unknown(word)
+end
+
+local function run_script(word, argv, first)
+   _G.arg = { [0] = word, [-1] = argv[0] or "stlua" }
+   table.move(argv, first, #argv, 1, _G.arg)
+   if word == "-" then return commands.load(nil)(table.unpack(_G.arg)) end
+   local path
+   path, in_command = find_script(word)
+   _G.arg[0] = path
+   return commands.load(path)(table.unpack(_G.arg))
+end
+
+local function run_code(code)
+   local env = setmetatable({ st = require "stlua" }, { __index = _G, __newindex = _G })
+   local chunk, message = load(code, "=(command line)", "t", env)
+   if not chunk then errors.throw("arg", message) end
+   chunk()
+end
+
+local function dispatch(argv)
+   local options, first = parse(argv)
+   local ran = false
+   for _, option in ipairs(options) do
+      local name, value = option[1], option[2]
+      if name == "-h" or name == "--help" then return print_help() end
+      if name == "--version" then return cli.write("stlua ", core.version, "\n") end
+      if name == "-q" or name == "--quiet" then cli.set_quiet() end
+      if name == "-j" or name == "--threads" then
+         local n, message = cli.count(value)
+         if not n then cli.usage("%s %s", name, message) end
+         core.threads(n)
+      end
+   end
+   for _, option in ipairs(options) do
+      if option[1] == "-l" then
+         _G[option[2]] = require(option[2])
+         ran = true
+      elseif option[1] == "-e" then
+         run_code(option[2])
+         ran = true
+      end
+   end
+   local word = argv[first]
+   if word == "help" then
+      help(argv[first + 1])
+   elseif word then
+      run_script(word, argv, first + 1)
+   elseif not ran then
+      print_help()
+   end
+end
+
+-- The one line that the user sees, and the exit status.
+local function report(e, traceback)
+   local code, status, message = errors.is(e) and e.code or "lua", 1, tostring(e)
+   if code == "cancelled" then return 130 end      -- who stopped it knows
+   if code == "usage" then
+      status = 2
+   elseif errors.is(e) and e.where and not in_command then
+      message = e.where .. ": " .. message         -- the line matters in the user's own script
+   end
+   if cli.is_json() then
+      io.stderr:write(core.json_encode { event = "error", code = code, message = message }, "\n")
+   else
+      io.stderr:write("stlua: ", message, "\n")
+   end
+   if traceback then io.stderr:write(traceback, "\n") end
+   return status
+end
+
+--- Runs the program.
+-- @tparam {string,...} argv the words of the command line; argv[0] is the program
+-- @treturn integer exit status: 0, 1 error, 2 usage, 130 interrupted
+return function(argv)
+   local trace = false
+   for _, word in ipairs(argv) do
+      if word:sub(1, 1) ~= "-" then break end
+      trace = trace or word == "--trace"
+   end
+   local traceback
+   local ok, e = xpcall(dispatch, function(e)
+      if trace then traceback = debug.traceback("", 2):gsub("^%s+", "") end
+      return e
+   end, argv)
+   if ok then
+      local flushed, message = io.stdout:flush()
+      if flushed then return 0 end
+      e = core.error("io", "standard output: " .. message)
+   end
+   return report(e, traceback)
+end

@@ -1,0 +1,233 @@
+--- st.map and the engine of model arithmetic: a callback is asked once per tensor name, when planning, and answers
+-- with a deferred tensor. Whatever does not fit is collected and reported at once, before any work.
+-- Layer: Lua, above stlua.core.
+
+local core = require "stlua.core"
+local dtype = require "stlua.dtype"
+local errors = require "stlua.errors"
+local fit = require "stlua.fit"
+local lineage = require "stlua.lineage"
+local meta = require "stlua.meta"
+local text = require "stlua.text"
+
+local map = {}
+
+--- What a callback returns to leave a tensor out.
+map.drop = setmetatable({}, { __name = "st.drop", __tostring = function() return "st.drop" end })
+
+function map.is_model(x)
+   return debug.getmetatable(x) == core.model_meta
+end
+
+function map.is_tensor(x)
+   return debug.getmetatable(x) == core.tensor_meta
+end
+
+-- Counts the combinations of dtypes of one name, where they differ, for the report.
+local function note_mixture(mixed, row, n, labels)
+   local seen, parts, differ = nil, {}, false
+   for i = 1, n do
+      local dt = row.dtypes[i]
+      if dt then
+         differ = differ or (seen and dt ~= seen)
+         seen = seen or dt
+         parts[#parts + 1] = ("%s in %s"):format(dt, labels[i])
+      end
+   end
+   if not differ then return end
+   local key = table.concat(parts, ", ")
+   if not mixed[key] then
+      mixed[#mixed + 1] = key
+      mixed[key] = 0
+   end
+   mixed[key] = mixed[key] + 1
+end
+
+local function throw_about(row, code, format, ...)
+   errors.throw(code, text.quote(row.name) .. ": " .. format:format(...), { tensor = row.name })
+end
+
+-- True where no model has floating values under this name.
+local function all_fixed(row, inputs)
+   for k = 1, inputs.n do
+      if dtype.is_float(row.dtypes[inputs.from[k]]) then return false end
+   end
+   return true
+end
+
+-- Integers, booleans and raw bytes are not interpolated: equal ones are copied, others are an error.
+local function copy_equal(row, inputs, labels)
+   local from = inputs.from
+   for k = 2, inputs.n do
+      if not inputs[1]:identical(inputs[k]) then
+         throw_about(row, "dtype", "%s values are not interpolated, and they differ between %s and %s: "
+            .. "return one of the tensors, or cast", row.dtypes[from[1]], labels[from[1]], labels[from[k]])
+      end
+   end
+   return inputs[1]
+end
+
+local function is_input(result, inputs)
+   for k = 1, inputs.n do
+      if rawequal(result, inputs[k]) then return true end
+   end
+   return false
+end
+
+-- Holds a callback's result to the rules about integers and about the dtype it is saved in. Returns the tensor (nil:
+-- dropped), and the one before the cast, with which arithmetic on models goes on.
+local function settle(result, row, inputs, labels, opts)
+   if result == map.drop then return nil end
+   if not map.is_tensor(result) then
+      throw_about(row, "arg", "the callback returned %s", result == nil and "nil (st.drop leaves a tensor out)"
+         or "a " .. type(result) .. " instead of a tensor")
+   end
+   local first, copied = row.dtypes[inputs.from[1]], is_input(result, inputs)
+   if not copied and result:is_cast() then return result, result end
+   if not copied and inputs.n > 1 and not result:is_leaf() then
+      if all_fixed(row, inputs) then
+         local same = copy_equal(row, inputs, labels)
+         return same, same
+      elseif not dtype.is_float(first) and dtype.is_float(result:dtype()) then
+         throw_about(row, "dtype", "%s values of %s are not interpolated with floating ones: "
+            .. "return one of the tensors, or cast", first, labels[inputs.from[1]])
+      end
+   end
+   local own, want = result:dtype(), opts.dtype or first
+   if own ~= want and dtype.is_float(own) and dtype.is_float(want) then
+      return result:cast(want, { saturate = opts.saturate }), result
+   end
+   return result, result
+end
+
+-- The tensors of one row: args[i] for the callback, and inputs = those there are, with inputs.from = their models.
+local function fetch(row, job)
+   local inputs, args = { n = 0, from = {} }, {}
+   for i, model in ipairs(job.models) do
+      if row[i] then
+         local raw = job.opts.fixed == "copy" and job.records[i].raw
+         local t = raw and raw[row.name] or model:tensor(row[i])
+         args[i] = t
+         inputs.n = inputs.n + 1
+         inputs[inputs.n], inputs.from[inputs.n] = t, i
+      end
+   end
+   return inputs, args
+end
+
+-- The result for one row, or nil where it is left out; raw result second.
+local function compute(row, inputs, args, job)
+   local opts, n = job.opts, #job.models
+   if inputs.n < n and opts.missing == "first" then
+      return settle(inputs[1], row, inputs, job.labels, opts)
+   elseif opts.fixed == "copy" and all_fixed(row, inputs) then
+      local same = copy_equal(row, inputs, job.labels)
+      return same, same
+   end
+   return settle(job.fn(row.name, table.unpack(args, 1, n)), row, inputs, job.labels, opts)
+end
+
+-- Errors about one tensor, which are worth a list; others (out of memory, Ctrl-C, I/O) end the work at once.
+local COLLECTED = { dtype = true, shape = true, quant = true, name = true, arg = true }
+
+-- Asks for every row. Returns the model, its raw tensors (or nil) and the remarks.
+local function run_rows(rows, job)
+   local out, n, opts = core.model(), #job.models, job.opts
+   local only_common = opts.names == "intersection" or opts.missing == "skip"
+   local raw, mixed, filled, problems = nil, {}, 0, {}
+   for _, row in ipairs(rows) do
+      local inputs, args = fetch(row, job)
+      if inputs.n == n or not only_common then
+         local ok, result, before = pcall(compute, row, inputs, args, job)
+         if not ok then
+            if not (errors.is(result) and COLLECTED[result.code]) then error(result, 0) end
+            problems[#problems + 1] = result
+         elseif result then
+            out:add(row.name, result)
+            if before ~= result then
+               raw = raw or {}
+               raw[row.name] = before
+            end
+            note_mixture(mixed, row, n, job.labels)
+            if inputs.n < n then filled = filled + 1 end
+         end
+      end
+   end
+   errors.throw_all(problems, "cannot be computed")
+   local notes = {}
+   for _, key in ipairs(mixed) do
+      notes[#notes + 1] = ("%s in different dtypes (%s): the result has %s"):format(
+         text.plural(mixed[key], "tensor"), key, opts.dtype or "the first one's")
+   end
+   if filled > 0 and opts.missing == "first" then
+      notes[#notes + 1] = text.plural(filled, "tensor") .. " not in every model: copied from the first that has it"
+   end
+   return out, raw, notes
+end
+
+--- The engine. `opts` as of st.map, and for model arithmetic: `fixed` = "copy" (what is not floating never reaches
+-- `fn`), `node` and `operands` for the lineage.
+function map.run(models, fn, opts)
+   local job = { models = models, fn = fn, opts = opts, labels = fit.labels(models), records = {} }
+   for i, model in ipairs(models) do job.records[i] = lineage.of(model) end
+   local rows = fit.gather(models)
+   local missing_ok = opts.names == "intersection" or (opts.missing or "error") ~= "error"
+   fit.check(rows, models, missing_ok, opts.shapes == "any")
+   local out, raw, notes = run_rows(rows, job)
+   local t = models[1]:metadata()
+   meta.drop_hashes(t)
+   meta.set(out, t)
+   return lineage.derived(out, opts.operands or models, opts.node or { call = "map" },
+      { merged = #models > 1 or opts.node ~= nil, raw = raw, notes = notes })
+end
+
+local KNOWN = { names = "string", missing = "string", shapes = "string", dtype = "string", saturate = "boolean" }
+local CHOICES = {
+   names = { "union", "intersection" }, missing = { "error", "first", "skip", "pass" }, shapes = { "same", "any" },
+}
+
+local function check_choices(opts)
+   for key, choices in pairs(CHOICES) do
+      local found = opts[key] == nil
+      for _, choice in ipairs(choices) do found = found or opts[key] == choice end
+      if not found then
+         errors.throwf("arg", "st.map: %s = %s is not one of %s", key, text.quote(opts[key]),
+            table.concat(choices, ", "))
+      end
+   end
+end
+
+--- Makes a model by asking a callback for each tensor. Nothing is computed until the result is saved, printed or read.
+--
+-- `fn(name, t1, t2, ...)` gets one deferred tensor per model and returns a tensor, or `st.drop` to leave it out.
+-- Results keep the dtype that the first model has for the name, unless the callback cast them. Integer and boolean
+-- tensors of several models are never interpolated: where the callback computed with them they are copied if all are
+-- equal, else it is an error.
+-- @tparam model|{model,...} models
+-- @tparam function fn
+-- @tparam[opt] table opts
+--   `names` = "union" (default) or "intersection";
+--   `missing` = "error" (default), "first" (copied from the first model that has it), "skip", or "pass" (the callback
+--   gets nil);
+--   `shapes` = "same" (default) or "any";
+--   `dtype`, `saturate`: the dtype of all floating results that the callback did not cast
+-- @treturn model
+-- @raise "name", "shape", "dtype", "quant": one error that lists every tensor that does not fit
+function map.map(models, fn, opts)
+   if map.is_model(models) then models = { models } end
+   if type(models) ~= "table" or #models == 0 then
+      errors.throw("arg", "st.map: the first argument must be a model or a list of models")
+   end
+   for i, model in ipairs(models) do
+      if not map.is_model(model) then errors.throwf("arg", "st.map: model %d of the list is a %s", i, type(model)) end
+   end
+   if type(fn) ~= "function" then
+      errors.throwf("arg", "st.map: the callback must be a function, not a %s", type(fn))
+   end
+   opts = errors.check_options(opts, KNOWN, "st.map")
+   check_choices(opts)
+   return map.run(models, fn, { names = opts.names, missing = opts.missing, shapes = opts.shapes,
+      saturate = opts.saturate, dtype = opts.dtype and dtype.check(opts.dtype, true, "st.map") })
+end
+
+return map

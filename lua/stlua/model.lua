@@ -1,0 +1,225 @@
+--- Methods of models: choosing, renaming and casting tensors, metadata, saving. Each gives a new model and leaves
+-- the old as it was; nothing is read or computed.
+-- Layer: Lua, above stlua.core.
+
+local core = require "stlua.core"
+local dtype = require "stlua.dtype"
+local errors = require "stlua.errors"
+local lineage = require "stlua.lineage"
+local map = require "stlua.map"
+local meta = require "stlua.meta"
+local pattern = require "stlua.pattern"
+local save = require "stlua.save"
+local text = require "stlua.text"
+
+local Model = core.Model
+
+local function all_names(m)
+   local names = {}
+   for i = 1, m:count() do names[i] = m:name(i) end
+   return names
+end
+
+-- A model with the metadata of `m`, and the tensors that `each(name, tensor)` gives as name, tensor (nil: left out).
+local function rebuild(m, call, each)
+   local out, before = core.model(), lineage.of(m).raw
+   local raw = before and {}
+   for i = 1, m:count() do
+      local old = m:name(i)
+      local name, t = each(old, m:tensor(i))
+      if name then
+         out:add(name, t)
+         if raw then raw[name] = before[old] end
+      end
+   end
+   local t = m:metadata()
+   meta.drop_hashes(t)
+   meta.set(out, t)
+   return lineage.derived(out, { m }, { call = call }, { raw = raw })
+end
+
+local function patterns_of(who, ...)
+   local list = table.pack(...)
+   if list.n == 0 then errors.throwf("arg", "%s: give at least one pattern", who) end
+   if list.n == 1 then return list[1] end
+   return list
+end
+
+-- A pattern that matches nothing is a misspelling where it says what to take.
+local function check_used(m, unused, who)
+   for _, glob in ipairs(unused()) do
+      errors.throwf("name", "%s: no tensor of %s matches %s%s", who, lineage.formula(m), text.quote(glob),
+         text.did_you_mean(glob, all_names(m)))
+   end
+end
+
+--- The tensor of that name, whatever methods there are.
+-- @raise "name", with the nearest names
+function Model:get(name)
+   local i = self:find(name)
+   if not i then
+      errors.throw("name", ("%s: no tensor %s%s"):format(lineage.formula(self), text.quote(name),
+         text.did_you_mean(name, all_names(self))), { tensor = name })
+   end
+   return self:tensor(i)
+end
+
+--- The tensors whose names match any of the patterns, in the model's order.
+-- @param ... patterns ("*" and "?" are wild, plain text matches anywhere), a list of them, or a function name ->
+--   boolean
+-- @treturn model
+-- @raise "name" when a pattern matches nothing
+function Model:select(...)
+   local test, unused = pattern.any(patterns_of("select", ...))
+   local out = rebuild(self, "select", function(name, t)
+      if test(name) then return name, t end
+   end)
+   check_used(self, unused, "select")
+   return out
+end
+
+--- All tensors but those whose names match any of the patterns.
+-- @param ... as of select; a pattern that matches nothing leaves nothing out
+-- @treturn model
+function Model:without(...)
+   local test = pattern.any(patterns_of("without", ...))
+   return rebuild(self, "without", function(name, t)
+      if not test(name) then return name, t end
+   end)
+end
+
+-- rename's three forms as one function: name -> new name, or nil.
+local function renamer(m, what, to)
+   if type(what) == "function" then return what end
+   if type(what) == "table" then
+      for old in pairs(what) do
+         if type(old) ~= "string" or not m:find(old) then
+            errors.throwf("name", "rename: no tensor %s in %s%s", text.quote(tostring(old)), lineage.formula(m),
+               text.did_you_mean(tostring(old), all_names(m)))
+         end
+      end
+      return function(name) return what[name] end
+   end
+   if type(what) ~= "string" or type(to) ~= "string" then
+      errors.throw("arg", "rename: give a pattern and its replacement, a table of names, or a function")
+   end
+   return pattern.renamer(what, to)
+end
+
+--- Renames tensors. `m:rename("model.*", "*")` cuts a prefix, `m:rename("attn", "attention")` replaces text,
+-- `m:rename { old = "new" }` renames single tensors, `m:rename(function(name) ... end)` does the rest (nil keeps a
+-- name).
+-- @treturn model
+-- @raise "name" when two tensors would get one name (all of them are listed), or nothing matches
+function Model:rename(what, to)
+   local fn = renamer(self, what, to)
+   local owner, problems, changed = {}, {}, false
+   for i = 1, self:count() do
+      local old = self:name(i)
+      local new = fn(old)
+      if new == nil then new = old end
+      if type(new) ~= "string" then
+         errors.throwf("arg", "rename: the new name of %s is a %s, not a string", text.quote(old), type(new))
+      end
+      changed = changed or new ~= old
+      if owner[new] then
+         problems[#problems + 1] = core.error("name", ("%s and %s would both be %s"):format(
+            text.quote(owner[new]), text.quote(old), text.quote(new)))
+      end
+      owner[new] = old
+   end
+   errors.throw_all(problems, "cannot be renamed")
+   if type(what) == "string" and not changed then check_used(self, function() return { what } end, "rename") end
+   local names = {}
+   for new, old in pairs(owner) do names[old] = new end
+   return rebuild(self, "rename", function(name, t) return names[name], t end)
+end
+
+--- Casts floating tensors; integers and booleans are never touched.
+-- @tparam string to a floating dtype, in any case: "BF16", "F16", "F8_E4M3" ...
+-- @tparam[opt] table opts `only`, `except` = patterns; `saturate` = true clamps to the largest finite value
+-- @treturn model
+-- @raise "dtype"; "quant" for tensors of a quantised layout; "name" when `only` matches nothing
+function Model:cast(to, opts)
+   to = dtype.check(to, true, "cast")
+   opts = errors.check_options(opts,
+      { only = "string|table|function", except = "string|table|function", saturate = "boolean" }, "cast")
+   local only, unused
+   if opts.only then only, unused = pattern.any(opts.only) end
+   local except = opts.except and pattern.any(opts.except)
+   local problems = {}
+   local out = rebuild(self, "cast", function(name, t)
+      local chosen = (not only or only(name)) and not (except and except(name))
+      if chosen and t:dtype() ~= to and dtype.is_float(t:dtype()) then
+         local ok, result = pcall(t.cast, t, to, { saturate = opts.saturate })
+         if ok then return name, result end
+         if not errors.is(result) then error(result, 0) end
+         problems[#problems + 1] = result
+      end
+      return name, t
+   end)
+   if unused then check_used(self, unused, "cast: only") end
+   errors.throw_all(problems, "cannot be cast")
+   lineage.of(out).raw = nil
+   return out
+end
+
+--- The same tensors under changed metadata.
+-- @tparam table changes key -> string or number; false removes a key
+-- @treturn model
+function Model:with_metadata(changes)
+   if type(changes) ~= "table" then errors.throw("arg", "with_metadata: expected a table of keys and texts") end
+   local out = rebuild(self, "with_metadata", function(name, t) return name, t end)
+   local t = self:metadata()
+   meta.overlay(t, changes, "with_metadata")
+   meta.set(out, t)
+   return out
+end
+
+--- Remarks on how the model came about, one line each: dtypes that differed, tensors that were missing.
+-- @treturn {string,...}
+function Model:notes()
+   return table.move(lineage.of(self).notes, 1, #lineage.of(self).notes, 1, {})
+end
+
+--- How the model was computed, such as "0.5 * a.safetensors + 0.5 * b.safetensors".
+-- @treturn string
+function Model:formula()
+   return lineage.formula(self)
+end
+
+Model.save = save.save
+
+--- Two models as one: the union of their names.
+-- @raise "name" when both hold a name (all of them are listed)
+function core.model_meta.__concat(a, b)
+   if not (map.is_model(a) and map.is_model(b)) then errors.throw("arg", "`..` joins two models") end
+   local problems = {}
+   for i = 1, b:count() do
+      if a:find(b:name(i)) then
+         problems[#problems + 1] = core.error("name", ("%s is in both models"):format(text.quote(b:name(i))))
+      end
+   end
+   errors.throw_all(problems, "cannot be joined")
+   local out = rebuild(a, "join", function(name, t) return name, t end)
+   for i = 1, b:count() do out:add(b:name(i), b:tensor(i)) end
+   return lineage.derived(out, { a, b }, { infix = " .. ", rank = 0, associative = true }, { merged = true })
+end
+
+--- Makes a model from tensors.
+-- @tparam {{string,tensor},...} list in order
+-- @tparam[opt] table metadata
+-- @treturn model
+local function new(list, metadata)
+   local out = core.model()
+   for i, entry in ipairs(list) do
+      if type(entry) ~= "table" then errors.throwf("arg", "st.model: entry %d must be { name, tensor }", i) end
+      out:add(entry[1], entry[2])
+   end
+   local t = {}
+   meta.overlay(t, metadata or {}, "st.model")
+   meta.set(out, t)
+   return out
+end
+
+return { new = new }

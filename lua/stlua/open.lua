@@ -1,0 +1,178 @@
+--- st.open: what a path stands for - a file, an index of shards, a model folder, a diffusers pipeline.
+-- Layer: Lua, above stlua.core. Looks at names only; the core opens and checks.
+
+local core = require "stlua.core"
+local errors = require "stlua.errors"
+local lineage = require "stlua.lineage"
+local text = require "stlua.text"
+
+local open = {}
+
+-- The names that libraries give to whole models, in the order in which they win.
+local STANDARD = { "model", "diffusion_pytorch_model" }
+
+local function join(folder, name)
+   return folder:gsub("/+$", "") .. "/" .. name
+end
+
+local function names_of(folder)
+   local files, folders = {}, {}
+   for _, entry in ipairs(core.listdir(folder)) do
+      if entry.type == "dir" then
+         folders[#folders + 1] = entry.name
+      else
+         files[#files + 1] = entry.name
+      end
+   end
+   return files, folders
+end
+
+-- Where a library puts the variant in the name of a file (transformers) or an index (transformers, diffusers old
+-- and new).
+local function file_names(stem, variant)
+   return { stem .. (variant and "." .. variant or "") .. ".safetensors" }
+end
+
+local function index_names(stem, variant)
+   if not variant then return { stem .. ".safetensors.index.json" } end
+   return {
+      ("%s.safetensors.index.%s.json"):format(stem, variant),
+      ("%s.%s.safetensors.index.json"):format(stem, variant),
+      ("%s.safetensors.%s.index.json"):format(stem, variant),
+   }
+end
+
+local function first_present(present, names_for, variant)
+   for _, stem in ipairs(STANDARD) do
+      for _, name in ipairs(names_for(stem, variant)) do
+         if present[name] then return name end
+      end
+   end
+end
+
+local function is_index(name)
+   return name:find("%.safetensors%.index%.json$") or name:find("%.safetensors%.index%.[^./]+%.json$")
+      or name:find("%.safetensors%.[^./]+%.index%.json$")
+end
+
+local function is_weights(name)
+   return name:find("%.safetensors$") ~= nil
+end
+
+-- The only name that passes a test, or nil and all that pass.
+local function only(names, test)
+   local found = {}
+   for _, name in ipairs(names) do
+      if test(name) then found[#found + 1] = name end
+   end
+   return #found == 1 and found[1] or nil, found
+end
+
+-- Which file of a folder is the model: an index, else the standard name, else the only candidate.
+local function choose(folder, files, variant)
+   local present = {}
+   for _, name in ipairs(files) do present[name] = true end
+   local found = first_present(present, index_names, variant)
+   if found then return found end
+
+   -- Without a variant a name that carries one does not count as an index; any file will do if it is the only one.
+   local function of_variant(name)
+      return not variant or name:find("." .. variant .. ".", 1, true)
+   end
+   found = only(files, function(name)
+      return is_index(name) and of_variant(name) and (variant or name:find("%.safetensors%.index%.json$"))
+   end) or first_present(present, file_names, variant)
+   if found then return found end
+   local candidates
+   found, candidates = only(files, function(name) return is_weights(name) and of_variant(name) end)
+   if found then return found end
+
+   if #candidates == 0 then
+      local _, all = only(files, function(name) return is_weights(name) or is_index(name) end)
+      if variant and #all > 0 then
+         errors.throwf("io", '%s: no file of variant "%s"; it holds %s', folder, variant, table.concat(all, ", "))
+      end
+      errors.throwf("io", "%s: the folder holds no .safetensors file", folder)
+   end
+   local shards = candidates[1]:find("%-%d+%-of%-%d+%.") and " (shards without their index)" or ""
+   errors.throwf("io", "%s: which of these is the model%s? %s (give the file's name%s)", folder, shards,
+      table.concat(candidates, ", "), variant and "" or ', or variant = "..." where the names differ in it')
+end
+
+-- The parts of a diffusers pipeline: its folders that hold weights.
+local function components(folder, folders)
+   local out = {}
+   for _, name in ipairs(folders) do
+      local files = names_of(join(folder, name))
+      local _, weights = only(files, is_weights)
+      if #weights > 0 then out[#out + 1] = name end
+   end
+   return out
+end
+
+local function open_component(folder, folders, component)
+   local parts = components(folder, folders)
+   for _, name in ipairs(parts) do
+      if name == component then return join(folder, name) end
+   end
+   errors.throwf("name", "%s: no component %s%s (it has %s)", folder, text.quote(component),
+      text.did_you_mean(component, parts), #parts > 0 and table.concat(parts, ", ") or "none")
+end
+
+-- What to open in a folder: its path.
+local function resolve_folder(path, opts)
+   local files, folders = names_of(path)
+   if opts.component then
+      local inner = open_component(path, folders, opts.component)
+      return resolve_folder(inner, { variant = opts.variant })
+   end
+   local pipeline = only(files, function(name) return name == "model_index.json" end)
+   if pipeline then
+      local _, whole = only(files, is_weights)
+      local files_too = #whole > 0 and ("; or open a file: " .. table.concat(whole, ", ")) or ""
+      errors.throwf("arg", '%s: a diffusers pipeline: say component = "..." or open one of its folders (%s)%s',
+         path, table.concat(components(path, folders), ", "), files_too)
+   end
+   return join(path, choose(path, files, opts.variant))
+end
+
+-- No such path: the neighbours with a similar name help more than the system's message alone.
+local function not_found(path)
+   local folder, name = path:match("^(.*)/([^/]+)/*$")
+   folder, name = folder or ".", name or path
+   if folder == "" then folder = "/" end
+   local near = ""
+   local stat = core.stat(folder)
+   if stat and stat.type == "dir" then
+      local files, folders = names_of(folder)
+      near = text.did_you_mean(name, table.move(folders, 1, #folders, #files + 1, files))
+   end
+   errors.throw("io", ("%s: no such file or folder%s"):format(core.escape(path), near), { file = path })
+end
+
+--- Opens a model. Only headers are read; values are read when something is computed from them.
+-- @tparam string path a .safetensors file, an index (*.safetensors.index.json), or a folder: its index, else
+--   model.safetensors (or diffusion_pytorch_model.safetensors), else its only .safetensors file
+-- @tparam[opt] table opts `component` = "unet" of a diffusers pipeline; `variant` = "fp16" for
+--   model.fp16.safetensors and alike
+-- @treturn model
+-- @raise "io" for what cannot be read or chosen, "format" for what is not safetensors (and what it is instead)
+function open.open(path, opts)
+   if type(path) ~= "string" or path == "" then
+      errors.throwf("arg", "st.open: expected a path, got %s", path == "" and "an empty one" or "a " .. type(path))
+   end
+   opts = errors.check_options(opts, { component = "string", variant = "string" }, "st.open")
+   local stat = core.stat(path)
+   if not stat then not_found(path) end
+   local target = path
+   if stat.type == "dir" then
+      target = resolve_folder(path, opts)
+   elseif opts.component or opts.variant then
+      errors.throwf("arg", "%s: component and variant are for folders, this is a file", path)
+   end
+   local model = target:find("%.json$") and core.open_index(target) or core.open_file(target)
+   -- "." and ".." say nothing in a formula; the file's name does.
+   return lineage.opened(model, text.basename(path):find("^%.*$") and target or path)
+end
+
+return open

@@ -1,0 +1,169 @@
+--- Printing: one line about a tensor or model, then the corners of its values. Reads only the elements that are
+-- shown.
+-- Layer: Lua, above stlua.core.
+
+local core = require "stlua.core"
+local dtype = require "stlua.dtype"
+local errors = require "stlua.errors"
+local lineage = require "stlua.lineage"
+local text = require "stlua.text"
+
+local EDGE = 3      -- rows and columns at each end
+local SHOWN = 6     -- names of a model
+
+-- Positions 1..n with the middle left out: { 1, 2, 3, false, n-2, n-1, n }.
+local function corners(n)
+   local out = {}
+   for i = 1, math.min(n, 2 * EDGE) do out[i] = n <= 2 * EDGE and i or (i <= EDGE and i or n - 2 * EDGE + i) end
+   if n > 2 * EDGE then table.insert(out, EDGE + 1, false) end
+   return out
+end
+
+-- The shown values of a matrix of `rows` x `cols` that begins at flat position `base`: a list of rows (false: left
+-- out).
+local function read_block(t, base, rows, cols)
+   local block = {}
+   for _, r in ipairs(corners(rows)) do
+      if not r then
+         block[#block + 1] = false
+      else
+         local start = base + (r - 1) * cols
+         local row
+         if cols <= 2 * EDGE then
+            row = t:values(start, cols)
+         else
+            row = t:values(start, EDGE)
+            row[EDGE + 1] = false
+            table.move(t:values(start + cols - EDGE, EDGE), 1, EDGE, EDGE + 2, row)
+         end
+         row.cut = cols > 2 * EDGE
+         block[#block + 1] = row
+      end
+   end
+   return block
+end
+
+-- One power of ten for all finite values, where they are too large or too small to be read as they are.
+local function scale_of(blocks)
+   local largest = 0
+   for _, block in ipairs(blocks) do
+      for _, row in ipairs(block) do
+         for i, v in ipairs(row or {}) do
+            local gap = row.cut and i == EDGE + 1
+            if not gap and math.type(v) == "float" and v == v and math.abs(v) < math.huge then
+               largest = math.max(largest, math.abs(v))
+            end
+         end
+      end
+   end
+   if largest == 0 or (largest >= 1e-3 and largest < 1e5) then return 1 end
+   return 10.0 ^ math.floor(math.log(largest, 10))
+end
+
+local function cell(v, scale)
+   if math.type(v) ~= "float" then return tostring(v) end
+   if v ~= v then return "nan" end
+   if v == math.huge or v == -math.huge then return v > 0 and "inf" or "-inf" end
+   return ("%.4f"):format(v / scale)
+end
+
+local function add_block(lines, block, scale)
+   local cells, width = {}, 0
+   for r, row in ipairs(block) do
+      cells[r] = row and {}
+      for i, v in ipairs(row or {}) do
+         cells[r][i] = (row.cut and i == EDGE + 1) and "..." or cell(v, scale)
+         width = math.max(width, #cells[r][i])
+      end
+   end
+   for _, row in ipairs(cells) do
+      if row then
+         for i, s in ipairs(row) do row[i] = s == "..." and s or (" "):rep(width - #s) .. s end
+         lines[#lines + 1] = "  " .. table.concat(row, "  ")
+      else
+         lines[#lines + 1] = "  ..."
+      end
+   end
+end
+
+local function add_values(lines, t)
+   local shape = t:shape()
+   local rank = #shape
+   local cols = shape[rank] or 1
+   local rows = rank >= 2 and shape[rank - 1] or 1
+   local slices = t:numel() // (rows * cols)
+   local shown = slices > 2 and { 1, slices } or slices == 2 and { 1, 2 } or { 1 }
+   local blocks = {}
+   for i, s in ipairs(shown) do blocks[i] = read_block(t, (s - 1) * rows * cols + 1, rows, cols) end
+   local scale = scale_of(blocks)
+   if scale ~= 1 then lines[#lines + 1] = ("  %.0e *"):format(scale) end
+   for i, s in ipairs(shown) do
+      if slices > 1 then
+         local at, rest = {}, s - 1
+         for d = rank - 2, 1, -1 do
+            at[d] = rest % shape[d] + 1
+            rest = rest // shape[d]
+         end
+         lines[#lines + 1] = (" (%s, :, :)%s"):format(table.concat(at, ", "),
+            i == 1 and slices > 2 and (" of %d"):format(slices) or "")
+      end
+      add_block(lines, blocks[i], scale)
+   end
+end
+
+local function tensor_tostring(t)
+   local shape, file, name = t:shape(), t:source()
+   local about = { table.concat(shape, "x") .. (#shape > 0 and " " or "") .. t:dtype(), core.size(t:nbytes()) }
+   if file then about[#about + 1] = core.escape(text.basename(file)) .. ":" .. core.escape(name) end
+   if t:quant() then about[#about + 1] = "quantised: " .. t:quant() end
+   local lines = { "Tensor[" .. table.concat(about, ", ") .. "]" }
+   if t:numel() > 0 and dtype.kind[t:dtype()] ~= "raw" and dtype.kind[t:dtype()] ~= "complex" then
+      -- print must never fail for a file that went away meanwhile: it says so instead.
+      local ok, e = pcall(add_values, lines, t)
+      if not ok and not errors.is(e) then error(e, 0) end
+      if not ok then lines[#lines + 1] = "  (" .. e.message .. ")" end
+   end
+   return table.concat(lines, "\n")
+end
+
+-- "201 BF16, 1 I64": tensors by dtype, the most frequent first.
+local function count_dtypes(m)
+   local count, names, bytes = {}, {}, 0
+   for i = 1, m:count() do
+      local _, dt, _, size = m:info(i)
+      if not count[dt] then names[#names + 1] = dt end
+      count[dt] = (count[dt] or 0) + 1
+      bytes = bytes + size
+   end
+   table.sort(names, function(x, y)
+      if count[x] ~= count[y] then return count[x] > count[y] end
+      return x < y
+   end)
+   for i, name in ipairs(names) do names[i] = ("%d %s"):format(count[name], name) end
+   return table.concat(names, ", "), bytes
+end
+
+local function model_tostring(m)
+   local n = m:count()
+   local dtypes, bytes = count_dtypes(m)
+   local what = n > 0 and ": " .. dtypes or ""
+   local lines = { ("Model[%s, %s%s]"):format(text.plural(n, "tensor"), core.size(bytes), what) }
+   lines[#lines + 1] = "  = " .. core.escape(lineage.formula(m), 400)
+   for _, note in ipairs(m:notes()) do lines[#lines + 1] = "  note: " .. note end
+   if n > 0 then
+      for line in m:rows(1, math.min(n, SHOWN), "table"):gmatch("[^\n]+") do lines[#lines + 1] = "  " .. line end
+      if n > SHOWN then lines[#lines + 1] = ("  ... %d more"):format(n - SHOWN) end
+   end
+   local _, keys = m:metadata()
+   if #keys > 0 then
+      for i, key in ipairs(keys) do keys[i] = core.escape(key, 60) end
+      local more = #keys > SHOWN and (", ... %d more"):format(#keys - SHOWN) or ""
+      lines[#lines + 1] = "  metadata: " .. table.concat(keys, ", ", 1, math.min(#keys, SHOWN)) .. more
+   end
+   return table.concat(lines, "\n")
+end
+
+core.tensor_meta.__tostring = tensor_tostring
+core.model_meta.__tostring = model_tostring
+
+return { count_dtypes = count_dtypes }

@@ -1,0 +1,48 @@
+--- Progress of a save: one line that rewrites itself on a terminal, JSON lines for programs, nothing otherwise.
+-- Layer: Lua, above stlua.core.
+
+local core = require "stlua.core"
+
+local progress = {}
+
+local function clock(seconds)
+   return ("%d:%02d"):format(seconds // 60, math.floor(seconds % 60))
+end
+
+--- The line for a terminal: "write  42%  0.9 of 2.0 GiB  1.5 GB/s  0:01 left".
+function progress.line(phase, done, total, seconds)
+   if phase ~= "write" then return ("%s ..."):format(phase) end
+   local share = total > 0 and done / total or 1
+   local line = ("%s %3d%%  %s of %s"):format(phase, math.floor(share * 100), core.size(done), core.size(total))
+   if seconds > 0.2 and done > 0 then
+      line = ("%s  %.1f GB/s  %s left"):format(line, done / seconds / 1e9, clock((total - done) * seconds / done))
+   end
+   return line
+end
+
+--- Reports on saves until the returned function is called, which gives the seconds the last one took.
+-- @tparam string mode "terminal", "json" or "none"
+-- @tparam file out where to write, normally io.stderr
+-- @treturn function
+function progress.start(mode, out)
+   local last, shown = 0, false
+   core.progress(function(phase, done, total, seconds)
+      last = seconds
+      if mode == "terminal" then
+         out:write("\r", progress.line(phase, done, total, seconds), "\27[K")
+         out:flush()
+         shown = true
+      elseif mode == "json" then
+         local event = { event = "progress", phase = phase, done = done, total = total, seconds = seconds }
+         out:write(core.json_encode(event), "\n")
+         out:flush()
+      end
+   end)
+   return function()
+      core.progress(nil)
+      if shown then out:write("\r\27[K") end
+      return last
+   end
+end
+
+return progress

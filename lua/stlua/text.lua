@@ -1,0 +1,126 @@
+--- Text for people: names in quotes, paths, sizes, numbers, near matches.
+-- Layer: Lua, above stlua.core.
+
+local core = require "stlua.core"
+
+local text = {}
+
+--- A name in quotes, safe to print: escaped, its middle left out when it is very long.
+-- @tparam string name
+-- @treturn string
+function text.quote(name)
+   return '"' .. core.escape(name) .. '"'
+end
+
+--- The last part of a path; of a folder with a trailing slash, the folder's name.
+function text.basename(path)
+   local trimmed = path:gsub("/+$", "")
+   return trimmed:match("[^/]*$")
+end
+
+--- "model" of "folder/model.safetensors", "model.safetensors.index.json" or "folder/model/".
+function text.stem(path)
+   local base = text.basename(path)
+   return (base:gsub("%.index%.json$", ""):gsub("%.safetensors$", ""))
+end
+
+local FACTORS = { K = 1, M = 2, G = 3, T = 4 }
+
+--- "5GB" -> 5000000000, "5GiB" -> 5368709120, "123" -> 123; nil and a reason for anything else.
+-- @tparam string|number size
+function text.parse_bytes(size)
+   local digits, prefix, binary = tostring(size):upper():match("^%s*(%d+%.?%d*)%s*([KMGT]?)(I?)B?%s*$")
+   if not digits or (binary ~= "" and prefix == "") then
+      return nil, ("'%s' is not a size: write 5GB, 500MB, 2GiB or a number of bytes"):format(size)
+   end
+   local bytes = tonumber(digits) * (binary ~= "" and 1024 or 1000) ^ (FACTORS[prefix] or 0)
+   if bytes < 1 or bytes >= 2 ^ 53 then return nil, ("size '%s' is out of range"):format(size) end
+   return math.floor(bytes)
+end
+
+--- The shortest decimal text that reads back as the same number.
+function text.number(x)
+   if math.type(x) == "integer" then return tostring(x) end
+   for digits = 15, 17 do
+      local s = ("%%.%dg"):format(digits):format(x)
+      if tonumber(s) == x then return s end
+   end
+   return ("%.17g"):format(x)       -- nan
+end
+
+--- 1, "tensor" -> "1 tensor"; 2, "tensor" -> "2 tensors".
+function text.plural(n, noun)
+   return ("%d %s%s"):format(n, noun, n == 1 and "" or "s")
+end
+
+--- {2, 3} -> "[2, 3]".
+function text.shape(shape)
+   return "[" .. table.concat(shape, ", ") .. "]"
+end
+
+-- Edit distance (insert, delete, replace, swap of neighbours), or nil when it is above `limit`. Only the band of
+-- width 2 * limit + 1 around the diagonal is computed.
+local function distance(a, b, limit)
+   local n, m = #a, #b
+   if math.abs(n - m) > limit then return nil end
+   local before, row = nil, {}
+   for j = 0, m do row[j] = j end
+   for i = 1, n do
+      local lo, hi = math.max(1, i - limit), math.min(m, i + limit)
+      local new, best = { [lo - 1] = lo == 1 and i or limit + 1 }, limit + 1
+      for j = lo, hi do
+         local cost = a:byte(i) == b:byte(j) and 0 or 1
+         local d = math.min((row[j] or limit) + 1, new[j - 1] + 1, row[j - 1] + cost)
+         if cost == 1 and i > 1 and j > 1 and a:byte(i) == b:byte(j - 1) and a:byte(i - 1) == b:byte(j) then
+            d = math.min(d, (before[j - 2] or limit) + 1)
+         end
+         new[j] = d
+         if d < best then best = d end
+      end
+      if best > limit then return nil end
+      before, row = row, new
+   end
+   return row[m] <= limit and row[m] or nil
+end
+
+local MAX_CANDIDATES = 20000     -- beyond it only whole substrings are looked for: an error must not take seconds
+
+--- The names that a misspelt word may have meant, best first: those that contain it, then those a few edits away.
+-- @tparam string word
+-- @tparam {string,...} names
+-- @tparam[opt=3] integer most
+-- @treturn {string,...}
+function text.nearest(word, names, most)
+   local found, folded = {}, word:lower()
+   local limit = math.max(1, math.min(4, #word // 3))
+   for i, name in ipairs(names) do
+      local lower = name:lower()
+      local d
+      if #word >= 3 and lower:find(folded, 1, true) then
+         d = 0
+      elseif i <= MAX_CANDIDATES then
+         d = distance(folded, lower, limit)
+      end
+      if d then found[#found + 1] = { name = name, d = d, i = i } end
+   end
+   table.sort(found, function(x, y)
+      if x.d ~= y.d then return x.d < y.d end
+      if x.d == 0 and #x.name ~= #y.name then return #x.name < #y.name end
+      return x.i < y.i
+   end)
+   local out = {}
+   for i = 1, math.min(most or 3, #found) do out[i] = found[i].name end
+   return out
+end
+
+--- "; did you mean "a" or "b"?", or "" when nothing is near.
+function text.did_you_mean(word, names)
+   local near = text.nearest(word, names)
+   for i, name in ipairs(near) do near[i] = text.quote(name) end
+   if #near == 0 then return "" end
+   local last = table.remove(near)
+   if #near == 0 then return "; did you mean " .. last .. "?" end
+   return "; did you mean " .. table.concat(near, ", ") .. " or " .. last .. "?"
+end
+
+return text

@@ -2,12 +2,17 @@
  * prints what st_header_parse makes of it, one line for each. Part of the tests; sees only st.h.
  *
  *   accepted: "ok" TAB tensors TAB metadata     a tensor is name:dtype:1,2:begin:end, an entry key=value, apart by blanks
- *   refused:  "no" TAB code TAB message         names, keys and values are hexadecimal */
+ *   refused:  "no" TAB code TAB message         names, keys and values are hexadecimal
+ *
+ * With --cases it writes the pinned corpus instead: verdict (a digit), text, NUL, 32-bit length, bytes; and so on. */
 #include "st.h"
+
+#include "../c/header_cases.h"
 
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 static void hex(const char *p, size_t n)
 {
@@ -62,8 +67,25 @@ static int one(size_t n)
     return 0;
 }
 
-int main(void)
+static int write_cases(void)
 {
+    for (size_t i = 0; i < HEADER_CASES; i++) {
+        const header_case *c = &header_cases[i];
+        size_t n = case_size(c);
+        unsigned char *blob = malloc(n);
+        if (!blob) return 1;
+        case_build(c, blob);
+        printf("%d%d: %s", (int)c->verdict, c->group, c->why);
+        for (int shift = -8; shift < 32; shift += 8) putchar(shift < 0 ? 0 : (int)(n >> shift & 255));
+        fwrite(blob, 1, n, stdout);
+        free(blob);
+    }
+    return 0;
+}
+
+int main(int argc, char **argv)
+{
+    if (argc == 2 && strcmp(argv[1], "--cases") == 0) return write_cases();
     unsigned char p[4];
     while (fread(p, 1, sizeof p, stdin) == sizeof p)
         if (one((size_t)p[0] | (size_t)p[1] << 8 | (size_t)p[2] << 16 | (size_t)p[3] << 24)) return 1;

@@ -498,9 +498,33 @@ def compare(blob, line, path, tally):
     return None
 
 
+def pinned():
+    """The corpus of tests/c/header_cases.h: (verdict, text, bytes)."""
+    data = subprocess.run([DRIVER, "--cases"], capture_output=True, check=True).stdout
+    at = 0
+    while at < len(data):
+        end = data.index(b"\0", at)
+        size, = struct.unpack_from("<I", data, end + 1)
+        yield int(data[at:at + 1]), data[at + 1:end].decode(), data[end + 5:end + 5 + size]
+        at = end + 5 + size
+
+
+def check_pinned(path):
+    """Each case has the verdict that its table gives it: taken by both, refused by both, refused by stlua alone."""
+    cases, tally, wrong = list(pinned()), collections.Counter(), []
+    for (verdict, text, blob), line in zip(cases, drive([blob for _, _, blob in cases])):
+        tally.clear()
+        what = compare(blob, line, path, tally)
+        found = next(i for i, k in enumerate(("accepted", "refused", "explained")) if tally[k] or (what and i == 2))
+        if what or found != verdict:
+            wrong.append(f"{text}: {what or ('taken by both', 'refused by both', 'refused by stlua alone')[found]}")
+    check(cases and not wrong, f"{len(cases)} pinned headers have their verdicts", *wrong)
+
+
 def main():
     rng = random.Random(SEED)
     path = os.path.join(scratch(), "blob.safetensors")
+    check_pinned(path)
     tally, wrong, done = collections.Counter(), [], 0
     while done < COUNT:
         blobs = [generate(rng) for _ in range(min(BATCH, COUNT - done))]

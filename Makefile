@@ -176,7 +176,7 @@ $B/tests/%: tests/c/%.c $(TEST_AUX) $B/libst.a
 $B/tests/replay_%: tests/fuzz/fuzz_%.c tests/fuzz/replay.c $B/libst.a
 	@mkdir -p $(@D)
 	$(call say,CC)
-	$Q$(CC) $(ALL_CFLAGS) -o $@ $^ $(LIB_LIBS)
+	$Q$(CC) $(ALL_CFLAGS) $(INC_tests) -o $@ $^ $(LIB_LIBS)
 
 $B/header_driver: tests/conformance/header_driver.c $B/libst.a
 	$(call say,CC)
@@ -201,7 +201,7 @@ run-lint: all
 
 $(FUZZ_BIN): $B/%: tests/fuzz/%.c $B/libst.a
 	$(call say,CC)
-	$Q$(CC) $(ALL_CFLAGS) -fsanitize=fuzzer,address,undefined -o $@ $^ $(LIB_LIBS)
+	$Q$(CC) $(ALL_CFLAGS) $(INC_tests) -fsanitize=fuzzer,address,undefined -o $@ $^ $(LIB_LIBS)
 
 run-fuzz: $(FUZZ_BIN)
 	@tests/fuzz/run $(FUZZ_SECONDS) $(FUZZ_BIN)

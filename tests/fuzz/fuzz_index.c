@@ -21,7 +21,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     }
     for (size_t i = 0; i < st_index_shards(x); i++) {
         const char *shard = st_index_shard(x, i);
-        HOLD(shard[0] && shard[0] != '/' && !strchr(shard, '\\'));
+        size_t len = strlen(shard);
+        HOLD(shard[0] && shard[0] != '/' && !strpbrk(shard, "\\:"));
+        HOLD(len >= 12 && strcmp(shard + len - 12, ".safetensors") == 0);
         HOLD(strcmp(shard, "..") && strncmp(shard, "../", 3) && !strstr(shard, "/../"));
     }
     for (size_t i = 0; i < st_index_count(x); i++) {
@@ -29,8 +31,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         size_t shard;
         st_index_entry(x, i, &name, &shard);
         HOLD(name.ptr[name.len] == '\0' && shard < st_index_shards(x));
-        HOLD(st_index_find(x, name.ptr, name.len) >= 0);
+        HOLD(st_index_find(x, name.ptr, name.len) == (int64_t)i);
     }
     st_index_free(x);
+    HOLD(st_memory_used() == 0);
     return 0;
 }

@@ -210,7 +210,7 @@ bool sys_copy_shares(int fd)
 #ifdef __linux__
     static const unsigned long sharing[] = {
         0x9123683e, 0x58465342, 0xca451a4e, 0x7461636f, 0x2fc12fc1, /* btrfs, XFS, bcachefs, OCFS2, ZFS */
-        0x6969, 0xff534d42, 0xfe534d42, 0x00c36400,                 /* NFS, CIFS, SMB2, Ceph */
+        0x6969,     0xff534d42, 0xfe534d42, 0x00c36400,             /* NFS, CIFS, SMB2, Ceph */
     };
     struct statfs f;
 #ifdef ST_FAULTS

@@ -24,7 +24,8 @@ int sys_lstat(const char *path, struct stat *st);
 int64_t sys_pread(int fd, void *buf, size_t n, uint64_t off);
 /* All n bytes or an error. */
 int sys_pwrite(int fd, const void *buf, size_t n, uint64_t off);
-/* Bytes copied in the kernel (0 at end of input), or -errno: -EXDEV, -EINVAL, -ENOSYS, -EOPNOTSUPP mean: use read and write. */
+/* Bytes copied in the kernel (0 at end of input), or -errno: -EXDEV, -EINVAL, -ENOSYS, -EOPNOTSUPP mean: use read and
+ * write. */
 int64_t sys_copy_range(int in, uint64_t in_off, int out, uint64_t out_off, size_t n);
 /* True on file systems where such a copy shares blocks or stays on the server; on the others it is slower than read and
  * write (ext4, tmpfs: half the speed). */
@@ -38,8 +39,8 @@ void sys_willneed(int fd, uint64_t off, uint64_t n);
 int sys_rename(const char *from, const char *to);
 int sys_rename_noreplace(const char *from, const char *to); /* -EEXIST */
 int sys_rename_exchange(const char *a, const char *b);
-int sys_link(const char *from, const char *to);   /* a symlink itself, not what it points at */
-int sys_link_fd(int fd, const char *to);          /* gives an O_TMPFILE descriptor a name */
+int sys_link(const char *from, const char *to); /* a symlink itself, not what it points at */
+int sys_link_fd(int fd, const char *to);        /* gives an O_TMPFILE descriptor a name */
 int sys_symlink(const char *text, const char *path);
 int sys_unlink(const char *path);
 int sys_mkdir(const char *path, mode_t mode);
@@ -48,7 +49,7 @@ int sys_chmod_fd(int fd, mode_t mode);
 int sys_chown_fd(int fd, uid_t u, gid_t g);
 mode_t sys_umask(void);
 int sys_readlink(const char *path, char *buf, size_t cap); /* length */
-int sys_free_space(const char *dir, uint64_t *bytes); /* UINT64_MAX when the file system does not say */
+int sys_free_space(const char *dir, uint64_t *bytes);      /* UINT64_MAX when the file system does not say */
 uint64_t sys_file_limit(void); /* `ulimit -f`: to write beyond it is to be killed by SIGXFSZ */
 /* Calls fn for each entry but . and ..; a non-zero return of fn stops and is returned. */
 int sys_listdir(const char *path, int (*fn)(void *user, const char *name), void *user);
@@ -61,17 +62,28 @@ unsigned sys_cgroup_cpus(const char *groups, const char *mount);
 #ifdef ST_FAULTS
 /* X(call): the calls that can be made to fail. */
 #define SYS_CALLS(X) \
-    X(open) X(close) X(fstat) X(pread) X(pwrite) X(copy) X(fallocate) X(truncate) X(fsync) X(rename) X(link) X(unlink) X(mkdir)
+    X(open)      \
+    X(close)     \
+    X(fstat)     \
+    X(pread)     \
+    X(pwrite)    \
+    X(copy)      \
+    X(fallocate) \
+    X(truncate)  \
+    X(fsync)     \
+    X(rename)    \
+    X(link)      \
+    X(unlink)    \
+    X(mkdir)
 typedef enum sys_call {
 #define X(c) SYS_##c,
     SYS_CALLS(X)
 #undef X
         SYS_CALL_COUNT
 } sys_call;
-/* The k-th use of `call` from now (1 = the next) fails once with errnum; 0 makes a pread, pwrite or copy short instead. k = 0
- * switches that call's fault off, SYS_CALL_COUNT those of all calls. A retried call (EINTR, short) counts again.
- * stat, lstat and free_space count as fstat, rmdir as unlink,
- * symlink as link, every kind of rename as rename. */
+/* The k-th use of `call` from now (1 = the next) fails once with errnum; 0 makes a pread, pwrite or copy short instead.
+ * k = 0 switches that call's fault off, SYS_CALL_COUNT those of all calls. A retried call (EINTR, short) counts again.
+ * stat, lstat and free_space count as fstat, rmdir as unlink, symlink as link, every kind of rename as rename. */
 void sys_fault(sys_call call, uint64_t k, int errnum);
 bool sys_fault_pending(sys_call call); /* armed, and not met yet */
 /* SIGKILL ends the process just before its k-th call of any kind from now; 0 = never. */

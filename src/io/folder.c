@@ -1,5 +1,6 @@
-/* folder.c - the save protocol for a folder of shards: built as a hidden sibling, exchanged with the target in one step.
- * Layer: io. Touches the target, its siblings, and nothing in a folder it replaces but by removing it afterwards. */
+/* folder.c - the save protocol for a folder of shards: built as a hidden sibling, exchanged with the target in one
+ * step. Layer: io. Touches the target, its siblings, and nothing in a folder it replaces but by removing it afterwards.
+ */
 #include "writer.h"
 #include "mem.h"
 #include "sys.h"
@@ -56,15 +57,20 @@ static st_status check_existing(const st_folder *d, bool force, st_err *err)
     const st_target *t = &d->target;
     char part[256] = "";
     struct stat parent;
-    if (!S_ISDIR(t->st.st_mode)) return st_fail(err, ST_IO, d->label, NULL, "this is no folder: shards are saved to a folder");
-    if (d->opts.no_replace) return st_fail(err, ST_EXISTS, d->label, NULL, "the folder exists already and is not to be replaced");
+    if (!S_ISDIR(t->st.st_mode))
+        return st_fail(err, ST_IO, d->label, NULL, "this is no folder: shards are saved to a folder");
+    if (d->opts.no_replace)
+        return st_fail(err, ST_EXISTS, d->label, NULL, "the folder exists already and is not to be replaced");
     int r = sys_stat(t->dir, &parent);
     if (r < 0) return st_fail_errno(err, -r, d->label, "looking at the folder around it");
     if (parent.st_dev != t->st.st_dev)
-        return st_fail(err, ST_IO, d->label, NULL, "this is a mount point, which cannot be replaced: name a folder in it");
+        return st_fail(err, ST_IO, d->label, NULL,
+                       "this is a mount point, which cannot be replaced: name a folder in it");
     r = force ? 0 : sys_listdir(t->path, find_part, part);
     if (r < 0) return st_fail_errno(err, -r, d->label, "listing the folder");
-    if (r > 0) return st_fail(err, ST_EXISTS, d->label, NULL, "the folder holds a model already (%s): use force to replace it", part);
+    if (r > 0)
+        return st_fail(err, ST_EXISTS, d->label, NULL, "the folder holds a model already (%s): use force to replace it",
+                       part);
     return ST_OK;
 }
 
@@ -134,7 +140,8 @@ st_status st_folder_file(st_folder *d, const char *name, uint64_t size, st_sink 
     *out = NULL;
     if (*name == '\0' || *name == '.' || strchr(name, '/'))
         return st_fail(err, ST_ARG, d->label, NULL, "\"%s\" is no plain file name", name);
-    if (!st_grow((void **)&d->names, &d->cap, d->count + 1, sizeof *d->names)) return st_fail_nomem(err, sizeof *d->names);
+    if (!st_grow((void **)&d->names, &d->cap, d->count + 1, sizeof *d->names))
+        return st_fail_nomem(err, sizeof *d->names);
     char *copy = st_strndup(name, strlen(name)), *path = join(d->temp, name);
     st_status s = ST_OK;
     if (!copy || !path)
@@ -223,7 +230,8 @@ static int carry_entry(void *user, const char *name)
     carry *c = user;
     if (c->top && is_model_part(name)) return 0;
     char *from = join(c->from, name), *to = join(c->to, name);
-    c->status = from && to ? carry_path(c->d, from, to, c->err) : st_fail_nomem(c->err, strlen(c->to) + strlen(name) + 2);
+    c->status =
+        from && to ? carry_path(c->d, from, to, c->err) : st_fail_nomem(c->err, strlen(c->to) + strlen(name) + 2);
     st_free(from);
     st_free(to);
     return c->status != ST_OK;
@@ -281,8 +289,8 @@ static st_status complete(st_folder *d, st_err *err)
     return r < 0 ? st_fail_errno(err, -r, d->label, "finishing the folder") : ST_OK;
 }
 
-/* Two renames where one exchange is not to be had. A kill between them leaves the old folder whole under its `aside` name,
- * from which the next save takes it back. */
+/* Two renames where one exchange is not to be had. A kill between them leaves the old folder whole under its `aside`
+ * name, from which the next save takes it back. */
 static int replace_in_two(st_folder *d)
 {
     int r = sys_rename(d->target.path, d->aside);
@@ -319,7 +327,8 @@ st_status st_folder_commit(st_folder *d, st_err *err)
     ST_TRY(complete(d, err));
     if (!d->opts.no_sync) { /* opened before the exchange, after which nothing may fail any more but the disk */
         parent = sys_open(d->target.dir, O_RDONLY | O_DIRECTORY, 0);
-        if (parent < 0 && parent != -EACCES) return st_fail_errno(err, -parent, d->label, "opening the folder around it");
+        if (parent < 0 && parent != -EACCES)
+            return st_fail_errno(err, -parent, d->label, "opening the folder around it");
     }
     int r = swap(d, &old);
     d->done = r == 0;
@@ -329,7 +338,8 @@ st_status st_folder_commit(st_folder *d, st_err *err)
         return st_fail(err, ST_EXISTS, d->label, NULL, "the folder has appeared meanwhile and is not replaced");
     if (r < 0) return st_fail_errno(err, -r, d->label, "putting the finished folder in its place");
     if (synced < 0) /* the old one stays, hidden, until the next save: the disk may still hold the names as they were */
-        return st_fail_errno(err, -synced, d->label, "the new folder is in place, but syncing the one around it failed");
+        return st_fail_errno(err, -synced, d->label,
+                             "the new folder is in place, but syncing the one around it failed");
     if (old) st_remove_tree(old); /* what cannot be removed now, the next save tries again */
     return ST_OK;
 }

@@ -1,5 +1,5 @@
-/* target.c - where a save goes: symlinks, folder, temporary names, leftovers of killed saves. Layer: io. Touches names in
- * the target's folder only. */
+/* target.c - where a save goes: symlinks, folder, temporary names, leftovers of killed saves. Layer: io. Touches names
+ * in the target's folder only. */
 #include "target.h"
 #include "mem.h"
 #include "sys.h"

@@ -1,4 +1,5 @@
-/* target.h - where a save goes: the real place of a path, its temporary names, and what killed saves left. Layer: io. */
+/* target.h - where a save goes: the real place of a path, its temporary names, and what killed saves left. Layer: io.
+ */
 #ifndef ST_TARGET_H
 #define ST_TARGET_H
 

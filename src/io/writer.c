@@ -1,9 +1,9 @@
-/* writer.c - the save protocol for one file: a sink whose bytes become the target at once or never. Layer: io. Touches the
- * target's folder.
+/* writer.c - the save protocol for one file: a sink whose bytes become the target at once or never. Layer: io. Touches
+ * the target's folder.
  *
- * The temporary has no name until commit (O_TMPFILE), so a killed save leaves nothing. Where that is not to be had it has a
- * recognisable one from the start, locked while its owner lives, and the next save to the same target removes what a
- * dead owner left. */
+ * The temporary has no name until commit (O_TMPFILE), so a killed save leaves nothing. Where that is not to be had it
+ * has a recognisable one from the start, locked while its owner lives, and the next save to the same target removes
+ * what a dead owner left. */
 #include "writer.h"
 #include "mem.h"
 #include "sys.h"
@@ -15,8 +15,8 @@
 #include <string.h>
 
 enum {
-    /* Finished stretches of this size are handed to the disk while the rest is being written: the final fsync then takes
-     * hundredths of a second instead of as long as the writing. */
+    /* Finished stretches of this size are handed to the disk while the rest is being written: the final fsync then
+     * takes hundredths of a second instead of as long as the writing. */
     WRITEBACK = 8 << 20,
     /* Copies go through buffers of this size, which stay in the cache. */
     CHUNK = 256 << 10,
@@ -30,8 +30,8 @@ typedef struct writer {
     st_writer_opts opts;
     char *label, *temp; /* temp: the name it has, or will get for a moment at commit */
     int fd;
-    bool named;   /* temp exists */
-    bool shares;  /* copies inside the kernel pay off here */
+    bool named;  /* temp exists */
+    bool shares; /* copies inside the kernel pay off here */
     bool synced, done;
     _Atomic bool failed;
     _Atomic(void *) spare[SPARES]; /* buffers waiting for the next copy */
@@ -106,7 +106,8 @@ static st_status open_temp(writer *w, st_err *err)
     return ST_OK;
 }
 
-/* Owner of the file that will be replaced. A foreign one can be kept by root alone, a group by its members: best effort. */
+/* Owner of the file that will be replaced. A foreign one can be kept by root alone, a group by its members: best
+ * effort. */
 static st_status inherit_owner(const writer *w, st_err *err)
 {
     struct stat st;
@@ -130,11 +131,13 @@ static st_status inherit(const writer *w, st_err *err)
 static st_status reserve(writer *w, st_err *err)
 {
     uint64_t size = w->sink.size, most = sys_file_limit();
-    if (size > INT64_MAX) return st_fail(err, ST_LIMIT, w->label, NULL, "a file of %llu bytes is beyond any file system",
-                                         (unsigned long long)size);
+    if (size > INT64_MAX)
+        return st_fail(err, ST_LIMIT, w->label, NULL, "a file of %llu bytes is beyond any file system",
+                       (unsigned long long)size);
     if (size > most)
-        return st_fail(err, ST_SPACE, w->label, NULL, "%llu bytes are more than the limit of %llu for a file (`ulimit -f`)",
-                       (unsigned long long)size, (unsigned long long)most);
+        return st_fail(err, ST_SPACE, w->label, NULL,
+                       "%llu bytes are more than the limit of %llu for a file (`ulimit -f`)", (unsigned long long)size,
+                       (unsigned long long)most);
     int r = sys_fallocate(w->fd, size);
     if (r == -EOPNOTSUPP || r == -ENOSYS || r == -EINVAL) r = sys_truncate(w->fd, size);
     if (r == -ENOSPC) return no_room(err, w->label, w->target.dir, size);
@@ -181,8 +184,9 @@ st_status st_writer_open(const char *path, uint64_t size, const st_writer_opts *
 static st_status check_range(const writer *w, uint64_t off, uint64_t n, st_err *err)
 {
     if (off <= w->sink.size && n <= w->sink.size - off && !w->done) return ST_OK;
-    return st_fail(err, ST_INTERNAL, w->label, NULL, "a write of %llu bytes at %llu does not fit the file of %llu bytes",
-                   (unsigned long long)n, (unsigned long long)off, (unsigned long long)w->sink.size);
+    return st_fail(err, ST_INTERNAL, w->label, NULL,
+                   "a write of %llu bytes at %llu does not fit the file of %llu bytes", (unsigned long long)n,
+                   (unsigned long long)off, (unsigned long long)w->sink.size);
 }
 
 static void start_writeback(const writer *w, uint64_t off, uint64_t n)
@@ -243,8 +247,8 @@ static st_status copy_by_hand(writer *w, st_source *src, uint64_t soff, uint64_t
     return s;
 }
 
-/* Copies in the kernel as far as that goes. Whatever stops it, an end of file included, comes to light with its message in
- * the read or write that follows. */
+/* Copies in the kernel as far as that goes. Whatever stops it, an end of file included, comes to light with its message
+ * in the read or write that follows. */
 static uint64_t copy_in_kernel(const writer *w, st_source *src, uint64_t soff, uint64_t doff, uint64_t n)
 {
     int in = w->shares && src->ops->fd ? src->ops->fd(src) : -1;
@@ -290,7 +294,8 @@ static int publish(writer *w)
     w->named = true;
     r = w->opts.no_replace ? sys_rename_noreplace(w->temp, path) : sys_rename(w->temp, path);
     if (r == 0) w->named = false;
-    if (w->opts.no_replace && (r == -EINVAL || r == -ENOSYS)) r = sys_link(w->temp, path); /* free removes the other name */
+    if (w->opts.no_replace && (r == -EINVAL || r == -ENOSYS))
+        r = sys_link(w->temp, path); /* free removes the other name */
     return r;
 }
 
@@ -319,9 +324,11 @@ static st_status writer_commit(st_sink *k, st_err *err)
     w->failed = r < 0;
     int synced = w->done && folder >= 0 ? st_sync_folder(folder) : 0;
     if (folder >= 0) sys_close(folder);
-    if (r == -EEXIST) return st_fail(err, ST_EXISTS, w->label, NULL, "the file has appeared meanwhile and is not replaced");
+    if (r == -EEXIST)
+        return st_fail(err, ST_EXISTS, w->label, NULL, "the file has appeared meanwhile and is not replaced");
     if (r < 0) return st_fail_errno(err, -r, w->label, "putting the finished file in its place");
-    if (synced < 0) return st_fail_errno(err, -synced, w->label, "the new file is in place, but syncing its folder failed");
+    if (synced < 0)
+        return st_fail_errno(err, -synced, w->label, "the new file is in place, but syncing its folder failed");
     return ST_OK;
 }
 

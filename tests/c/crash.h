@@ -10,7 +10,8 @@ pid_t child_start(int (*fn)(void *), void *arg);
 /* Its return value, or 128 + the signal that ended it. */
 int child_wait(pid_t pid);
 int in_child(int (*fn)(void *), void *arg); /* both */
-/* The same inside its own mount namespace with an empty tmpfs of `kib` KiB at `dir`; -1 when the system does not allow that. */
+/* The same inside its own mount namespace with an empty tmpfs of `kib` KiB at `dir`; -1 when the system does not allow
+ * that. */
 int in_small_disk(const char *dir, int kib, int (*fn)(void *), void *arg);
 /* Says on the TAP stream why something was not tested. */
 void skipped(const char *why);

@@ -1,4 +1,5 @@
-/* test_folder.c - saving a folder of shards: exchanged whole, foreign files carried over, faults and kill -9 at every step. */
+/* test_folder.c - saving a folder of shards: exchanged whole, foreign files carried over, faults and kill -9 at every
+ * step. */
 #include "crash.h"
 #include "mem.h"
 #include "writer.h"
@@ -312,6 +313,19 @@ static void test_leftovers(void **state)
 
 /* ---------------------------------------------------------------- failures */
 
+/* What is wrong with the outcome of a save with one fault, or NULL. */
+static const char *verdict(sys_call call, int errnum, st_status st, int is, int entries)
+{
+    /* After a success a rest of the old folder may stay, hidden, for the next save to remove. */
+    if (st == ST_OK) return is == IS_NEW ? NULL : "success, but not the new folder";
+    bool in_place = strstr(err.message, "in place,") != NULL; /* only the sync of the folder around it came after */
+    if (is != (in_place ? IS_NEW : IS_OLD)) return "a failure that changed the target";
+    if (harmless(call, errnum)) return "a signal or a short count made it fail";
+    if (!strstr(err.message, "model")) return "a message that does not name the folder";
+    if (call != SYS_unlink && entries != 1 && !in_place) return "something is left over";
+    return NULL;
+}
+
 static bool one_fault(const save *s, sys_call call, uint64_t k, int errnum)
 {
     scratch_free(strdup(in_dir(dir, "model")));
@@ -324,25 +338,16 @@ static bool one_fault(const save *s, sys_call call, uint64_t k, int errnum)
     bool met = !sys_fault_pending(call);
     sys_fault(SYS_CALL_COUNT, 0, 0);
 
-    int is = content("model", true);
-    bool in_place = strstr(err.message, "in place,") != NULL; /* only the folder's sync came after */
-    const char *what = st == ST_OK                            ? is == IS_NEW ? NULL : "success, but not the new folder"
-                       : is != (in_place ? IS_NEW : IS_OLD)   ? "a failure that changed the target"
-                       : harmless(call, errnum)               ? "a signal or a short count made it fail"
-                       : !strstr(err.message, "model")        ? "a message that does not name the folder"
-                                                              : NULL;
-    int n = count_entries(dir);
-    /* After a success a rest of the old folder may stay, hidden, for the next save to remove. */
-    if (call != SYS_unlink && n != 1 && st != ST_OK && !in_place) what = "something is left over";
-    if (open_fds() != fds) what = "a descriptor leaks";
-    if (st_memory_used() != used) what = "memory leaks";
-    if (n > 1) {
+    int entries = count_entries(dir);
+    const char *wrong = verdict(call, errnum, st, content("model", true), entries);
+    if (open_fds() != fds) wrong = "a descriptor leaks";
+    if (st_memory_used() != used) wrong = "memory leaks";
+    if (wrong)
+        fail_msg("%s %d errno %d, in two %d: %s (%s)", call_name(call), (int)k, errnum, s->in_two, wrong, err.message);
+    if (entries > 1) {
         assert_ok(do_save(&(save){.o = {.no_sync = true}}));
-        if (count_entries(dir) != 1) what = "the next save does not clean up";
+        assert_int_equal(count_entries(dir), 1); /* the next save cleans up */
     }
-    if (what)
-        fail_msg("%s %llu errno %d, in two %d: %s (%s)", call_name(call), (unsigned long long)k, errnum, s->in_two, what,
-                 err.message);
     return met;
 }
 
@@ -466,10 +471,9 @@ static int teardown(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(test_new_folder), TEST(test_exchange),  TEST(test_without_links),
-        TEST(test_symlinked_folder), TEST(test_refusals), TEST(test_fill),
-        TEST(test_files),      TEST(test_appears),   TEST(test_leftovers),
-        TEST(test_faults),     TEST(test_faults_in_two), TEST(test_no_memory),
+        TEST(test_new_folder), TEST(test_exchange), TEST(test_without_links), TEST(test_symlinked_folder),
+        TEST(test_refusals),   TEST(test_fill),     TEST(test_files),         TEST(test_appears),
+        TEST(test_leftovers),  TEST(test_faults),   TEST(test_faults_in_two), TEST(test_no_memory),
         TEST(test_kill),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

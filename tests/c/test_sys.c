@@ -1,4 +1,5 @@
-/* test_sys.c - system calls: loops, limits, fallbacks, what processors we may use, and the faults that other tests inject. */
+/* test_sys.c - system calls: loops, limits, fallbacks, what processors we may use, and the faults that other tests
+ * inject. */
 #include "crash.h"
 
 #include <errno.h>
@@ -383,12 +384,23 @@ static int teardown(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_read_write_loops), cmocka_unit_test(test_end_of_file), cmocka_unit_test(test_kernel_limit),
-        cmocka_unit_test(test_beyond_4_gib),     cmocka_unit_test(test_copy_range),  cmocka_unit_test(test_faults),
-        cmocka_unit_test(test_kill),             cmocka_unit_test(test_close_on_exec), cmocka_unit_test(test_unnamed),
-        cmocka_unit_test(test_renames),          cmocka_unit_test(test_lock),        cmocka_unit_test(test_listdir),
-        cmocka_unit_test(test_symlinks),         cmocka_unit_test(test_umask),       cmocka_unit_test(test_cgroups),
-        cmocka_unit_test(test_cpus),             cmocka_unit_test(test_the_rest),
+        cmocka_unit_test(test_read_write_loops),
+        cmocka_unit_test(test_end_of_file),
+        cmocka_unit_test(test_kernel_limit),
+        cmocka_unit_test(test_beyond_4_gib),
+        cmocka_unit_test(test_copy_range),
+        cmocka_unit_test(test_faults),
+        cmocka_unit_test(test_kill),
+        cmocka_unit_test(test_close_on_exec),
+        cmocka_unit_test(test_unnamed),
+        cmocka_unit_test(test_renames),
+        cmocka_unit_test(test_lock),
+        cmocka_unit_test(test_listdir),
+        cmocka_unit_test(test_symlinks),
+        cmocka_unit_test(test_umask),
+        cmocka_unit_test(test_cgroups),
+        cmocka_unit_test(test_cpus),
+        cmocka_unit_test(test_the_rest),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }

@@ -379,7 +379,8 @@ static void test_copy_failures(void **state)
     /* An input that ends early, whichever way it is copied. */
     spill(in_dir(dir, "short"), "abc", 3);
     for (uint64_t in_kernel = 0; in_kernel < 2; in_kernel++) {
-        fd_source in = {.base = {.ops = &fd_ops, .size = 10, .label = "short"}, .fd = open(in_dir(dir, "short"), O_RDONLY)};
+        fd_source in = {.base = {.ops = &fd_ops, .size = 10, .label = "short"},
+                        .fd = open(in_dir(dir, "short"), O_RDONLY)};
         sys_fault(SYS_copy, in_kernel * 1000, EIO);
         assert_ok(st_writer_open(in_dir(dir, "kept"), 10, NULL, &k, &err));
         assert_int_equal(k->ops->copy(k, &in.base, 0, 0, 10, &err), ST_CHANGED);
@@ -407,7 +408,8 @@ static void *write_blocks(void *arg)
     for (unsigned i = j->number; i < BLOCKS && j->status == ST_OK; i += THREADS) {
         uint64_t off = (uint64_t)i * BLOCK;
         for (uint64_t x = 0; x < BLOCK; x++) b[x] = fresh(off + x);
-        j->status = i % 3 ? j->k->ops->write(j->k, b, off, BLOCK, NULL) : j->k->ops->copy(j->k, j->src, off, off, BLOCK, NULL);
+        j->status =
+            i % 3 ? j->k->ops->write(j->k, b, off, BLOCK, NULL) : j->k->ops->copy(j->k, j->src, off, off, BLOCK, NULL);
     }
     free(b);
     return NULL;
@@ -446,32 +448,47 @@ static void test_threads(void **state)
 
 /* ---------------------------------------------------------------- failures */
 
-/* One save with a fault armed: old or new, nothing else, nothing left, nothing leaked. */
-static bool one_fault(const save *s, bool had_old, sys_call call, uint64_t k, int errnum)
+typedef struct injected {
+    sys_call call;
+    uint64_t k;
+    int errnum;
+} injected;
+
+/* What is wrong with the outcome of a save with one fault, or NULL. */
+static const char *verdict(const save *s, injected f, st_status st, int before, int is)
+{
+    if (st == ST_OK) return is == IS_NEW ? NULL : "success, but not the new bytes";
+    bool in_place = strstr(err.message, "in place,") != NULL; /* only the sync of the folder came after */
+    if (is != (in_place ? IS_NEW : before)) return "a failure that changed the target";
+    if (harmless(f.call, f.errnum)) return "a signal or a short count made it fail";
+    if (!strstr(err.message, f.call == SYS_pread ? "input" : s->name)) return "a message that does not name the file";
+    if ((f.errnum == ENOSPC || f.errnum == EDQUOT) && st != ST_SPACE) return "not a matter of space";
+    return NULL;
+}
+
+/* One save with a fault armed: old or new, nothing else, nothing left, nothing leaked. False when the fault was not
+ * met. */
+static bool one_fault(const save *s, bool had_old, injected f)
 {
     unlink(in_dir(dir, s->name));
     if (had_old) put_old(s->name);
     int fds = open_fds();
     uint64_t used = st_memory_used();
-    if (s->named && call != SYS_open) without_unnamed();
-    sys_fault(call, k, errnum);
+    if (s->named && f.call != SYS_open) without_unnamed();
+    sys_fault(f.call, f.k, f.errnum);
     memset(&err, 0, sizeof err);
     st_status st = do_save(s);
-    bool met = !sys_fault_pending(call);
+    bool met = !sys_fault_pending(f.call);
     sys_fault(SYS_CALL_COUNT, 0, 0);
 
     int is = content_of(s->name);
-    bool in_place = strstr(err.message, "in place") != NULL; /* only the folder's sync came after */
-    const char *what = st == ST_OK                                               ? is == IS_NEW ? NULL : "success, but not the new bytes"
-                       : is != (in_place ? IS_NEW : had_old ? IS_OLD : NONE)     ? "a failure that changed the target"
-                       : harmless(call, errnum)                                  ? "a signal or a short count made it fail"
-                       : !strstr(err.message, call == SYS_pread ? "input" : s->name) ? "a message that does not name the file"
-                       : errnum != EIO && errnum != EINTR && st != ST_SPACE       ? "not a matter of space"
-                                                                                 : NULL;
-    if (call != SYS_unlink && count_entries(dir) != (is != NONE)) what = "something is left over";
-    if (open_fds() != fds) what = "a descriptor leaks";
-    if (st_memory_used() != used) what = "memory leaks";
-    if (what) fail_msg("%s %llu errno %d, named %d: %s (%s)", call_name(call), (unsigned long long)k, errnum, s->named, what, err.message);
+    const char *wrong = verdict(s, f, st, had_old ? IS_OLD : NONE, is);
+    if (f.call != SYS_unlink && count_entries(dir) != (is != NONE)) wrong = "something is left over";
+    if (open_fds() != fds) wrong = "a descriptor leaks";
+    if (st_memory_used() != used) wrong = "memory leaks";
+    if (wrong)
+        fail_msg("%s %d errno %d, named %d: %s (%s)", call_name(f.call), (int)f.k, f.errnum, s->named, wrong,
+                 err.message);
     return met;
 }
 
@@ -482,7 +499,7 @@ static void every_fault(save *s)
         for (int had_old = 0; had_old < 2; had_old++)
             for (int e = 0; e < fault_error_count; e++) {
                 uint64_t k = 1;
-                while (one_fault(s, had_old, c, k, fault_errors[e])) k++;
+                while (one_fault(s, had_old, (injected){c, k, fault_errors[e]})) k++;
                 if (c == SYS_open || c == SYS_pwrite || c == SYS_fsync) assert_true(k > 1);
             }
     }
@@ -503,7 +520,7 @@ static void test_faults_without_reserving(void **state)
     (void)state;
     for (int e = 0; e < fault_error_count; e++) {
         sys_fault(SYS_fallocate, 1, ENOSYS);
-        one_fault(&(save){.name = "target"}, true, SYS_truncate, 1, fault_errors[e]);
+        one_fault(&(save){.name = "target"}, true, (injected){SYS_truncate, 1, fault_errors[e]});
     }
 }
 
@@ -562,7 +579,9 @@ static void test_kill(void **state)
 {
     (void)state;
     for (int way = 0; way < 8; way++) {
-        save s = {.name = "target", .named = way & 1, .o = {.no_replace = way == 2 || way == 3, .no_sync = way > 1 && way < 6}};
+        save s = {.name = "target",
+                  .named = way & 1,
+                  .o = {.no_replace = way == 2 || way == 3, .no_sync = way > 1 && way < 6}};
         int had = way & 4 ? IS_OLD : NONE, status = 128 + SIGKILL;
         unsigned seen_old = 0, seen_new = 0;
         for (s.kill_at = 1; status == 128 + SIGKILL; s.kill_at++) {
@@ -571,8 +590,10 @@ static void test_kill(void **state)
             status = in_child(killed_save, &s);
             int is = content_of("target");
             assert_true(is == IS_NEW || (is == had && status != 0));
-            if (is == IS_NEW) seen_new++;
-            else seen_old++;
+            if (is == IS_NEW)
+                seen_new++;
+            else
+                seen_old++;
             int left = count_entries(dir) - (is != NONE);
             assert_true(left == 0 || left == 1);
             sys_fault(SYS_CALL_COUNT, 0, 0);
@@ -728,18 +749,30 @@ static int teardown(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(test_new_file),       TEST(test_replaced_mode),
-        TEST(test_owner),          TEST(test_invisible),
-        TEST(test_links),          TEST(test_refusals),
-        TEST(test_no_replace),     TEST(test_long_names),
-        TEST(test_misuse),         TEST(test_beyond_4_gib),
-        TEST(test_copy_ways),      TEST(test_copy_failures),
-        TEST(test_threads),        TEST(test_faults_unnamed),
-        TEST(test_faults_named),   TEST(test_faults_without_reserving),
-        TEST(test_failed_sync_is_final), TEST(test_no_memory),
-        TEST(test_kill),           TEST(test_full_disk),
-        TEST(test_file_limit),     TEST(test_space),
-        TEST(test_leftovers),      TEST(test_concurrent_saves),
+        TEST(test_new_file),
+        TEST(test_replaced_mode),
+        TEST(test_owner),
+        TEST(test_invisible),
+        TEST(test_links),
+        TEST(test_refusals),
+        TEST(test_no_replace),
+        TEST(test_long_names),
+        TEST(test_misuse),
+        TEST(test_beyond_4_gib),
+        TEST(test_copy_ways),
+        TEST(test_copy_failures),
+        TEST(test_threads),
+        TEST(test_faults_unnamed),
+        TEST(test_faults_named),
+        TEST(test_faults_without_reserving),
+        TEST(test_failed_sync_is_final),
+        TEST(test_no_memory),
+        TEST(test_kill),
+        TEST(test_full_disk),
+        TEST(test_file_limit),
+        TEST(test_space),
+        TEST(test_leftovers),
+        TEST(test_concurrent_saves),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

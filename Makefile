@@ -125,6 +125,9 @@ $B/$1/%.o: src/$1/%.c | .build/deps
 endef
 $(foreach l,$(LAYERS) bind cli,$(eval $(call layer_rule,$l)))
 
+# Where the program looks when nothing lies beside it.
+$B/cli/cli_paths.o: DEFS += -DSTLUA_PREFIX='"$(PREFIX)"'
+
 define level_rule
 $B/kern/%.$1.o: src/kern/%.c | .build/deps
 	@mkdir -p $$(@D)

@@ -36,6 +36,7 @@ const char *bind_string(lua_State *L, int arg, size_t *len);
 const char *bind_path(lua_State *L, int arg); /* not empty, without NUL */
 bool bind_boolean(lua_State *L, int arg, bool absent);
 void bind_table(lua_State *L, int arg);
+const char *bind_type_name(lua_State *L, int arg); /* with our own types told apart */
 void bind_top(lua_State *L, int max); /* no more than `max` arguments */
 st_dtype bind_dtype(lua_State *L, int arg);
 /* The one place where Lua's positions (1-based, negative from the end) become C's (0-based). */

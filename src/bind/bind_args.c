@@ -4,7 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
-static const char *type_name(lua_State *L, int arg)
+const char *bind_type_name(lua_State *L, int arg)
 {
     if (luaL_testudata(L, arg, BIND_TENSOR)) return BIND_TENSOR;
     if (luaL_testudata(L, arg, BIND_MODEL)) return BIND_MODEL;
@@ -13,7 +13,7 @@ static const char *type_name(lua_State *L, int arg)
 
 BIND_NORETURN static void fail_type(lua_State *L, int arg, const char *expected)
 {
-    bind_fail_arg(L, arg, "%s expected, got %s", expected, type_name(L, arg));
+    bind_fail_arg(L, arg, "%s expected, got %s", expected, bind_type_name(L, arg));
 }
 
 /* Floats with an exact integer value count as integers, as everywhere in Lua. */

@@ -6,12 +6,14 @@
 #include <stdio.h>
 #include <string.h>
 
-/* The library's own Lua files lie in a folder lua/stlua: a user is not helped by a line in there. */
+/* The library's own Lua files lie in such folders: a user is not helped by a line in there. */
 static bool is_ours(const char *source)
 {
-    static const char folder[] = "lua/stlua/";
-    for (const char *p = source; (p = strstr(p, folder)) != NULL; p++)
-        if (p == source + 1 || p[-1] == '/') return *source == '@';
+    static const char *const folders[] = {"lua/stlua/", "lua/" LUA_VERSION_MAJOR "." LUA_VERSION_MINOR "/stlua/"};
+    if (*source != '@') return false;
+    for (size_t i = 0; i < sizeof folders / sizeof *folders; i++)
+        for (const char *p = source; (p = strstr(p, folders[i])) != NULL; p++)
+            if (p == source + 1 || p[-1] == '/') return true;
     return false;
 }
 
@@ -124,7 +126,7 @@ static int error_new(lua_State *L)
 /* core.is_error(value) */
 static int error_is(lua_State *L)
 {
-    luaL_checkany(L, 1);
+    lua_settop(L, 1);
     bool is = lua_istable(L, 1) && lua_getmetatable(L, 1) && luaL_getmetatable(L, BIND_ERROR) && lua_rawequal(L, -1, -2);
     lua_pushboolean(L, is);
     return 1;

@@ -14,7 +14,7 @@ static bind_model *model_new(lua_State *L)
 bind_model *bind_model_slot(lua_State *L, int arg)
 {
     bind_model *b = luaL_testudata(L, arg, BIND_MODEL);
-    if (!b) bind_fail_arg(L, arg, "%s expected, got %s", BIND_MODEL, luaL_typename(L, arg));
+    if (!b) bind_fail_arg(L, arg, "%s expected, got %s", BIND_MODEL, bind_type_name(L, arg));
     return b;
 }
 

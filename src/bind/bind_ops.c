@@ -31,7 +31,7 @@ static void check_operand(lua_State *L, int arg)
 {
     int type = lua_type(L, arg);
     if (type == LUA_TNUMBER || type == LUA_TBOOLEAN) return;
-    if (!bind_is_tensor(L, arg)) bind_fail_arg(L, arg, "tensor, number or boolean expected, got %s", luaL_typename(L, arg));
+    if (!bind_is_tensor(L, arg)) bind_fail_arg(L, arg, "tensor, number or boolean expected, got %s", bind_type_name(L, arg));
     bind_tensor(L, arg);
 }
 
@@ -115,7 +115,7 @@ static int op_arith(lua_State *L)
     for (int i = 1; i <= ops[op].arity; i++) {
         int type = lua_type(L, i);
         if (type != LUA_TNUMBER && type != LUA_TBOOLEAN && !bind_is_tensor(L, i))
-            return bind_fail(L, ST_ARG, "arithmetic on a tensor and a %s value", luaL_typename(L, i));
+            return bind_fail(L, ST_ARG, "arithmetic on a tensor and a %s value", bind_type_name(L, i));
     }
     return apply(L, op, 1);
 }

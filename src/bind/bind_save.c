@@ -26,7 +26,7 @@ static void read_job(lua_State *L, int anchor, lua_Integer i, job *j)
     lua_pushliteral(L, "model");
     lua_rawget(L, at);
     j->model = luaL_testudata(L, -1, BIND_MODEL);
-    if (!j->model) bind_fail(L, ST_ARG, "option 'model': %s expected, got %s", BIND_MODEL, luaL_typename(L, -1));
+    if (!j->model) bind_fail(L, ST_ARG, "option 'model': %s expected, got %s", BIND_MODEL, bind_type_name(L, -1));
     lua_rawseti(L, anchor, i * 2 - 1);
 
     lua_pushliteral(L, "path");

@@ -16,7 +16,7 @@ st_tensor **bind_tensor_new(lua_State *L)
 static st_tensor **tensor_slot(lua_State *L, int arg)
 {
     st_tensor **slot = luaL_testudata(L, arg, BIND_TENSOR);
-    if (!slot) bind_fail_arg(L, arg, "%s expected, got %s", BIND_TENSOR, luaL_typename(L, arg));
+    if (!slot) bind_fail_arg(L, arg, "%s expected, got %s", BIND_TENSOR, bind_type_name(L, arg));
     return slot;
 }
 

@@ -93,6 +93,10 @@ void bind_text_size(bind_text *b, uint64_t bytes)
             whole++;
             tenths = 0;
         }
+        if (whole == 1024) {
+            whole = 1;
+            u++;
+        }
         bind_text_uint(b, whole);
         b->p[b->n++] = '.';
         b->p[b->n++] = (char)('0' + tenths);

@@ -7,7 +7,7 @@
 #include <stdbool.h>
 
 /* cli_paths.c: sets package.path and package.cpath to our folders first, then the system's, without relative entries;
- * makes `require` load text only. Pushes the folder that holds lua/ and scripts/. */
+ * makes `require` load text only. Pushes the folder that holds scripts/. */
 void cli_paths(lua_State *L, const char *argv0);
 
 /* cli_signal.c: SIGINT, SIGTERM, SIGHUP and SIGPIPE stop the work of `L`; wants stlua.core to be loaded. */

@@ -1,8 +1,9 @@
 /* cli_paths.c - where Lua files come from. Layer: cli.
  *
- * Beside the program (a source tree), or in share/stlua and lib/stlua next to its bin folder, or in those of the prefix it
- * was built for. The system's folders follow; relative entries are dropped, so that what lies in the current folder is
- * never loaded by accident. */
+ * Beside the program (a source tree), else below the prefix whose bin folder it lies in, else below the prefix that it was
+ * built for. The system's folders follow; relative entries are dropped, so that what lies in the current folder is
+ * never loaded by accident.
+ */
 #include "cli.h"
 
 #include <limits.h>
@@ -14,7 +15,7 @@
 #define STLUA_PREFIX "/usr/local"
 #endif
 
-/* The folder of the running program, without a slash at its end. */
+/* The folder of the running program, without a slash at its end. Both sources give absolute paths. */
 static bool program_folder(const char *argv0, char dst[PATH_MAX])
 {
     ssize_t n = readlink("/proc/self/exe", dst, PATH_MAX - 1);
@@ -23,38 +24,38 @@ static bool program_folder(const char *argv0, char dst[PATH_MAX])
     } else if (!argv0 || !strchr(argv0, '/') || !realpath(argv0, dst)) {
         return false; /* found through PATH on a system without /proc: the prefix must do */
     }
-    char *slash = strrchr(dst, '/');
-    if (!slash) return false;
-    *slash = '\0';
+    *strrchr(dst, '/') = '\0';
     return true;
 }
 
-/* Pushes the path of a file; true if it can be read. */
-static bool readable(lua_State *L, const char *folder, const char *file)
+/* Where things are below a folder. */
+typedef struct layout {
+    const char *lua, *modules, *root;
+} layout;
+
+#define LUA_V LUA_VERSION_MAJOR "." LUA_VERSION_MINOR
+static const layout tree = {"/lua", "/lua", ""};
+static const layout installed = {"/share/lua/" LUA_V, "/lib/lua/" LUA_V, "/share/stlua"};
+
+/* True if the library lies below `folder` in this layout. */
+static bool holds(lua_State *L, const char *folder, const layout *l)
 {
-    return access(lua_pushfstring(L, "%s/%s", folder, file), R_OK) == 0;
+    bool found = access(lua_pushfstring(L, "%s%s/stlua/main.lua", folder, l->lua), R_OK) == 0;
+    lua_pop(L, 1);
+    return found;
 }
 
-/* Pushes the folder of lua/ and scripts/, then the folder of the C modules. */
-static void find_folders(lua_State *L, const char *argv0)
+/* The folder to look below, in `dir`, and its layout. */
+static const layout *find_library(lua_State *L, const char *argv0, char dir[PATH_MAX])
 {
-    static const char probe[] = "lua/stlua/main.lua";
-    char dir[PATH_MAX];
     if (program_folder(argv0, dir)) {
-        if (readable(L, dir, probe)) {
-            lua_pushstring(L, dir);
-            lua_pushfstring(L, "%s/lua", dir);
-            return;
-        }
-        const char *share = lua_pushfstring(L, "%s/../share/stlua", dir);
-        if (readable(L, share, probe)) {
-            lua_pushstring(L, share);
-            lua_pushfstring(L, "%s/../lib/stlua", dir);
-            return;
-        }
+        if (holds(L, dir, &tree)) return &tree;
+        char *slash = strrchr(dir, '/');
+        if (slash) *slash = '\0'; /* from PREFIX/bin to PREFIX */
+        if (holds(L, dir, &installed)) return &installed;
     }
-    lua_pushliteral(L, STLUA_PREFIX "/share/stlua");
-    lua_pushliteral(L, STLUA_PREFIX "/lib/stlua");
+    strcpy(dir, STLUA_PREFIX);
+    return &installed;
 }
 
 /* package[field] = ours, then its absolute entries. */
@@ -99,20 +100,19 @@ static int search_text(lua_State *L)
 
 void cli_paths(lua_State *L, const char *argv0)
 {
+    char dir[PATH_MAX];
+    const layout *l = find_library(L, argv0, dir);
+    lua_pushfstring(L, "%s%s", dir, l->root);
     int top = lua_gettop(L);
     lua_getglobal(L, "package");
     int package = lua_gettop(L);
-    find_folders(L, argv0);
-    int modules = lua_gettop(L), root = modules - 1;
-    const char *r = lua_tostring(L, root);
-    set_path(L, package, "path", lua_pushfstring(L, "%s/lua/?.lua;%s/lua/?/init.lua", r, r));
-    set_path(L, package, "cpath", lua_pushfstring(L, "%s/?.so", lua_tostring(L, modules)));
+    const char *lua = lua_pushfstring(L, "%s%s", dir, l->lua);
+    set_path(L, package, "path", lua_pushfstring(L, "%s/?.lua;%s/?/init.lua", lua, lua));
+    set_path(L, package, "cpath", lua_pushfstring(L, "%s%s/?.so", dir, l->modules));
     lua_getfield(L, package, "searchers");
     lua_pushvalue(L, package);
     lua_getfield(L, package, "searchpath");
     lua_pushcclosure(L, search_text, 2);
     lua_rawseti(L, -2, 2);
-    lua_pushvalue(L, root);
-    lua_replace(L, top + 1);
-    lua_settop(L, top + 1);
+    lua_settop(L, top);
 }

@@ -3,7 +3,7 @@
  * Options, commands and scripts are handled by lua/stlua/main.lua, a module that returns
  *     function(args, host) -> exit code
  * where args[0] is the program's name and `host` holds what needs C:
- *     host.root            the folder that holds lua/ and scripts/
+ *     host.root            the folder that holds scripts/
  *     host.loadfile(path)  a script as a function, text only ("-" or nil: standard input); nil and a message on failure
  *     host.pcall(f, ...)   as pcall, and an interrupt ends here: afterwards work may go on (for a prompt)
  *     host.trace = true    set by main.lua: errors are followed by a traceback

@@ -93,7 +93,7 @@ static st_status plain_cast(const plain *p, const st_tensor *t, void *out, st_er
 {
     const st_tensor *a = t->args[0];
     bool to_float = st_dtype_is_float(t->dtype);
-    bool clamp = to_float ? t->saturate : st_dtype_is_float(a->dtype) && t->dtype != ST_BOOL;
+    bool clamp = to_float ? t->saturate : st_dtype_is_float(a->dtype);
     void *v = converted(p, a, st_dtype_reg(t->dtype), t->numel);
     if (!v) return st_fail_nomem(err, t->numel * 8);
     if (clamp && p->k->clamp[t->dtype]) call(p->k->clamp[t->dtype], v, v, NULL, NULL, t->numel);

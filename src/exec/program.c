@@ -225,7 +225,7 @@ static st_status cast_steps(compiler *c, const st_tensor *t, st_dtype to, bool s
     bool from_float = st_dtype_is_float(t->dtype), clamps = saturate && st_dtype_is_float(to);
     int temp;
     /* Floats become integers by saturating, whatever the target's width. */
-    clamps |= from_float && !st_dtype_is_float(to) && to != ST_BOOL;
+    clamps |= from_float && !st_dtype_is_float(to);
     st_reg cls = st_dtype_reg(to);
     if (t->node == ST_N_NUMBER && t->dtype == ST_F64 && (cls == ST_R_I64 || cls == ST_R_U64 || cls == ST_R_B8)) {
         int wide;

@@ -133,36 +133,48 @@ static void test_fused_equals_plain(void **state)
     st_ctx_free(ctx);
 }
 
-/* Several tiles, so that threads share the work. */
+/* A long leaf in memory, or as a range of a source that does not begin at 0. */
+static st_tensor *long_leaf(rng *r, int64_t n, bool in_source)
+{
+    st_tensor *t = NULL;
+    st_err err;
+    size_t bytes = 2 * (size_t)n;
+    unsigned char *raw = malloc(bytes + 6);
+    random_bytes(r, ST_BF16, raw, (uint64_t)n + 3);
+    if (in_source) {
+        mem_source *m = mem_source_new(raw, bytes + 6);
+        assert_ok(st_tensor_range(&m->base, 6, ST_BF16, 1, &n, "long", 4, NULL, &t, &err));
+        st_source_unref(&m->base);
+    } else {
+        assert_ok(st_tensor_new(ST_BF16, 1, &n, raw, bytes, &t, &err));
+    }
+    free(raw);
+    return t;
+}
+
+/* Many tiles, so that threads share the work. */
 static void test_threads_give_the_same_bytes(void **state)
 {
-    enum { N = 1 << 20 };
+    enum { N = (1 << 20) + 13 };
     st_ctx *ctx;
     st_err err;
-    st_tensor *a = NULL, *b = NULL, *half = NULL, *t = NULL, *u = NULL;
+    st_tensor *k = NULL, *t = NULL, *u = NULL;
     rng r = {7};
-    int64_t shape[1] = {N + 13};
-    unsigned char *raw = malloc(2 * (N + 13)), *first = malloc(2 * (N + 13));
+    unsigned char *plain = malloc(2 * N);
     (void)state;
     assert_ok(st_ctx_new(&ctx, &err));
-    random_bytes(&r, ST_BF16, raw, N + 13);
-    assert_ok(st_tensor_new(ST_BF16, 1, shape, raw, 2 * (N + 13), &a, &err));
-    random_bytes(&r, ST_BF16, raw, N + 13);
-    assert_ok(st_tensor_new(ST_BF16, 1, shape, raw, 2 * (N + 13), &b, &err));
-    assert_ok(st_number(0.3, &half, &err));
-    assert_ok(st_apply(ST_OP_MUL, (st_tensor *[]){a, half}, &t, &err));
+    st_tensor *a = long_leaf(&r, N, false), *b = long_leaf(&r, N, true);
+    assert_ok(st_number(0.3, &k, &err));
+    assert_ok(st_apply(ST_OP_MUL, (st_tensor *[]){a, k}, &t, &err));
     assert_ok(st_apply(ST_OP_POW, (st_tensor *[]){b, t}, &u, &err));
+    assert_ok(st_export_plain(ctx, u, plain, &err));
     for (unsigned threads = 1; threads <= 16; threads++) {
         st_ctx_set_threads(ctx, threads);
-        if (threads == 1)
-            assert_ok(st_export(ctx, u, 0, N + 13, ST_BF16, first, &err));
-        else
-            compare(ctx, u, threads, "another number of threads", first);
+        compare(ctx, u, threads, "this number of threads", plain);
     }
-    st_tensor *all[] = {a, b, half, t, u};
+    st_tensor *all[] = {a, b, k, t, u};
     for (int i = 0; i < 5; i++) st_tensor_unref(all[i]);
-    free(raw);
-    free(first);
+    free(plain);
     st_ctx_free(ctx);
 }
 

@@ -238,6 +238,38 @@ static void test_a_sweep_reads_its_inputs_once(void **state)
     st_source_unref(&src->base);
 }
 
+/* t000 and t001 are neighbours in the input, but not in the output: a computed tensor comes between them. */
+static void test_copies_are_joined_only_where_both_sides_run_on(void **state)
+{
+    (void)state;
+    st_model *a, *m, *c;
+    bool same;
+    write_sample("a", 4, 1);
+    assert_ok(st_model_open_file(in_dir(dir, "a"), &a, &err));
+    assert_ok(st_model_new(&m, &err));
+    for (size_t i = 0; i < st_model_count(a); i++) {
+        st_info in = st_model_info(a, i);
+        add(m, in.name, get(a, in.name));
+    }
+    st_tensor *x = get(a, "t002"), *y = NULL;
+    assert_ok(st_apply(ST_OP_NEG, (st_tensor *[]){x}, &y, &err));
+    add(m, "t000x", y);
+    assert_ok(save(m, in_dir(dir, "c"), NULL));
+    assert_ok(st_model_open_file(in_dir(dir, "c"), &c, &err));
+    for (size_t i = 0; i < st_model_count(m); i++) {
+        st_info in = st_model_info(m, i);
+        st_tensor *p = get(m, in.name), *q = get(c, in.name);
+        assert_ok(st_tensor_identical(ctx, p, q, &same, &err));
+        assert_true(same);
+        st_tensor_unref(p);
+        st_tensor_unref(q);
+    }
+    st_tensor_unref(x);
+    st_model_free(a);
+    st_model_free(m);
+    st_model_free(c);
+}
+
 static void test_dtype_option(void **state)
 {
     (void)state;
@@ -404,6 +436,7 @@ int main(void)
         T(test_values),
         T(test_sweep_equals_single_saves),
         T(test_a_sweep_reads_its_inputs_once),
+        T(test_copies_are_joined_only_where_both_sides_run_on),
         T(test_dtype_option),
         T(test_shards),
         T(test_quantised_tensors),

@@ -42,7 +42,7 @@ INC_io    := $(INC_core) -Isrc/io
 INC_exec  := $(INC_kern) -Isrc/exec
 INC_model := $(INC_exec) -Isrc/io -Isrc/model
 INC_bind  := -Isrc/bind
-INC_cli   := -Isrc/cli
+INC_cli   := -Isrc/cli -DSTLUA_PREFIX='"$(PREFIX)"'
 INC_tests := $(INC_model) -Itests/c
 
 # Asked of pkg-config when first used: the recipes that need them run after the check for missing packages.
@@ -74,7 +74,7 @@ say = @$(if $(V),:,echo "  $1 $@")
 # For the targets that build once the packages are there: a second make, that sees them.
 MAKE_AGAIN = $(MAKE) --no-print-directory
 
-.PHONY: all deps demo test lint bench fuzz conformance goldens install uninstall clean help
+.PHONY: all deps demo test lint format bench fuzz conformance goldens install uninstall clean help
 all: stlua lua/stlua/core.so ## build the program ./stlua and lua/stlua/core.so
 
 deps: ## install the system packages that building, testing and linting need
@@ -92,6 +92,9 @@ test: ## install what is missing, build, run every test (SAN=address,undefined o
 lint: ## layers, names, texts, warnings as errors, static analysis
 	@CC="$(CC)" tests/tools/deps build test lint
 	@$(MAKE_AGAIN) run-lint
+
+format: ## lay the C sources out with clang-format
+	git ls-files -z --cached --others --exclude-standard -- '*.c' '*.h' | xargs -0 clang-format -i
 
 bench: ## the table of times and memory against cp, PyTorch, mergekit and sd-mecha
 	@CC="$(CC)" tests/tools/deps build python
@@ -227,25 +230,26 @@ COMPLETIONS := bash-completion/completions/stlua zsh/site-functions/_stlua fish/
 MAN1        := $(wildcard src/cli/stlua.1)
 D            = $(DESTDIR)
 
+# The program has its own copy of the modules, beside its scripts; plain Lua gets one where it looks.
 install: all $B/libst.a $B/libst.so ## install under PREFIX (/usr/local), DESTDIR before it
-	install -d $D$(BINDIR) $D$(LIBDIR) $D$(PREFIX)/include $D$(LUALIBDIR)/stlua $D$(DATADIR)/stlua
+	install -d $D$(BINDIR) $D$(PREFIX)/include $D$(LIBDIR)/stlua/stlua $D$(LUALIBDIR)/stlua $D$(DATADIR)/stlua $D$(LUADIR)
 	install -m 755 stlua $D$(BINDIR)/stlua
+	install -m 755 lua/stlua/core.so $D$(LIBDIR)/stlua/stlua/core.so
 	install -m 755 lua/stlua/core.so $D$(LUALIBDIR)/stlua/core.so
-	for f in $$(cd lua && find . -name '*.lua'); do install -D -m 644 lua/$$f $D$(LUADIR)/$$f || exit 1; done
-	for f in $$(cd scripts && find . -type f); do install -D -m 644 scripts/$$f $D$(DATADIR)/stlua/scripts/$$f || exit 1; done
+	find lua scripts -type f ! -name core.so -exec install -D -m 644 '{}' '$D$(DATADIR)/stlua/{}' ';'
+	cd lua && find . -name '*.lua' -exec install -D -m 644 '{}' '$D$(LUADIR)/{}' ';'
 	install -m 644 src/st.h $D$(PREFIX)/include/st.h
 	install -m 644 $B/libst.a $D$(LIBDIR)/libst.a
 	install -m 755 $B/libst.so $D$(LIBDIR)/libst.so.0
 	ln -sf libst.so.0 $D$(LIBDIR)/libst.so
-	for f in $(COMPLETIONS); do \
-	   shell=$${f%%[-/]*}; install -d $D$(DATADIR)/$${f%/*} && ./stlua completion $$shell >$D$(DATADIR)/$$f || exit 1; done
+	for file in $(COMPLETIONS); do install -d $D$(DATADIR)/$${file%/*} && \
+	   ./stlua completion $${file%%[-/]*} >$D$(DATADIR)/$$file || exit 1; done
 	$(foreach m,$(MAN1),install -D -m 644 $m $D$(DATADIR)/man/man1/$(notdir $m))
 
 uninstall: ## remove what install put there
 	rm -f $D$(BINDIR)/stlua $D$(PREFIX)/include/st.h $D$(LIBDIR)/libst.a $D$(LIBDIR)/libst.so.0 $D$(LIBDIR)/libst.so
 	rm -f $(COMPLETIONS:%=$D$(DATADIR)/%) $(MAN1:src/cli/%=$D$(DATADIR)/man/man1/%)
-	rm -rf $D$(LUADIR)/stlua $D$(LUALIBDIR)/stlua $D$(DATADIR)/stlua
-	rm -f $(patsubst lua/%,$D$(LUADIR)/%,$(wildcard lua/*.lua))
+	rm -rf $D$(LUADIR)/stlua $D$(LUALIBDIR)/stlua $D$(LIBDIR)/stlua $D$(DATADIR)/stlua
 
 clean: ## remove what was built
 	rm -rf .build stlua lua/stlua/core.so

@@ -29,7 +29,7 @@ PYTHON
 }
 
 if [ ! -x "$python" ]; then
-   mkdir -p "$(dirname "$venv")" && python3 -m venv "$venv" >&2 || skip "python3 -m venv $venv failed"
+   python3 -m venv "$venv" >&2 || skip "python3 -m venv $venv failed"
 fi
 for package in $packages; do
    installed "$package" && continue

@@ -30,7 +30,8 @@ CONFIG := $(notdir $(CC))$(if $(SAN),-$(subst $(comma),-,$(SAN)))$(if $(FAULTS),
 B      := .build/$(CONFIG)
 
 # Exact arithmetic: no contraction to FMA, no -ffast-math, everywhere.
-STD   := -std=c11 -D_GNU_SOURCE -D_FILE_OFFSET_BITS=64 -fPIC -fvisibility=hidden -pthread -ffp-contract=off -fno-math-errno
+STD   := -std=c11 -D_GNU_SOURCE -D_FILE_OFFSET_BITS=64 -fPIC -fvisibility=hidden -pthread \
+         -ffp-contract=off -fno-math-errno
 DEFS  := -Isrc $(if $(FAULTS),-DST_FAULTS)
 SANFL := $(if $(SAN),-fsanitize=$(SAN) -fno-omit-frame-pointer -fno-sanitize-recover=undefined)
 ALL_CFLAGS = $(STD) $(WARN) $(DEFS) $(CFLAGS) $(SANFL)
@@ -47,7 +48,8 @@ INC_tests := $(INC_model) -Itests/c
 
 # Asked of pkg-config when first used: the recipes that need them run after the check for missing packages.
 once = $(eval $1 := $2)$($1)
-LUA_PC     = $(call once,LUA_PC,$(firstword $(foreach p,lua5.4 lua54 lua-5.4 lua,$(shell $(PKG_CONFIG) --exists $p && echo $p))))
+LUA_PC     = $(call once,LUA_PC,$(firstword \
+   $(foreach p,lua5.4 lua54 lua-5.4 lua,$(shell $(PKG_CONFIG) --exists $p && echo $p))))
 PKG_CFLAGS = $(call once,PKG_CFLAGS,$(shell $(PKG_CONFIG) --cflags $(LUA_PC) libcjson sleef libxxhash libcrypto))
 LIB_LIBS   = $(call once,LIB_LIBS,-Wl$(comma)--as-needed $(shell $(PKG_CONFIG) --libs sleef libxxhash libcrypto) -lm)
 LUA_LIBS   = $(call once,LUA_LIBS,$(shell $(PKG_CONFIG) --libs $(LUA_PC)))
@@ -176,7 +178,8 @@ FUZZ_BIN  := $(FUZZ_C:tests/fuzz/%.c=$B/%)
 $B/tests/%: tests/c/%.c $(TEST_AUX) $B/libst.a
 	@mkdir -p $(@D)
 	$(call say,CC)
-	$Q$(CC) $(ALL_CFLAGS) $(INC_tests) $(PKG_CFLAGS) -MMD -MP -MF $@.d -o $@ $< $(TEST_AUX) $B/libst.a $(CMOCKA) $(LIB_LIBS)
+	$Q$(CC) $(ALL_CFLAGS) $(INC_tests) $(PKG_CFLAGS) -MMD -MP -MF $@.d -o $@ $< $(TEST_AUX) $B/libst.a \
+	   $(CMOCKA) $(LIB_LIBS)
 
 # A fuzz target over its corpus, without a fuzzer: one test per file.
 $B/tests/replay_%: tests/fuzz/fuzz_%.c tests/fuzz/replay.c $B/libst.a

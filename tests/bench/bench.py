@@ -1,10 +1,10 @@
-"""bench.py - `make bench`: times and memory of stlua beside cp, a PyTorch script, mergekit and sd-mecha, as one Markdown
-table on standard output. Progress goes to standard error.
+"""bench.py - `make bench`: times and memory of stlua beside cp, a PyTorch script, mergekit and sd-mecha, as one
+Markdown table on standard output. Progress goes to standard error.
 
-Models are made on the spot from the layouts of real ones. In each row stlua and what its bar refers to run in turn, first one
-then the other, after one round that does not count: a virtual machine's first touch of memory costs more than a copy. Times
-are medians over the rounds, a ratio is the median of the rounds' ratios. The Python peers follow in rounds of their own. Before
-a run its output is removed and the disk is quiet. What a row demands is its bar.
+Models are made on the spot from the layouts of real ones. In each row stlua and what its bar refers to run in turn,
+first one then the other, after one round that does not count: a virtual machine's first touch of memory costs more
+than a copy. Times are medians over the rounds, a ratio is the median of the rounds' ratios. The Python peers follow in
+rounds of their own. Before a run its output is removed and the disk is quiet. What a row demands is its bar.
 
     BENCH_RUNS   rounds (5); peers run in at most three
     BENCH_DIR    where models and outputs go (a folder below TMPDIR or /var/tmp; some 40 GB for everything)
@@ -73,7 +73,8 @@ def model(name):
     if not os.path.exists(path):
         rows, seed, dtype, limit = MODELS[name]
         say("  making", name)
-        subprocess.run([os.path.join(TOOLS, "make_model"), path + ".part", str(seed), dtype, str(limit)], input=rows(), check=True)
+        maker = [os.path.join(TOOLS, "make_model"), path + ".part", str(seed), dtype, str(limit)]
+        subprocess.run(maker, input=rows(), check=True)
         os.rename(path + ".part", path)
     return path
 
@@ -86,8 +87,8 @@ def mergekit_folder(name):
     if not os.path.islink(link):
         os.symlink(model(name), link)
     with open(os.path.join(folder, "config.json"), "w") as f:
-        json.dump({"architectures": ["LlamaForCausalLM"], "model_type": "llama", "vocab_size": 32000, "hidden_size": 2048,
-                   "intermediate_size": 5632, "num_hidden_layers": 22, "num_attention_heads": 32,
+        json.dump({"architectures": ["LlamaForCausalLM"], "model_type": "llama", "vocab_size": 32000,
+                   "hidden_size": 2048, "intermediate_size": 5632, "num_hidden_layers": 22, "num_attention_heads": 32,
                    "num_key_value_heads": 4, "torch_dtype": "bfloat16", "tie_word_embeddings": False}, f)
     return folder
 
@@ -144,8 +145,8 @@ def measure(argv, fail_ok=False):
 
     with open(at("last.log"), "wb") as log:
         # dup2 leaves 3 open across exec even if the pipe itself was given that number.
-        process = subprocess.Popen([os.path.join(TOOLS, "measure"), *argv], stdin=subprocess.DEVNULL, stdout=log, stderr=log,
-                                   close_fds=False, preexec_fn=give_pipe, env=environment)
+        process = subprocess.Popen([os.path.join(TOOLS, "measure"), *argv], stdin=subprocess.DEVNULL, stdout=log,
+                                   stderr=log, close_fds=False, preexec_fn=give_pipe, env=environment)
         os.close(write_end)
         with os.fdopen(read_end) as f:
             words = f.read().split()
@@ -274,8 +275,8 @@ def mecha(a, b, out):
 def mergekit(a, b, out):
     config = text("linear.yml", "merge_method: linear\ndtype: bfloat16\nmodels:\n" + "".join(
         "  - model: %s\n    parameters: {weight: 0.5}\n" % mergekit_folder(name) for name in ("llama-a", "llama-b")))
-    return [os.path.join(os.path.dirname(PYTHON), "mergekit-yaml"), config, out, "--lazy-unpickle", "--no-write-model-card",
-            "--no-copy-tokenizer", "--quiet"]
+    return [os.path.join(os.path.dirname(PYTHON), "mergekit-yaml"), config, out, "--lazy-unpickle",
+            "--no-write-model-card", "--no-copy-tokenizer", "--quiet"]
 
 
 def hostile():
@@ -285,21 +286,20 @@ def hostile():
 
     n = 1_000_000
     one = b'"t%d":{"dtype":"U8","shape":[0],"data_offsets":[0,0]}'
-    rows = []
-    while sum(map(len, rows[-1:])) == 0 or len(rows) * 58 < n:
-        rows.append(one % len(rows))
+    rows = [one % i for i in range(n // 58)]
     long_name = b"n" * (n - 200)
+    u8 = b'{"t":{"dtype":"U8","shape":['
     cases = {
         "deep": header(b"[" * n),
         "deep-value": header(b'{"t":' + b'{"a":' * (n // 5)),
-        "rank": header(b'{"t":{"dtype":"U8","shape":[' + b",".join([b"1"] * (n // 2 - 50)) + b'],"data_offsets":[0,1]}}', b"\0"),
-        "huge-shape": header(b'{"t":{"dtype":"F64","shape":[4294967295,4294967295,4294967295],"data_offsets":[0,8]}}', b"\0" * 8),
+        "rank": header(u8 + b",".join([b"1"] * (n // 2 - 50)) + b'],"data_offsets":[0,1]}}', b"\0"),
+        "huge-shape": header(u8 + b",".join([b"4294967295"] * 64) + b'],"data_offsets":[0,8]}}', b"\0" * 8),
         "same-name": header(b"{" + b",".join([one % 7] * (n // 58)) + b"}x"),
         "many-empty": header(b"{" + b",".join(rows) + b"}x"),
         "metadata": header(b'{"__metadata__":{' + b",".join(b'"k%d":"v"' % i for i in range(n // 14)) + b"}}x"),
         "long-name": header(b'{"' + long_name + b'":{"dtype":"U8","shape":[1],"data_offsets":[0,2]}}', b"\0"),
         "escapes": header(b'{"' + b"\\u00e9" * (n // 6) + b'":1}'),
-        "digits": header(b'{"t":{"dtype":"U8","shape":[' + b"9" * n + b'],"data_offsets":[0,1]}}', b"\0"),
+        "digits": header(u8 + b"9" * n + b'],"data_offsets":[0,1]}}', b"\0"),
         "lying-length": (99_000_000).to_bytes(8, "little") + b"{" * n,
         "spaces": header(b"{" + b" " * n),
     }
@@ -333,7 +333,9 @@ class HostileRow(Row):
         return {"stlua": [worst] + [c for c in costs if c is not worst]}
 
 
-NATURAL = "st.map({st.open(arg[1]), st.open(arg[2])}, function(_, a, b) return 0.5 * a + 0.5 * b end):save(arg[3], {sync = false})"
+NATURAL = """st.map({st.open(arg[1]), st.open(arg[2])}, function(_, a, b)
+   return 0.5 * a + 0.5 * b
+end):save(arg[3], {sync = false})"""
 LERP = "st.lerp(st.open(arg[1]), st.open(arg[2]), 0.5):save(arg[3], {sync = false})"
 RENAME = 'st.open(arg[1]):rename(function(name) return "backbone." .. name end):save(arg[2], {sync = false})'
 DROP = 'st.open(arg[1]):without("lm_head"):save(arg[2], {sync = false})'
@@ -342,40 +344,42 @@ METADATA = 'st.open(arg[1]):with_metadata({format = "pt", title = "edited"}):sav
 LLAMAS, SD15S, SDXLS = ("llama-a", "llama-b"), ("sd15-a", "sd15-b"), ("sdxl-a", "sdxl-b")
 
 ROWS = [
-    Row("average of two 2.2 GB BF16 models, `--no-sync`", "1.3 x `cp`; 8 x faster than mergekit", merge("--no-sync"),
-        at_most(1.3, "cp", 8), {"cp": cp}, {"PyTorch": torch("average"), "mergekit": mergekit}, LLAMAS),
+    Row("average of two 2.2 GB BF16 models, `--no-sync`", "1.3 x `cp`; 8 x faster than mergekit",
+        merge("--no-sync"), at_most(1.3, "cp", 8), {"cp": cp}, {"PyTorch": torch("average"), "mergekit": mergekit},
+        LLAMAS),
     Row("the same, synced", "1.3 x `cp` + `sync`", merge(), at_most(1.3, "cp+sync"), {"cp+sync": cp_sync}, (), LLAMAS),
-    Row("average of two SD 1.5 F16 checkpoints, `--no-sync`", "1.3 x `cp`; 8 x faster than sd-mecha", merge("--no-sync"),
-        at_most(1.3, "cp", 8), {"cp": cp}, {"PyTorch": torch("average"), "sd-mecha": mecha}, SD15S),
-    Row("average of two 2.2 GB models, cold cache", "1.15 x the slower of `dd` of the inputs and `cp`", merge("--no-sync"),
-        at_most_slowest(1.15, ("dd", "cp")),
+    Row("average of two SD 1.5 F16 checkpoints, `--no-sync`", "1.3 x `cp`; 8 x faster than sd-mecha",
+        merge("--no-sync"), at_most(1.3, "cp", 8), {"cp": cp}, {"PyTorch": torch("average"), "sd-mecha": mecha},
+        SD15S),
+    Row("average of two 2.2 GB models, cold cache", "1.15 x the slower of `dd` of the inputs and `cp`",
+        merge("--no-sync"), at_most_slowest(1.15, ("dd", "cp")),
         {"dd": lambda a, b, out: ["sh", "-c", 'for f; do dd bs=1M status=none of=/dev/null if="$f"; done', "dd", a, b],
          "cp": cp}, (), LLAMAS, cold=True),
     Row("`0.5*a + 0.5*b` in `st.map`", "1.15 x `st.lerp`", script("natural.lua", NATURAL), at_most(1.15, "st.lerp"),
         {"st.lerp": script("lerp.lua", LERP)}, (), LLAMAS),
-    Row("memory: average of two 2.2 GB models, 2 threads", "64 MiB", merge("--no-sync", "-j", "2"), absolute(mib=64), None,
-        (), LLAMAS, runs=1),
-    Row("memory: average of two 2.2 GB models, 16 threads", "64 MiB", merge("--no-sync", "-j", "16"), absolute(mib=64), None,
-        (), LLAMAS, runs=1),
+    Row("memory: average of two 2.2 GB models, 2 threads", "64 MiB", merge("--no-sync", "-j", "2"), absolute(mib=64),
+        None, (), LLAMAS, runs=1),
+    Row("memory: average of two 2.2 GB models, 16 threads", "64 MiB", merge("--no-sync", "-j", "16"),
+        absolute(mib=64), None, (), LLAMAS, runs=1),
     Row("cast BF16 to F16, 2.2 GB", "1.3 x `cp`", cast("F16"), at_most(1.3, "cp"), {"cp": cp},
         {"PyTorch": torch("cast", "F16")}, ("llama-a",)),
     Row("cast BF16 to F8_E4M3, 2.2 GB", "1.3 x `cp`", cast("F8_E4M3"), at_most(1.3, "cp"), {"cp": cp},
         {"PyTorch": torch("cast", "F8_E4M3")}, ("llama-a",)),
     Row("cast F32 to BF16, 2.2 GB", "1.3 x `cp`", cast("BF16"), at_most(1.3, "cp"), {"cp": cp},
         {"PyTorch": torch("cast", "BF16")}, ("llama-f32",)),
-    Row("rename every tensor of a 2.2 GB model", "1.1 x `cp`", script("rename.lua", RENAME), at_most(1.1, "cp"), {"cp": cp}, (),
-        ("llama-a",)),
-    Row("drop a tensor of a 2.2 GB model", "1.1 x `cp`", script("drop.lua", DROP), at_most(1.1, "cp"), {"cp": cp}, (),
-        ("llama-a",)),
-    Row("edit the metadata of a 2.2 GB model", "1.1 x `cp`", script("metadata.lua", METADATA), at_most(1.1, "cp"), {"cp": cp}, (),
-        ("llama-a",)),
-    Row("`stlua info` of an SD 1.5 checkpoint", "10 ms", lambda a, out: [STLUA, "info", a], absolute(seconds=0.010), None,
-        {"Python": torch_info}, ("sd15-a",), runs=4 * RUNS),
+    Row("rename every tensor of a 2.2 GB model", "1.1 x `cp`", script("rename.lua", RENAME), at_most(1.1, "cp"),
+        {"cp": cp}, (), ("llama-a",)),
+    Row("drop a tensor of a 2.2 GB model", "1.1 x `cp`", script("drop.lua", DROP), at_most(1.1, "cp"),
+        {"cp": cp}, (), ("llama-a",)),
+    Row("edit the metadata of a 2.2 GB model", "1.1 x `cp`", script("metadata.lua", METADATA), at_most(1.1, "cp"),
+        {"cp": cp}, (), ("llama-a",)),
+    Row("`stlua info` of an SD 1.5 checkpoint", "10 ms", lambda a, out: [STLUA, "info", a], absolute(seconds=0.010),
+        None, {"Python": torch_info}, ("sd15-a",), runs=4 * RUNS),
     Row("`stlua info` of 100,000 tensors", "100 ms, 64 MiB", lambda a, out: [STLUA, "info", a],
         absolute(seconds=0.100, mib=64), None, {"Python": torch_info}, ("many",), runs=2 * RUNS),
     HostileRow("a dozen hostile headers of 1 MB, the worst", "refused in 1 s, 64 MiB", None, hostile_verdict),
-    Row("memory: average of two 7 GB SDXL checkpoints, 2 threads", "64 MiB", merge("--no-sync", "-j", "2"), absolute(mib=64),
-        None, (), SDXLS, runs=1),
+    Row("memory: average of two 7 GB SDXL checkpoints, 2 threads", "64 MiB", merge("--no-sync", "-j", "2"),
+        absolute(mib=64), None, (), SDXLS, runs=1),
     Row("memory: average of two 7 GB SDXL checkpoints, 16 threads", "64 MiB", merge("--no-sync", "-j", "16"),
         absolute(mib=64), None, (), SDXLS, runs=1),
 ]
@@ -406,8 +410,9 @@ def processor():
 
 
 def show(results):
-    print("%s, %s, %d cores, Linux %s; medians of %d rounds (peers %d), peak resident memory of the worst round.\n" % (
-        time.strftime("%Y-%m-%d"), processor(), len(os.sched_getaffinity(0)), platform.release().split("-")[0], RUNS, PEER_RUNS))
+    print("%s, %s, %d cores, Linux %s; medians of %d rounds (peers %d), the highest peak of resident memory.\n" % (
+        time.strftime("%Y-%m-%d"), processor(), len(os.sched_getaffinity(0)), platform.release().split("-")[0], RUNS,
+        PEER_RUNS))
     print("| work | bar | stlua | beside | ratio | holds |")
     print("| --- | --- | --- | --- | --- | --- |")
     for row, costs in results:
@@ -416,7 +421,8 @@ def show(results):
             continue
         beside = "; ".join("%s %s" % (label, cell(c)) for label, c in costs.items() if label != "stlua" and c)
         shown, holds = row.verdict(costs)
-        print("| %s | %s | %s | %s | %s | %s |" % (row.name, row.bar, cell(costs["stlua"]), beside, shown, "yes" if holds else "**no**"))
+        cells = (row.name, row.bar, cell(costs["stlua"]), beside, shown, "yes" if holds else "**no**")
+        print("|", " | ".join(cells), "|")
 
 
 def main():

@@ -2,10 +2,10 @@
  *
  *   make_model OUT SEED DTYPE MAX-BYTES <layout.tsv
  *
- * The layout has a line `name<TAB>dtype<TAB>AxBxC` per tensor, after one line of headings. Floating tensors become DTYPE
- * unless it is `-`; tensors past MAX-BYTES (0: no limit) are left out. Values look like weights: normal, with a standard
- * deviation of 0.02. The same arguments give the same bytes. Stands alone, so that a benchmark's input owes nothing to
- * what is measured. */
+ * The layout has a line `name<TAB>dtype<TAB>AxBxC` per tensor, after one line of headings. Floating tensors become
+ * DTYPE unless it is `-`; tensors past MAX-BYTES (0: no limit) are left out. Values look like weights: normal, with a
+ * standard deviation of 0.02. The same arguments give the same bytes. Stands alone, so that a benchmark's input owes
+ * nothing to what is measured. */
 #include <math.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -37,7 +37,8 @@ static unsigned size_of(const char *dtype)
     exit(1);
 }
 
-/* Larger elements first, then by name: the order of the format's own writer for these dtypes (BF16 and F16 do not meet). */
+/* Larger elements first, then by name: the order of the format's own writer for these dtypes (BF16 and F16 do not
+ * meet). */
 static int by_size_and_name(const void *a, const void *b)
 {
     const tensor *x = a, *y = b;
@@ -80,9 +81,9 @@ static void write_header(FILE *f, const tensor *list, size_t n)
     o += (size_t)snprintf(text + o, cap - o, "{\"__metadata__\":{\"format\":\"pt\"}");
     uint64_t at = 0;
     for (size_t i = 0; i < n; i++) {
-        o += (size_t)snprintf(text + o, cap - o, ",\"%s\":{\"dtype\":\"%s\",\"shape\":[%s],\"data_offsets\":[%llu,%llu]}",
-                              list[i].name, list[i].dtype, list[i].shape, (unsigned long long)at,
-                              (unsigned long long)(at + list[i].bytes));
+        o += (size_t)snprintf(
+            text + o, cap - o, ",\"%s\":{\"dtype\":\"%s\",\"shape\":[%s],\"data_offsets\":[%llu,%llu]}", list[i].name,
+            list[i].dtype, list[i].shape, (unsigned long long)at, (unsigned long long)(at + list[i].bytes));
         at += list[i].bytes;
     }
     text[o++] = '}';
@@ -116,7 +117,8 @@ static void fill_tables(void)
         weights[i] = x;
         brains[i] = (uint16_t)(bits >> 16);
         int exponent = (int)(bits >> 23 & 255) - 112; /* F16's bias is 112 less; what is too small becomes zero */
-        halves[i] = (uint16_t)((bits >> 16 & 0x8000) | (exponent > 0 ? (uint32_t)exponent << 10 | (bits >> 13 & 0x3ff) : 0));
+        halves[i] =
+            (uint16_t)((bits >> 16 & 0x8000) | (exponent > 0 ? (uint32_t)exponent << 10 | (bits >> 13 & 0x3ff) : 0));
     }
 }
 

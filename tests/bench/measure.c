@@ -1,5 +1,5 @@
-/* measure.c - runs a command and tells what it cost: `wall user system peak-KiB status` on file descriptor 3. A program of its
- * own because a child's peak memory starts at that of the process which forked it. Part of the benchmarks. */
+/* measure.c - runs a command and tells what it cost: `wall user system peak-KiB status` on file descriptor 3. A program
+ * of its own because a child's peak memory starts at that of the process which forked it. Part of the benchmarks. */
 #include <stdio.h>
 #include <sys/resource.h>
 #include <sys/wait.h>

@@ -1,4 +1,5 @@
-"""mecha_peer.py - sd-mecha's average of two Stable Diffusion checkpoints, as its documentation shows it; for `make bench`."""
+"""mecha_peer.py - sd-mecha's average of two Stable Diffusion checkpoints, as its documentation shows it; for
+`make bench`."""
 import sys
 
 import sd_mecha

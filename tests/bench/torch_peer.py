@@ -1,5 +1,5 @@
-"""torch_peer.py - the plain, careful PyTorch script that `make bench` compares with: streams its inputs tensor by tensor,
-computes in F32, holds the output until it is saved, as the reference library wants it.
+"""torch_peer.py - the plain, careful PyTorch script that `make bench` compares with: streams its inputs tensor by
+tensor, computes in F32, holds the output until it is saved, as the reference library wants it.
 
     torch_peer.py average A B OUT
     torch_peer.py cast IN OUT DTYPE

@@ -1,6 +1,6 @@
 #!/usr/bin/env perl
-# goldens.t - each cases/NAME.sh runs in a scratch folder of its own with stlua on the PATH; what it writes and how it ends
-# must equal NAME.out, NAME.err and NAME.exit beside it (a missing file stands for nothing written, and for exit 0).
+# goldens.t - each cases/NAME.sh runs in a scratch folder of its own with stlua on the PATH; what it writes and how it
+# ends must equal NAME.out, NAME.err and NAME.exit beside it (a missing file stands for nothing written and exit 0).
 #
 # `make goldens` (GOLDEN_UPDATE=1) writes those files. A case sees $FIXTURES, and the folder it runs in is called $PWD;
 # both, and times and rates, are put back to names before comparing, for nothing else differs from run to run.

@@ -4,8 +4,8 @@
 #   tests/conformance/env.sh [bench]     prints the path of its Python, or a line `skipped: ...` and nothing else
 #
 # With `bench` also the programs that `make bench` compares with. Only what is missing, or has another version, is
-# installed. STLUA_VENV names another place. PIP_INDEX_URL and the rest of pip's settings are respected (a CPU-only torch
-# is enough and far smaller: PIP_EXTRA_INDEX_URL=https://download.pytorch.org/whl/cpu).
+# installed. STLUA_VENV names another place. pip's own settings are respected (a torch for the CPU alone is enough and
+# far smaller: PIP_EXTRA_INDEX_URL=https://download.pytorch.org/whl/cpu).
 set -u
 venv=${STLUA_VENV:-${XDG_CACHE_HOME:-$HOME/.cache}/stlua/venv}
 python=$venv/bin/python

@@ -20,7 +20,8 @@ DTYPES = {
     "F8_E4M3FNUZ": torch.float8_e4m3fnuz, "F8_E5M2FNUZ": torch.float8_e5m2fnuz, "F8_E8M0": torch.float8_e8m0fnu,
     "F4": torch.float4_e2m1fn_x2,
 }
-SHAPES = {"scalar": (), "empty": (0,), "empty3": (3, 0, 5), "one": (1,), "one4": (1, 1, 1, 1), "odd": (3, 7), "odd3": (5, 1, 13)}
+SHAPES = {"scalar": (), "empty": (0,), "empty3": (3, 0, 5), "one": (1,), "one4": (1, 1, 1, 1), "odd": (3, 7),
+          "odd3": (5, 1, 13)}
 FLOATS = ("F64", "F32", "F16", "BF16")
 
 folder = scratch()
@@ -91,8 +92,9 @@ def check_info(label, tensors, metadata):
     want = [{"name": k, **v} for k, v in sorted(header.items(), key=lambda e: e[1]["data_offsets"])]
     order = lambda t: (t["data_offsets"], t["name"])
     check(sorted(info["tensors"], key=order) == sorted(want, key=order), f"{label}: names, dtypes, shapes, offsets")
-    check(info["metadata"] == want_meta and info["file_bytes"] == os.path.getsize(path) and info["header_bytes"] in (n, n + 8),
-          f"{label}: metadata and sizes", info["metadata"], info["file_bytes"], info["header_bytes"])
+    sizes = info["file_bytes"] == os.path.getsize(path) and info["header_bytes"] in (n, n + 8)
+    check(info["metadata"] == want_meta and sizes, f"{label}: metadata and sizes", info["metadata"], info["file_bytes"],
+          info["header_bytes"])
 
 
 def every_dtype_and_shape():
@@ -134,14 +136,16 @@ def canonical_nan(t):
 
 def casts():
     values = {f"t{n}": torch.randn(n, 33) * 10.0 ** rng.randint(-8, 5) for n in (1, 7, 64)}
-    values["edges"] = torch.tensor([0.0, -0.0, float("inf"), -float("inf"), 65504.0, 65519.9, 65520.0, 1e-8, 6e-8, 448.0, 464.0, 480.0])
+    values["edges"] = torch.tensor([0.0, -0.0, float("inf"), -float("inf"), 65504.0, 65519.9, 65520.0, 1e-8, 6e-8,
+                                    448.0, 464.0, 480.0])
     for source in FLOATS:
         for target in (*FLOATS, "F8_E4M3", "F8_E5M2"):
             tensors = {k: v.to(DTYPES[source]) for k, v in values.items()}
             tensors["ids"] = torch.arange(5)
             want = {k: (v.to(DTYPES[target]) if k != "ids" else v) for k, v in tensors.items()}
             save_file(tensors, at("in.safetensors"))
-            r = stlua("cast", at("in.safetensors"), "-o", at("out.safetensors"), "--dtype", target, "--no-sync", "--quiet")
+            r = stlua("cast", at("in.safetensors"), "-o", at("out.safetensors"), "--dtype", target, "--no-sync",
+                      "--quiet")
             if not check(r.returncode == 0, f"cast {source} to {target}", r.stderr):
                 continue
             got = load_file(at("out.safetensors"))
@@ -155,7 +159,8 @@ def fixed_point():
     tensors = {f"layer.{i}.w": make(rng.choice(FLOATS), (i, 3)) for i in range(1, 9)}
     save_file(tensors, at("a.safetensors"), {"format": "pt"})
     for i in range(2):
-        r = script("st.open(arg[1]):save(arg[2], {sync = false})", at("ab"[i] + ".safetensors"), at("bc"[i] + ".safetensors"))
+        r = script("st.open(arg[1]):save(arg[2], {sync = false})", at("ab"[i] + ".safetensors"),
+                   at("bc"[i] + ".safetensors"))
         check(r.returncode == 0, f"save number {i + 1}", r.stderr)
     check(read(at("a.safetensors")) == read(at("c.safetensors")), "a second save changes nothing")
     with safe_open(at("c.safetensors"), "pt") as f:

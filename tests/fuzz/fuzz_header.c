@@ -1,5 +1,5 @@
-/* fuzz_header.c - fuzz target: the header of a safetensors file. Whatever the bytes, parsing ends with a status, and what was
- * accepted keeps the promises that the layers above rely on. Part of the tests. */
+/* fuzz_header.c - fuzz target: the header of a safetensors file. Whatever the bytes, parsing ends with a status, and
+ * what was accepted keeps the promises that the layers above rely on. Part of the tests. */
 #include "header.h"
 #include "mem.h"
 
@@ -21,7 +21,8 @@ static void check_tensor(const st_info *t, uint64_t data_size)
         HOLD(t->shape[i] >= 0);
         HOLD(!__builtin_mul_overflow(count, (uint64_t)t->shape[i], &count) || count == 0);
     }
-    HOLD((__extension__(unsigned __int128) count) * st_dtype_bits(t->dtype) == (__extension__(unsigned __int128)(t->end - t->begin)) * 8);
+    HOLD((__extension__(unsigned __int128) count) * st_dtype_bits(t->dtype) ==
+         (__extension__(unsigned __int128)(t->end - t->begin)) * 8);
 }
 
 /* What was read can be written canonically, and reads back as the same tensors and metadata. */
@@ -34,7 +35,8 @@ static void check_rewrite(const st_header *h, uint64_t data_size)
     bool long_name = false;
     for (size_t i = 0; i < n; i++) {
         st_info t = st_header_info(h, i);
-        e[i] = (st_header_entry){ .name = t.name, .name_len = t.name_len, .dtype = t.dtype, .ndim = t.ndim, .shape = t.shape };
+        e[i] = (st_header_entry){
+            .name = t.name, .name_len = t.name_len, .dtype = t.dtype, .ndim = t.ndim, .shape = t.shape};
         long_name |= t.name_len > ST_NAME_MAX;
     }
     for (size_t i = 0; i < m; i++) st_header_meta(h, i, &meta[i].key, &meta[i].value);
@@ -76,7 +78,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (file_size < size) file_size = size;
 
     st_header *h;
-    st_err err = { 0 };
+    st_err err = {0};
     st_status s = st_header_parse("fuzz", data, size, file_size, &h, &err);
     if (s) {
         HOLD(!h && err.code == s && err.message[0]);

@@ -1,5 +1,5 @@
-/* fuzz_index.c - fuzz target: model.safetensors.index.json. An accepted index names only shards inside its folder. Part of
- * the tests. */
+/* fuzz_index.c - fuzz target: model.safetensors.index.json. An accepted index names only shards inside its folder. Part
+ * of the tests. */
 #include "st.h"
 
 #include <stdlib.h>
@@ -13,7 +13,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     st_index *x;
-    st_err err = { 0 };
+    st_err err = {0};
     st_status s = st_index_parse("fuzz", data, size, &x, &err);
     if (s) {
         HOLD(!x && err.code == s && err.message[0]);

@@ -137,7 +137,8 @@ define level_rule
 $B/kern/%.$1.o: src/kern/%.c | .build/deps
 	@mkdir -p $$(@D)
 	@$$(if $$(V),:,echo "  CC $$< ($1)")
-	$$Q$$(CC) $$(ALL_CFLAGS) $$(PKG_CFLAGS) $$(INC_kern) -fno-trapping-math $$(LEVEL_$1) -DST_LEVEL=$1 -DST_LEVEL_$1=1 -MMD -MP -c -o $$@ $$<
+	$$Q$$(CC) $$(ALL_CFLAGS) $$(PKG_CFLAGS) $$(INC_kern) -fno-trapping-math $$(LEVEL_$1) \
+	   -DST_LEVEL=$1 -DST_LEVEL_$1=1 -MMD -MP -c -o $$@ $$<
 endef
 $(foreach l,$(LEVELS),$(eval $(call level_rule,$l)))
 

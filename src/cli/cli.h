@@ -4,19 +4,15 @@
 
 #include <lauxlib.h>
 #include <lua.h>
-#include <stdbool.h>
 
 /* cli_paths.c: sets package.path and package.cpath to our folders first, then the system's, without relative entries;
- * makes `require` load text only. Pushes the folder that holds scripts/. */
+ * makes `require` load text only. */
 void cli_paths(lua_State *L, const char *argv0);
 
 /* cli_signal.c: SIGINT, SIGTERM, SIGHUP and SIGPIPE stop the work of `L`; wants stlua.core to be loaded. */
 void cli_signals_on(lua_State *L);
 /* From now on signals touch no Lua. */
 void cli_signals_off(void);
-/* The signal that asked to stop and has not been answered; 0 if none. */
+/* The signal that asked to stop; 0 if none did. */
 int cli_signal_pending(void);
-/* Answers it: work may go on (at a prompt). */
-void cli_signal_clear(lua_State *L);
-
 #endif

@@ -7,6 +7,7 @@
 #include "cli.h"
 
 #include <limits.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -30,12 +31,12 @@ static bool program_folder(const char *argv0, char dst[PATH_MAX])
 
 /* Where things are below a folder. */
 typedef struct layout {
-    const char *lua, *modules, *root;
+    const char *lua, *modules;
 } layout;
 
 #define LUA_V LUA_VERSION_MAJOR "." LUA_VERSION_MINOR
-static const layout tree = {"/lua", "/lua", ""};
-static const layout installed = {"/share/lua/" LUA_V, "/lib/lua/" LUA_V, "/share/stlua"};
+static const layout tree = {"/lua", "/lua"};
+static const layout installed = {"/share/lua/" LUA_V, "/lib/lua/" LUA_V};
 
 /* True if the library lies below `folder` in this layout. */
 static bool holds(lua_State *L, const char *folder, const layout *l)
@@ -102,7 +103,6 @@ void cli_paths(lua_State *L, const char *argv0)
 {
     char dir[PATH_MAX];
     const layout *l = find_library(L, argv0, dir);
-    lua_pushfstring(L, "%s%s", dir, l->root);
     int top = lua_gettop(L);
     lua_getglobal(L, "package");
     int package = lua_gettop(L);

@@ -7,7 +7,7 @@
 
 #include <pthread.h>
 #include <signal.h>
-#include <string.h>
+#include <stdbool.h>
 #include <time.h>
 
 static const int caught[] = {SIGINT, SIGTERM, SIGHUP, SIGPIPE};
@@ -99,14 +99,3 @@ void cli_signals_on(lua_State *L)
 void cli_signals_off(void) { sig.L = NULL; }
 
 int cli_signal_pending(void) { return sig.pending; }
-
-void cli_signal_clear(lua_State *L)
-{
-    sig.pending = 0;
-    if (lua_gethook(L) == interrupt_hook) lua_sethook(L, NULL, 0, 0);
-    luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
-    lua_getfield(L, -1, "stlua.core");
-    lua_getfield(L, -1, "resume");
-    lua_call(L, 0, 0);
-    lua_pop(L, 2);
-}

@@ -26,7 +26,7 @@ size_t st_reg_size(st_reg r)
 #define X(id, type, size) [ST_R_##id] = size,
         ST_REGS(X)
 #undef X
-        [ST_R_NONE] = 0};
+            [ST_R_NONE] = 0};
     return sizes[r];
 }
 
@@ -78,9 +78,9 @@ static st_dtype signed_over(st_dtype u, st_dtype s)
     return ST_DTYPE_COUNT;
 }
 
-/* torch.promote_types. Where torch has no answer (16-bit and wider unsigned with other integers, F8 with anything but itself)
- * NumPy's rule holds: the smallest dtype of the winning kind that can hold both; two floats that cannot hold each other meet
- * in F32. */
+/* torch.promote_types. Where torch has no answer (16-bit and wider unsigned with other integers, F8 with anything but
+ * itself) NumPy's rule holds: the smallest dtype of the winning kind that can hold both; two floats that cannot hold
+ * each other meet in F32. */
 st_status st_dtype_promote(st_dtype a, st_dtype b, st_dtype *out, st_err *err)
 {
     st_kind ka = facts[a].kind, kb = facts[b].kind;

@@ -16,7 +16,7 @@ bool st_shape_numel(int ndim, const int64_t *shape, uint64_t *numel)
 
 bool st_dtype_bytes(st_dtype d, uint64_t numel, uint64_t *bytes)
 {
-    /* The product in bits is what the reference library checks: a count that only fits in bytes is refused there too. */
+    /* The reference library checks the product in bits: a count that only fits in bytes is refused there too. */
     uint64_t bits;
     if (!st_mul_u64(numel, st_dtype_bits(d), &bits) || bits % 8 != 0) return false;
     *bytes = bits / 8;
@@ -39,8 +39,8 @@ st_status st_shape_broadcast(int na, const int64_t *a, int nb, const int64_t *b,
             st_shape_text(ta, sizeof ta, na, a);
             st_shape_text(tb, sizeof tb, nb, b);
             return st_fail(err, ST_SHAPE, NULL, NULL,
-                           "shapes %s and %s do not fit each other: sizes %" PRId64 " and %" PRId64 " in dimension %d", ta,
-                           tb, x, y, -i);
+                           "shapes %s and %s do not fit each other: sizes %" PRId64 " and %" PRId64 " in dimension %d",
+                           ta, tb, x, y, -i);
         }
         out[n - i] = x == 1 ? y : x;
     }

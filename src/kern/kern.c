@@ -1,22 +1,30 @@
 /* kern.c - chooses the SIMD level, once. Layer: kern; asks the processor and the environment, nothing else.
  *
  * Same bits at every level
- *   Integer arithmetic, IEEE + - * / and square root, and SLEEF's cinz functions are exact or fixed step by step, so levels could only
- *   differ in the NaNs that arithmetic makes: which operand's payload survives, and the sign, depend on the operand order
- *   that a compiler chose. So a kernel that computes a float (add .. pow, minimum, maximum, sqrt, exp, log) and one that narrows to
- *   16 or 8 bits writes the one canonical NaN: quiet, positive, no payload (F64 0x7ff8000000000000, F32 0x7fc00000,
- *   BF16 0x7fc0, F16 0x7e00, F8_E4M3 and F8_E5M2 0x7f, FNUZ 0x80). Kernels that only move or widen values (load, the stores
- *   of F32 and F64, conv between F32 and F64, clamp, neg, abs, where) keep a NaN's sign and as much of its payload as fits, quiet
- *   where the processor's conversion quiets it: so a load followed by a store gives the file's bytes back. */
+ *   Integer arithmetic is exact, IEEE + - * / and square root are defined to the bit, and SLEEF's cinz functions are
+ *   the same steps at every width. What is left is the NaN that arithmetic makes: whose payload survives, and the sign,
+ *   hang on the order of operands that a compiler chose. So there are two kinds of kernels:
+ *   - those that compute a float (add .. pow, minimum, maximum, sqrt, exp, log) or narrow to 16 or 8 bits write the one
+ *     canonical NaN: quiet, positive, no payload. F64 0x7ff8000000000000, F32 0x7fc00000, BF16 0x7fc0, F16 0x7e00,
+ *     F8_E4M3 and F8_E5M2 0x7f, FNUZ 0x80.
+ *   - those that move or widen (load, stores of F32 and F64, F32 <-> F64, clamp, neg, abs, where) keep a NaN's sign and
+ *     as much of its payload as fits, quiet where the processor's own conversion quiets it. A load and a store of F32
+ *     or F64 give the file's bytes back. */
 #include "level.h"
 
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
+#if defined(__x86_64__)
+#include <cpuid.h>
+#endif
+
+/* clang-format off */
 #define TABLES(level)                                                                                   \
     {#level, st_kern_load_##level, st_kern_store_##level, st_kern_round_##level, st_kern_clamp_##level, \
      st_kern_conv_##level, st_kern_op_##level}
+/* clang-format on */
 
 static const st_kernels levels[] = {
     TABLES(baseline),
@@ -27,8 +35,6 @@ static const st_kernels levels[] = {
 };
 
 #if defined(__x86_64__)
-#include <cpuid.h>
-
 static bool has_f16c(void) /* not among the names of clang's __builtin_cpu_supports */
 {
     unsigned a, b, c, d;

@@ -1,5 +1,5 @@
-/* kern.h - pure functions on arrays, one table of them per SIMD level. Layer: kern: may include core's dtype.h and st.h;
- * no malloc, no files, no threads, no state but the table chosen once.
+/* kern.h - pure functions on arrays, one table of them per SIMD level. Layer: kern: may include core's dtype.h and
+ * st.h; no malloc, no files, no threads, no state but the table chosen once.
  *
  * Values are computed in registers: arrays of one register class (dtype.h). A kernel takes n elements; `dst` may be
  * the same array as a source of the same element size, and otherwise must not overlap any. n may be 0. Arrays are
@@ -27,18 +27,18 @@ typedef struct st_kernels {
     /* Register class to register class: [from][to], all of them (a class to itself copies). Floats to integers truncate
      * and saturate, NaN gives 0; to B8 it is `!= 0`; I64 <-> U64 keep the bits. */
     const st_kern_fn (*conv)[ST_REG_COUNT]; /* [ST_REG_COUNT] */
-    /* Operations by the register class of their operands (of operands 2 and 3 for WHERE, whose first is B8). Comparisons
-     * give B8. NULL where the operation is not defined for the class: B8 has EQ NE, WHERE, and MINIMUM, MAXIMUM, MUL (and), ADD (or);
-     * SQRT EXP LOG DIV exist for floats only. */
+    /* Operations by the register class of their operands (of operands 2 and 3 for WHERE, whose first is B8).
+     * Comparisons give B8. NULL where the operation is not defined for the class: B8 has EQ NE, WHERE, and MINIMUM,
+     * MAXIMUM, MUL (and), ADD (or); SQRT EXP LOG DIV exist for floats only. */
     const st_kern_fn (*op)[ST_REG_COUNT]; /* [ST_OP_COUNT] */
 } st_kernels;
 
-/* The best level of this processor; STLUA_SIMD=baseline|avx2|avx512 in the environment caps it (other texts do nothing). */
+/* The best level of this processor; STLUA_SIMD=baseline|avx2|avx512 in the environment caps it. */
 const st_kernels *st_kern(void);
 /* The n-th level this processor can run, from baseline up; NULL past the last. For tests. */
 const st_kernels *st_kern_level(unsigned n);
 
-/* One raw value of a dtype as a double (I64 and U64 may lose bits; NaN for dtypes that are not computed on): for printing. */
+/* One raw value as a double, for printing: I64 and U64 may lose bits, dtypes that are not computed on give NaN. */
 double st_kern_to_double(st_dtype d, const void *raw);
 
 #endif

@@ -1,7 +1,7 @@
 /* level.h - what the files compiled once per SIMD level (level_*.c) share. Layer: kern.
  *
- * The Makefile gives -DST_LEVEL=<name> and -DST_LEVEL_<name>=1; every external name carries the level, everything else is
- * static, so that no level's code can be linked into another. */
+ * The Makefile gives -DST_LEVEL=<name> and -DST_LEVEL_<name>=1; every external name carries the level, everything else
+ * is static, so that no level's code can be linked into another. */
 #ifndef ST_LEVEL_H
 #define ST_LEVEL_H
 
@@ -17,14 +17,14 @@
 #define ST_LEVELED(name) ST_PASTE(name, ST_LEVEL)
 
 /* The tables of one level: what each level_*.c exports. */
-#define ST_LEVEL_TABLES(level)                                            \
-    extern const st_kern_fn st_kern_load_##level[ST_DTYPE_COUNT];         \
-    extern const st_kern_fn st_kern_store_##level[ST_DTYPE_COUNT];        \
-    extern const st_kern_fn st_kern_round_##level[ST_DTYPE_COUNT];        \
-    extern const st_kern_fn st_kern_clamp_##level[ST_DTYPE_COUNT];        \
-    extern const st_kern_fn st_kern_conv_##level[ST_REG_COUNT][ST_REG_COUNT]; \
-    extern const st_kern_fn st_kern_op_##level[ST_OP_COUNT][ST_REG_COUNT]; \
-    /* Of level_math.c, gathered into the table of operations. */         \
+#define ST_LEVEL_TABLES(level)                                                   \
+    extern const st_kern_fn st_kern_load_##level[ST_DTYPE_COUNT];                \
+    extern const st_kern_fn st_kern_store_##level[ST_DTYPE_COUNT];               \
+    extern const st_kern_fn st_kern_round_##level[ST_DTYPE_COUNT];               \
+    extern const st_kern_fn st_kern_clamp_##level[ST_DTYPE_COUNT];               \
+    extern const st_kern_fn st_kern_conv_##level[ST_REG_COUNT][ST_REG_COUNT];    \
+    extern const st_kern_fn st_kern_op_##level[ST_OP_COUNT][ST_REG_COUNT];       \
+    /* Of level_math.c, gathered into the table of operations. */                \
     void st_kern_exp_f32_##level(void *dst, const void *const src[3], size_t n); \
     void st_kern_exp_f64_##level(void *dst, const void *const src[3], size_t n); \
     void st_kern_log_f32_##level(void *dst, const void *const src[3], size_t n); \

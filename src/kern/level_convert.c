@@ -1,5 +1,5 @@
 /* level_convert.c - load, store, round, clamp and conversions between register classes, compiled once per SIMD level.
- * Layer: kern. Plain loops that the compiler vectorises; F16 and the F8 formats with processor help where F16C is there.
+ * Layer: kern. Plain loops that the compiler vectorises, and F16C for F16 where the level has it.
  * Arrays only: no memory, no files, no threads. */
 #include "level.h"
 #include "narrow.h"
@@ -14,10 +14,10 @@
 
 /* ---------------------------------------------------------------- copies */
 
-#define COPY(bytes)                                        \
-    KERNEL(copy_##bytes)                                   \
-    {                                                      \
-        if (n && dst != src[0]) memcpy(dst, src[0], n * bytes); \
+#define COPY(bytes)                                            \
+    KERNEL(copy_##bytes)                                       \
+    {                                                          \
+        if (n && dst != src[0]) memcpy(dst, src[0], n * (bytes)); \
     }
 COPY(1)
 COPY(4)
@@ -26,16 +26,16 @@ COPY(8)
 /* ---------------------------------------------------------------- load and store */
 
 /* d[i] = f(s[i]) from one element type to another. */
-#define MAP(name, from, to, expr)      \
-    KERNEL(name)                       \
-    {                                  \
-        to *d = dst;                   \
-        const from *s = src[0];        \
-        ST_EACH                        \
-        {                              \
-            const from x = s[i];       \
-            d[i] = (to)(expr);         \
-        }                              \
+#define MAP(name, from, to, expr) \
+    KERNEL(name)                  \
+    {                             \
+        to *d = dst;              \
+        const from *s = src[0];   \
+        ST_EACH                   \
+        {                         \
+            const from x = s[i];  \
+            d[i] = (to)(expr);    \
+        }                         \
     }
 
 MAP(load_BOOL, st_raw_u8, uint8_t, x != 0)
@@ -240,12 +240,12 @@ const st_kern_fn ST_LEVELED(st_kern_clamp)[ST_DTYPE_COUNT] = {
 
 /* ---------------------------------------------------------------- between register classes */
 
-/* C leaves out-of-range conversions undefined, so what is converted is in range and the rest is put in afterwards: in this
- * form the loops vectorise where the processor has the instruction. Bounds are powers of two, exact in both types. */
-#define TO_I64(type, x)                                                                        \
-    ((x) >= (type)0x1p63    ? INT64_MAX                                                        \
-     : (x) < (type) - 0x1p63 ? INT64_MIN                                                       \
-                             : (int64_t)((x) >= (type) - 0x1p63 && (x) < (type)0x1p63 ? (x) : (type)0))
+/* C leaves out-of-range conversions undefined, so what is converted is in range and the rest is put in afterwards: such
+ * loops vectorise where the processor has the instruction. Bounds are powers of two, exact in both types. */
+#define TO_I64(type, x)                \
+    ((x) >= (type)0x1p63   ? INT64_MAX \
+     : (x) < (type)-0x1p63 ? INT64_MIN \
+                           : (int64_t)((x) >= (type)-0x1p63 && (x) < (type)0x1p63 ? (x) : (type)0))
 #define TO_U64(type, x) \
     ((x) >= (type)0x1p64 ? UINT64_MAX : (uint64_t)((x) > (type)0 && (x) < (type)0x1p64 ? (x) : (type)0))
 

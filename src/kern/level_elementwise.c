@@ -1,34 +1,34 @@
 /* level_elementwise.c - the operations of ST_OPS on register arrays, compiled once per SIMD level. Layer: kern.
  * One line per operation and class; level_math.c has exp, log and pow. Arrays only: no memory, no files, no threads.
  *
- * Floats: a kernel whose result is a NaN gives the canonical one (see kern.c), except neg, abs and where, which move bits.
- * Integers wrap: they are computed without sign. */
+ * Floats: a kernel whose result is a NaN gives the canonical one (see kern.c), except neg, abs and where, which move
+ * bits. Integers wrap: they are computed without sign. */
 #include "level.h"
 
 #define KERNEL(name) static void name(void *dst, const void *const src[3], size_t n)
 
-#define UNARY(name, type, expr)    \
-    KERNEL(name)                   \
-    {                              \
-        type *d = dst;             \
-        const type *a = src[0];    \
-        ST_EACH                    \
-        {                          \
-            const type x = a[i];   \
-            d[i] = (type)(expr);   \
-        }                          \
+#define UNARY(name, type, expr)  \
+    KERNEL(name)                 \
+    {                            \
+        type *d = dst;           \
+        const type *a = src[0];  \
+        ST_EACH                  \
+        {                        \
+            const type x = a[i]; \
+            d[i] = (type)(expr); \
+        }                        \
     }
 
-#define BINARY(name, type, result, expr)            \
-    KERNEL(name)                                    \
-    {                                               \
-        result *d = dst;                            \
-        const type *a = src[0], *b = src[1];        \
-        ST_EACH                                     \
-        {                                           \
-            const type x = a[i], y = b[i];          \
-            d[i] = (result)(expr);                  \
-        }                                           \
+#define BINARY(name, type, result, expr)     \
+    KERNEL(name)                             \
+    {                                        \
+        result *d = dst;                     \
+        const type *a = src[0], *b = src[1]; \
+        ST_EACH                              \
+        {                                    \
+            const type x = a[i], y = b[i];   \
+            d[i] = (result)(expr);           \
+        }                                    \
     }
 
 #define WHERE(name, type)                    \
@@ -44,7 +44,7 @@
         }                                    \
     }
 
-#define COMPARISONS(r, type)            \
+#define COMPARISONS(r, type)              \
     BINARY(eq_##r, type, uint8_t, x == y) \
     BINARY(ne_##r, type, uint8_t, x != y) \
     BINARY(lt_##r, type, uint8_t, x < y)  \
@@ -52,27 +52,27 @@
     BINARY(gt_##r, type, uint8_t, x > y)  \
     BINARY(ge_##r, type, uint8_t, x >= y)
 
-/* Of two equal values (0 and -0) minimum and maximum give the second, as torch's vector code does; sign gives 0 for NaN. */
-#define FLOATS(r, type, canon, sqrt, fabs)                                         \
-    BINARY(add_##r, type, type, canon(x + y))                                      \
-    BINARY(sub_##r, type, type, canon(x - y))                                      \
-    BINARY(mul_##r, type, type, canon(x * y))                                      \
-    BINARY(div_##r, type, type, canon(x / y))                                      \
-    BINARY(min_##r, type, type, canon(x != x ? x : x < y ? x : y))                 \
-    BINARY(max_##r, type, type, canon(x != x ? x : x > y ? x : y))                 \
-    COMPARISONS(r, type)                                                           \
-    WHERE(where_##r, type)                                                         \
-    UNARY(neg_##r, type, -x)                                                       \
-    UNARY(abs_##r, type, fabs(x))                                                  \
-    UNARY(sign_##r, type, (type)(x > 0) - (type)(x < 0))                           \
+/* Of two equal values (0 and -0) minimum and maximum give the second, as torch's vector code does; sign of NaN is 0. */
+#define FLOATS(r, type, canon, sqrt, fabs)                         \
+    BINARY(add_##r, type, type, canon(x + y))                      \
+    BINARY(sub_##r, type, type, canon(x - y))                      \
+    BINARY(mul_##r, type, type, canon(x * y))                      \
+    BINARY(div_##r, type, type, canon(x / y))                      \
+    BINARY(min_##r, type, type, canon(x != x ? x : x < y ? x : y)) \
+    BINARY(max_##r, type, type, canon(x != x ? x : x > y ? x : y)) \
+    COMPARISONS(r, type)                                           \
+    WHERE(where_##r, type)                                         \
+    UNARY(neg_##r, type, -x)                                       \
+    UNARY(abs_##r, type, fabs(x))                                  \
+    UNARY(sign_##r, type, (type)(x > 0) - (type)(x < 0))           \
     UNARY(sqrt_##r, type, canon(sqrt(x)))
 
 FLOATS(f32, float, st_canon_f32, __builtin_sqrtf, __builtin_fabsf)
 FLOATS(f64, double, st_canon_f64, __builtin_sqrt, __builtin_fabs)
 
-#define INTEGERS(r, type)                                      \
-    BINARY(min_##r, type, type, x < y ? x : y)                 \
-    BINARY(max_##r, type, type, x > y ? x : y)                 \
+#define INTEGERS(r, type)                      \
+    BINARY(min_##r, type, type, x < y ? x : y) \
+    BINARY(max_##r, type, type, x > y ? x : y) \
     COMPARISONS(r, type)
 
 INTEGERS(i64, int64_t)

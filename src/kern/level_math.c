@@ -1,8 +1,8 @@
 /* level_math.c - exp, log and pow, compiled once per SIMD level. Layer: kern.
  *
- * SLEEF's "cinz" family computes with the same steps at every vector width and without FMA, so every level gives the same bits;
- * a lane's result does not depend on its neighbours, so a padded tail gives the same bits as the middle of an array.
- * Arrays only: no memory, no files, no threads. */
+ * SLEEF's "cinz" family computes with the same steps at every vector width and without FMA, so every level gives the
+ * same bits; a lane's result does not depend on its neighbours, so a padded tail gives the same bits as the middle of
+ * an array. Arrays only: no memory, no files, no threads. */
 #include "level.h"
 
 #include <sleef.h>
@@ -33,51 +33,51 @@ typedef double vec_f64;
 #define LANES(type, vec) (sizeof(vec) / sizeof(type))
 
 /* Whole vectors, then one padded with ones (a value no function is slow on), then NaNs. */
-#define UNARY(name, type, vec, fn, canon)                        \
-    void name(void *dst, const void *const src[3], size_t n)     \
-    {                                                            \
-        type *d = dst;                                           \
-        const type *a = src[0];                                  \
-        size_t k = 0;                                            \
-        vec v;                                                   \
+#define UNARY(name, type, vec, fn, canon)                          \
+    void name(void *dst, const void *const src[3], size_t n)       \
+    {                                                              \
+        type *d = dst;                                             \
+        const type *a = src[0];                                    \
+        size_t k = 0;                                              \
+        vec v;                                                     \
         for (; n - k >= LANES(type, vec); k += LANES(type, vec)) { \
-            memcpy(&v, a + k, sizeof v);                         \
-            v = fn(v);                                           \
-            memcpy(d + k, &v, sizeof v);                         \
-        }                                                        \
-        if (k < n) {                                             \
-            type x[LANES(type, vec)];                            \
-            pad_##type(x, LANES(type, vec), a + k, n - k);       \
-            memcpy(&v, x, sizeof v);                             \
-            v = fn(v);                                           \
-            memcpy(d + k, &v, (n - k) * sizeof(type));           \
-        }                                                        \
-        ST_EACH d[i] = canon(d[i]);                              \
+            memcpy(&v, a + k, sizeof v);                           \
+            v = fn(v);                                             \
+            memcpy(d + k, &v, sizeof v);                           \
+        }                                                          \
+        if (k < n) {                                               \
+            type x[LANES(type, vec)];                              \
+            pad_##type(x, LANES(type, vec), a + k, n - k);         \
+            memcpy(&v, x, sizeof v);                               \
+            v = fn(v);                                             \
+            memcpy(d + k, &v, (n - k) * sizeof(type));             \
+        }                                                          \
+        ST_EACH d[i] = canon(d[i]);                                \
     }
 
-#define BINARY(name, type, vec, fn, canon)                       \
-    void name(void *dst, const void *const src[3], size_t n)     \
-    {                                                            \
-        type *d = dst;                                           \
-        const type *a = src[0], *b = src[1];                     \
-        size_t k = 0;                                            \
-        vec v, w;                                                \
+#define BINARY(name, type, vec, fn, canon)                         \
+    void name(void *dst, const void *const src[3], size_t n)       \
+    {                                                              \
+        type *d = dst;                                             \
+        const type *a = src[0], *b = src[1];                       \
+        size_t k = 0;                                              \
+        vec v, w;                                                  \
         for (; n - k >= LANES(type, vec); k += LANES(type, vec)) { \
-            memcpy(&v, a + k, sizeof v);                         \
-            memcpy(&w, b + k, sizeof w);                         \
-            v = fn(v, w);                                        \
-            memcpy(d + k, &v, sizeof v);                         \
-        }                                                        \
-        if (k < n) {                                             \
-            type x[LANES(type, vec)], y[LANES(type, vec)];       \
-            pad_##type(x, LANES(type, vec), a + k, n - k);       \
-            pad_##type(y, LANES(type, vec), b + k, n - k);       \
-            memcpy(&v, x, sizeof v);                             \
-            memcpy(&w, y, sizeof w);                             \
-            v = fn(v, w);                                        \
-            memcpy(d + k, &v, (n - k) * sizeof(type));           \
-        }                                                        \
-        ST_EACH d[i] = canon(d[i]);                              \
+            memcpy(&v, a + k, sizeof v);                           \
+            memcpy(&w, b + k, sizeof w);                           \
+            v = fn(v, w);                                          \
+            memcpy(d + k, &v, sizeof v);                           \
+        }                                                          \
+        if (k < n) {                                               \
+            type x[LANES(type, vec)], y[LANES(type, vec)];         \
+            pad_##type(x, LANES(type, vec), a + k, n - k);         \
+            pad_##type(y, LANES(type, vec), b + k, n - k);         \
+            memcpy(&v, x, sizeof v);                               \
+            memcpy(&w, y, sizeof w);                               \
+            v = fn(v, w);                                          \
+            memcpy(d + k, &v, (n - k) * sizeof(type));             \
+        }                                                          \
+        ST_EACH d[i] = canon(d[i]);                                \
     }
 
 #define PAD(type)                                                          \

@@ -1,5 +1,5 @@
-/* narrow.h - floats of 8 and 16 bits as formulas on the bits of an F32, free of branches so that loops of them vectorise.
- * Layer: kern.
+/* narrow.h - floats of 8 and 16 bits as formulas on the bits of an F32, free of branches so that loops of them
+ * vectorise. Layer: kern.
  *
  * A format is its mantissa bits, its exponent bias and three codes: `top`, the largest finite value; `over`, what lies
  * beyond; `nan`. Called with constants, everything folds.
@@ -54,8 +54,8 @@ static inline int32_t st_narrow(int32_t u, int man, int bias, int32_t top, int32
     return mag > ST_F32_INF ? nan : code | sign;
 }
 
-/* The F32 of a code. `inf` is the code of infinity, 0 where there is none; NaNs of formats with infinities keep their payload
- * and turn quiet, as the processor's own conversion does. */
+/* The F32 of a code. `inf` is the code of infinity, 0 where there is none; NaNs of formats with infinities keep their
+ * payload and turn quiet, as the processor's own conversion does. */
 static inline float st_widen(int32_t code, int man, int bias, int32_t inf, int32_t nan)
 {
     const int32_t sign_bit = man == 10 ? 0x8000 : 0x80;

@@ -9,8 +9,8 @@
 typedef struct st_any_kernel {
     char name[48]; /* "load F16", "conv F32 I64", "add F32" */
     int sources;
-    size_t in[3], out; /* bytes per element */
-    bool flag[3];      /* the source is an array of 0 and 1 */
+    size_t in[3], out;    /* bytes per element */
+    bool flag[3];         /* the source is an array of 0 and 1 */
     bool raw_in, raw_out; /* may have any alignment */
     st_kern_fn fn;
 } st_any_kernel;

@@ -39,7 +39,8 @@ static bool is_defined(st_dtype from, st_dtype to, const void *in)
 }
 
 /* Casts what `in` holds and puts 0 where torch's result means nothing. */
-static void defined_cast(const st_kernels *k, st_dtype from, st_dtype to, const unsigned char *in, unsigned char *out, size_t n)
+static void defined_cast(const st_kernels *k, st_dtype from, st_dtype to, const unsigned char *in, unsigned char *out,
+                         size_t n)
 {
     cast(k, from, to, in, out, n);
     for (size_t i = 0; i < n; i++)
@@ -142,9 +143,12 @@ static void edges(void **state)
 static void float_to_integer_saturates(void **state)
 {
     (void)state;
-    const float f[] = {INFINITY, -INFINITY, NAN, 0x1p63f, -0x1p63f, 0x1p64f, -1, 1e30f, 0x1.fffffep63f, 0x1.fffffep62f, -0.9f, 0.9f};
-    const int64_t i[] = {INT64_MAX, INT64_MIN, 0, INT64_MAX, INT64_MIN, INT64_MAX, -1, INT64_MAX, INT64_MAX, 0x7fffff8000000000, 0, 0};
-    const uint64_t u[] = {UINT64_MAX, 0, 0, 1ull << 63, 0, UINT64_MAX, 0, UINT64_MAX, 0xffffff0000000000, 0x7fffff8000000000, 0, 0};
+    const float f[] = {INFINITY,       -INFINITY,      NAN,   0x1p63f, -0x1p63f, 0x1p64f, -1, 1e30f,
+                       0x1.fffffep63f, 0x1.fffffep62f, -0.9f, 0.9f};
+    const int64_t i[] = {INT64_MAX, INT64_MIN, 0,         INT64_MAX,          INT64_MIN, INT64_MAX,
+                         -1,        INT64_MAX, INT64_MAX, 0x7fffff8000000000, 0,         0};
+    const uint64_t u[] = {UINT64_MAX,         0, 0, 1ull << 63, 0, UINT64_MAX, 0, UINT64_MAX, 0xffffff0000000000,
+                          0x7fffff8000000000, 0, 0};
     enum { N = sizeof f / sizeof *f };
     double d[N];
     int64_t gi[N];
@@ -220,8 +224,8 @@ static void nan_is_canonical(void **state)
     static const struct {
         st_dtype d;
         uint16_t nan;
-    } formats[] = {{ST_BF16, 0x7fc0}, {ST_F16, 0x7e00}, {ST_F8_E4M3, 0x7f}, {ST_F8_E5M2, 0x7f},
-                   {ST_F8_E4M3FNUZ, 0x80}, {ST_F8_E5M2FNUZ, 0x80}};
+    } formats[] = {{ST_BF16, 0x7fc0},  {ST_F16, 0x7e00},       {ST_F8_E4M3, 0x7f},
+                   {ST_F8_E5M2, 0x7f}, {ST_F8_E4M3FNUZ, 0x80}, {ST_F8_E5M2FNUZ, 0x80}};
     uint32_t nans[40], back[40];
     for (unsigned i = 0; i < 40; i++) nans[i] = 0x7f800001u + (i & 1) * 0x80000000u + i * 0x12345u;
     for (unsigned l = 0; st_kern_level(l); l++) {
@@ -247,7 +251,8 @@ enum { LONGEST = 70, PAD = 16 };
 /* Random bytes, with special floats among them: zeros, infinities, NaNs, subnormals. */
 static void fill(unsigned char *p, size_t bytes, size_t size, bool flag, uint64_t seed)
 {
-    static const uint32_t special32[] = {0, 0x80000000, 0x7f800000, 0xff800000, 0x7f800001, 0xffc12345, 1, 0x807fffff, 0x3f800000};
+    static const uint32_t special32[] = {0,          0x80000000, 0x7f800000, 0xff800000, 0x7f800001,
+                                         0xffc12345, 1,          0x807fffff, 0x3f800000};
     for (size_t i = 0; i < bytes; i++) p[i] = (unsigned char)(st_splitmix64(seed + i) & (flag ? 1 : 255));
     if (flag) return;
     for (size_t i = 0; i + size <= bytes; i += size) {
@@ -259,12 +264,13 @@ static void fill(unsigned char *p, size_t bytes, size_t size, bool flag, uint64_
     }
 }
 
-/* Every kernel, every length up to LONGEST, raw sides at odd addresses, over itself where sizes allow: the bytes are those of
- * the first level, and nothing is written behind the last element. */
+/* Every kernel, every length up to LONGEST, raw sides at odd addresses, over itself where sizes allow: the bytes are
+ * those of the first level, and nothing is written behind the last element. */
 static void levels_agree(void **state)
 {
     (void)state;
-    static _Alignas(64) unsigned char src[3][LONGEST * 8 + PAD], want[LONGEST * 8 + 2 * PAD], got[LONGEST * 8 + 2 * PAD];
+    static _Alignas(64) unsigned char src[3][LONGEST * 8 + PAD], want[LONGEST * 8 + 2 * PAD],
+        got[LONGEST * 8 + 2 * PAD];
     st_any_kernel base, k;
     unsigned tested = 0;
     for (unsigned i = 0; st_kernel_at(st_kern_level(0), i, &base); i++) {
@@ -275,7 +281,8 @@ static void levels_agree(void **state)
                 size_t in_at = base.raw_in ? n % 8 : 0, out_at = base.raw_out ? n % 7 : 0;
                 const void *from[3] = {NULL};
                 for (int s = 0; s < base.sources; s++) {
-                    fill(src[s] + in_at, n * base.in[s], base.in[s], base.flag[s], i * 1000003u + n * 101 + (unsigned)s * 7);
+                    fill(src[s] + in_at, n * base.in[s], base.in[s], base.flag[s],
+                         i * 1000003u + n * 101 + (unsigned)s * 7);
                     from[s] = src[s] + in_at;
                 }
                 memset(want, 0xa5, sizeof want);
@@ -284,7 +291,8 @@ static void levels_agree(void **state)
                 k.fn(got + out_at, from, n);
                 if (memcmp(want, got, sizeof got)) fail_msg("%s at %s, n = %zu", base.name, st_kern_level(l)->name, n);
                 for (size_t b = out_at + n * base.out; b < sizeof got; b++)
-                    if (got[b] != 0xa5) fail_msg("%s at %s, n = %zu: writes too far", base.name, st_kern_level(l)->name, n);
+                    if (got[b] != 0xa5)
+                        fail_msg("%s at %s, n = %zu: writes too far", base.name, st_kern_level(l)->name, n);
                 for (int s = 0; s < base.sources; s++) {
                     if (base.in[s] != base.out || base.raw_in || base.raw_out) continue;
                     unsigned char keep[LONGEST * 8];
@@ -317,7 +325,8 @@ static void position_does_not_matter(void **state)
             for (size_t e = 0; e < N; e++) {
                 const void *at[3] = {src[0] + e * k.in[0], src[1] + e * k.in[1], src[2] + e * k.in[2]};
                 k.fn(one, at, 1);
-                if (memcmp(one, all + e * k.out, k.out)) fail_msg("%s at %s, element %zu", k.name, st_kern_level(l)->name, e);
+                if (memcmp(one, all + e * k.out, k.out))
+                    fail_msg("%s at %s, element %zu", k.name, st_kern_level(l)->name, e);
             }
         }
     }

@@ -40,11 +40,11 @@ static void facts(void **state)
         st_kind kind;
         st_reg reg;
     } some[] = {
-        {ST_BOOL, 8, ST_KIND_BOOL, ST_R_B8},       {ST_F4, 4, ST_KIND_RAW, ST_R_NONE},
-        {ST_F6_E2M3, 6, ST_KIND_RAW, ST_R_NONE},   {ST_F8_E8M0, 8, ST_KIND_RAW, ST_R_NONE},
-        {ST_U8, 8, ST_KIND_UINT, ST_R_I64},        {ST_BF16, 16, ST_KIND_FLOAT, ST_R_F32},
-        {ST_C64, 64, ST_KIND_COMPLEX, ST_R_NONE},  {ST_F64, 64, ST_KIND_FLOAT, ST_R_F64},
-        {ST_U64, 64, ST_KIND_UINT, ST_R_U64},      {ST_I64, 64, ST_KIND_INT, ST_R_I64},
+        {ST_BOOL, 8, ST_KIND_BOOL, ST_R_B8},      {ST_F4, 4, ST_KIND_RAW, ST_R_NONE},
+        {ST_F6_E2M3, 6, ST_KIND_RAW, ST_R_NONE},  {ST_F8_E8M0, 8, ST_KIND_RAW, ST_R_NONE},
+        {ST_U8, 8, ST_KIND_UINT, ST_R_I64},       {ST_BF16, 16, ST_KIND_FLOAT, ST_R_F32},
+        {ST_C64, 64, ST_KIND_COMPLEX, ST_R_NONE}, {ST_F64, 64, ST_KIND_FLOAT, ST_R_F64},
+        {ST_U64, 64, ST_KIND_UINT, ST_R_U64},     {ST_I64, 64, ST_KIND_INT, ST_R_I64},
     };
     for (size_t i = 0; i < sizeof some / sizeof *some; i++) {
         assert_int_equal(st_dtype_bits(some[i].d), some[i].bits);
@@ -56,7 +56,8 @@ static void facts(void **state)
         assert_int_equal(st_dtype_bits(st_reg_dtype((st_reg)r)), 8 * st_reg_size((st_reg)r));
     }
     assert_int_equal(st_reg_size(ST_R_NONE), 0);
-    assert_true(st_dtype_max(ST_F16) == 65504 && st_dtype_max(ST_F8_E4M3) == 448 && st_dtype_max(ST_F8_E4M3FNUZ) == 240);
+    assert_true(st_dtype_max(ST_F16) == 65504 && st_dtype_max(ST_F8_E4M3) == 448 &&
+                st_dtype_max(ST_F8_E4M3FNUZ) == 240);
 }
 
 /* Every pair that torch.promote_types answers. */
@@ -82,21 +83,23 @@ static void promotes_beyond_torch(void **state)
 {
     (void)state;
     static const st_dtype known[][3] = {
-        {ST_F8_E4M3, ST_F32, ST_F32},      {ST_F8_E4M3, ST_BF16, ST_BF16},  {ST_F8_E5M2, ST_F16, ST_F16},
-        {ST_F8_E4M3, ST_F8_E5M2, ST_F32},  {ST_F8_E4M3, ST_I64, ST_F8_E4M3}, {ST_F8_E4M3FNUZ, ST_BOOL, ST_F8_E4M3FNUZ},
-        {ST_U16, ST_U8, ST_U16},           {ST_U16, ST_U32, ST_U32},        {ST_U64, ST_U32, ST_U64},
-        {ST_U16, ST_I8, ST_I32},           {ST_U16, ST_I16, ST_I32},        {ST_U32, ST_I32, ST_I64},
-        {ST_U32, ST_I64, ST_I64},          {ST_U64, ST_BOOL, ST_U64},       {ST_U64, ST_F64, ST_F64},
+        {ST_F8_E4M3, ST_F32, ST_F32},     {ST_F8_E4M3, ST_BF16, ST_BF16},   {ST_F8_E5M2, ST_F16, ST_F16},
+        {ST_F8_E4M3, ST_F8_E5M2, ST_F32}, {ST_F8_E4M3, ST_I64, ST_F8_E4M3}, {ST_F8_E4M3FNUZ, ST_BOOL, ST_F8_E4M3FNUZ},
+        {ST_U16, ST_U8, ST_U16},          {ST_U16, ST_U32, ST_U32},         {ST_U64, ST_U32, ST_U64},
+        {ST_U16, ST_I8, ST_I32},          {ST_U16, ST_I16, ST_I32},         {ST_U32, ST_I32, ST_I64},
+        {ST_U32, ST_I64, ST_I64},         {ST_U64, ST_BOOL, ST_U64},        {ST_U64, ST_F64, ST_F64},
     };
     for (size_t i = 0; i < sizeof known / sizeof *known; i++) {
         st_dtype got;
         for (int swap = 0; swap < 2; swap++) {
             assert_int_equal(st_dtype_promote(known[i][swap], known[i][!swap], &got, NULL), ST_OK);
             if (got != known[i][2])
-                fail_msg("%s with %s: %s", st_dtype_name(known[i][swap]), st_dtype_name(known[i][!swap]), st_dtype_name(got));
+                fail_msg("%s with %s: %s", st_dtype_name(known[i][swap]), st_dtype_name(known[i][!swap]),
+                         st_dtype_name(got));
         }
     }
-    static const st_dtype refused[][2] = {{ST_U64, ST_I8}, {ST_U64, ST_I64}, {ST_C64, ST_F32}, {ST_F4, ST_F4}, {ST_F32, ST_F8_E8M0}};
+    static const st_dtype refused[][2] = {
+        {ST_U64, ST_I8}, {ST_U64, ST_I64}, {ST_C64, ST_F32}, {ST_F4, ST_F4}, {ST_F32, ST_F8_E8M0}};
     for (size_t i = 0; i < sizeof refused / sizeof *refused; i++) {
         st_err err;
         st_dtype got;
@@ -142,14 +145,10 @@ static void broadcasts_as_numpy(void **state)
         int na, nb, nout; /* nout -1: refused */
         int64_t a[4], b[4], out[4];
     } cases[] = {
-        {0, 0, 0, {0}, {0}, {0}},
-        {2, 0, 2, {2, 3}, {0}, {2, 3}},
-        {2, 1, 2, {2, 3}, {3}, {2, 3}},
-        {3, 2, 3, {4, 1, 5}, {6, 1}, {4, 6, 5}},
-        {1, 1, 1, {0}, {1}, {0}},
-        {2, 2, 2, {1, 0}, {7, 1}, {7, 0}},
-        {1, 1, -1, {0}, {2}, {0}},
-        {2, 1, -1, {2, 3}, {2}, {0}},
+        {0, 0, 0, {0}, {0}, {0}},       {2, 0, 2, {2, 3}, {0}, {2, 3}},
+        {2, 1, 2, {2, 3}, {3}, {2, 3}}, {3, 2, 3, {4, 1, 5}, {6, 1}, {4, 6, 5}},
+        {1, 1, 1, {0}, {1}, {0}},       {2, 2, 2, {1, 0}, {7, 1}, {7, 0}},
+        {1, 1, -1, {0}, {2}, {0}},      {2, 1, -1, {2, 3}, {2}, {0}},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         int64_t out[ST_MAX_DIMS];
@@ -164,7 +163,8 @@ static void broadcasts_as_numpy(void **state)
     st_err err;
     int nout;
     int64_t out[ST_MAX_DIMS];
-    assert_int_equal(st_shape_broadcast(2, (const int64_t[]){2, 3}, 1, (const int64_t[]){4}, &nout, out, &err), ST_SHAPE);
+    assert_int_equal(st_shape_broadcast(2, (const int64_t[]){2, 3}, 1, (const int64_t[]){4}, &nout, out, &err),
+                     ST_SHAPE);
     assert_string_equal(err.message, "shapes [2, 3] and [4] do not fit each other: sizes 3 and 4 in dimension -1");
     assert_false(st_shape_equal(1, (const int64_t[]){2}, 1, (const int64_t[]){3}));
     assert_false(st_shape_equal(1, (const int64_t[]){1}, 0, NULL));
@@ -192,8 +192,8 @@ static void shapes_as_text(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(names_parse),        cmocka_unit_test(facts),
-        cmocka_unit_test(promotes_as_torch),  cmocka_unit_test(promotes_beyond_torch),
+        cmocka_unit_test(names_parse),          cmocka_unit_test(facts),
+        cmocka_unit_test(promotes_as_torch),    cmocka_unit_test(promotes_beyond_torch),
         cmocka_unit_test(products_are_checked), cmocka_unit_test(broadcasts_as_numpy),
         cmocka_unit_test(shapes_as_text),
     };

@@ -1,5 +1,5 @@
-/* test_elementwise.c - operations on special values against torch's results, and what torch has no word on. (That all SIMD
- * levels agree on all kernels is test_convert.c's levels_agree.) */
+/* test_elementwise.c - operations on special values against torch's results, and what torch has no word on. (That all
+ * SIMD levels agree on all kernels is test_convert.c's levels_agree.) */
 #include "every_kernel.h"
 
 #include <math.h>
@@ -87,9 +87,9 @@ static void against_torch(void **state)
                     if (memcmp(got, torch, each) == 0 || (loose && ulps(r, got, torch) <= 2) ||
                         (sign_free && isnan(as_double(r, got, 0))))
                         continue;
-                    print_error("%s: %s(%.9g, %.9g) in %s: %.17g, torch %.17g\n", k->name, names[op], as_double(r, src[0], i),
-                                arity[op] == 2 ? as_double(r, b, i) : 0, st_reg_name((int)r), as_double(result, got, 0),
-                                as_double(result, torch, 0));
+                    print_error("%s: %s(%.9g, %.9g) in %s: %.17g, torch %.17g\n", k->name, names[op],
+                                as_double(r, src[0], i), arity[op] == 2 ? as_double(r, b, i) : 0, st_reg_name((int)r),
+                                as_double(result, got, 0), as_double(result, torch, 0));
                     wrong++;
                 }
             }
@@ -127,7 +127,8 @@ static void where_moves_bits(void **state)
 {
     (void)state;
     const uint8_t mask[] = {1, 0, 1, 0};
-    const uint32_t a[] = {0x7f800001, 1, 0xffc12345, 3}, b[] = {4, 0xff800001, 6, 7}, want[] = {0x7f800001, 0xff800001, 0xffc12345, 7};
+    const uint32_t a[] = {0x7f800001, 1, 0xffc12345, 3}, b[] = {4, 0xff800001, 6, 7},
+                   want[] = {0x7f800001, 0xff800001, 0xffc12345, 7};
     EACH_LEVEL(k)
     {
         uint32_t out[4];
@@ -232,7 +233,8 @@ static void functions_over_many_values(void **state)
                 EACH_LEVEL(k)
                 {
                     k->op[ops[o]][r](out, (const void *[3]){a, b}, n);
-                    if (memcmp(out, first, sizeof out)) fail_msg("%s: operation %d in %s", k->name, (int)ops[o], st_reg_name((int)r));
+                    if (memcmp(out, first, sizeof out))
+                        fail_msg("%s: operation %d in %s", k->name, (int)ops[o], st_reg_name((int)r));
                 }
                 if (wide) continue;
                 for (size_t i = 0; i < n; i++) {

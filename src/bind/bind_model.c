@@ -132,6 +132,22 @@ static int model_info(lua_State *L)
     return 6;
 }
 
+/* m:dtype_counts() -> { BF16 = 199, I64 = 1 } */
+static int model_dtype_counts(lua_State *L)
+{
+    lua_Integer counts[ST_DTYPE_COUNT] = {0};
+    bind_top(L, 1);
+    const st_model *m = bind_model_get(L, 1);
+    for (size_t i = 0, n = st_model_count(m); i < n; i++) counts[st_model_info(m, i).dtype]++;
+    lua_newtable(L);
+    for (int d = 0; d < ST_DTYPE_COUNT; d++) {
+        if (counts[d] == 0) continue;
+        lua_pushinteger(L, counts[d]);
+        lua_setfield(L, -2, st_dtype_name((st_dtype)d));
+    }
+    return 1;
+}
+
 static int64_t find(lua_State *L)
 {
     size_t n;
@@ -307,7 +323,7 @@ void bind_model_open(lua_State *L, int core)
         {"count", model_count},       {"name", model_name},         {"info", model_info},   {"find", model_find},
         {"get", model_get},           {"tensor", model_tensor},     {"add", model_add},     {"metadata", model_metadata},
         {"set_meta", model_set_meta}, {"files", model_files},       {"rows", bind_model_rows},
-        {"header_sha256", model_header_sha256}, {"file_sha256", model_file_sha256},
+        {"header_sha256", model_header_sha256}, {"dtype_counts", model_dtype_counts}, {"file_sha256", model_file_sha256},
         {"close", model_close}, {NULL, NULL},
     };
     static const luaL_Reg functions[] = {

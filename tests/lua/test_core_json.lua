@@ -6,7 +6,8 @@ local decode, encode = core.json_decode, core.json_encode
 local suite = {}
 
 function suite.test_values()
-   lu.assertEquals(decode '{"a":[1,2.5,-3e2,true,false],"b":{"c":"x"}}', { a = { 1, 2.5, -300, true, false }, b = { c = "x" } })
+   lu.assertEquals(decode '{"a":[1,2.5,-3e2,true,false],"b":{"c":"x"}}',
+      { a = { 1, 2.5, -300, true, false }, b = { c = "x" } })
    lu.assertIs(decode "null", core.null)
    lu.assertEquals(decode ' \t\r\n"x" ', "x")
    lu.assertEquals(decode '"\\"\\\\\\/\\b\\f\\n\\r\\t\\u00e9\\ud83d\\ude00"', '"\\/\b\f\n\r\té😀')
@@ -122,7 +123,8 @@ function suite.test_limits()
 end
 
 function suite.test_writing()
-   lu.assertEquals(encode { b = 1, a = { 1, 2.5, true, "x" }, ["B"] = core.null }, '{"B":null,"a":[1,2.5,true,"x"],"b":1}')
+   lu.assertEquals(encode { b = 1, a = { 1, 2.5, true, "x" }, ["B"] = core.null },
+      '{"B":null,"a":[1,2.5,true,"x"],"b":1}')
    lu.assertEquals(encode(nil), "null")
    lu.assertEquals(encode {}, "{}")
    lu.assertEquals(encode(core.array {}), "[]")

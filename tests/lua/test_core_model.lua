@@ -53,6 +53,11 @@ function suite.test_info()
    lu.assertEquals(table.pack(made:info(1)), { "x", "F32", { 2 }, 8, n = 4 })
 end
 
+function suite.test_dtype_counts()
+   lu.assertEquals(core.open_file(sample):dtype_counts(), { F32 = 2, I64 = 1 })
+   lu.assertEquals(core.model():dtype_counts(), {})
+end
+
 function suite.test_pairs_in_file_order()
    local m, names = core.open_file(sample), {}
    for name, t in pairs(m) do

@@ -2,30 +2,12 @@
 -- Layer: Lua, above stlua.core.
 
 local core = require "stlua.core"
+local dtype = require "stlua.dtype"
 local errors = require "stlua.errors"
 local lineage = require "stlua.lineage"
 local text = require "stlua.text"
 
 local fit = {}
-
--- One row per name of the union, in the first model's order, then what others add: {name=, [i] = index in model i},
--- and beside it the dtypes and shapes per model.
-function fit.gather(models)
-   local rows, by_name = {}, {}
-   for i, model in ipairs(models) do
-      for j = 1, model:count() do
-         local name, dt, shape = model:info(j)
-         local row = by_name[name]
-         if not row then
-            row = { name = name, dtypes = {}, shapes = {} }
-            by_name[name] = row
-            rows[#rows + 1] = row
-         end
-         row[i], row.dtypes[i], row.shapes[i] = j, dt, shape
-      end
-   end
-   return rows
-end
 
 local function same_shape(x, y)
    if #x ~= #y then return false end
@@ -35,18 +17,35 @@ local function same_shape(x, y)
    return true
 end
 
--- The first model that has a shape unlike the first holder's; nil when all agree.
-local function odd_shape(row, n)
-   local first
-   for i = 1, n do
-      if row[i] then
-         if not first then
-            first = i
-         elseif not same_shape(row.shapes[first], row.shapes[i]) then
-            return first, i
+--- One row per name of the union, in the first model's order, then what others add: { name =, [i] = position in
+-- model i, holder = the first model that has it, dtype =, shape = there; dtypes = { [i] = } where others differ, odd =
+-- { model =, shape = } for the first other shape, float = whether any of them is floating }. One table per name as a
+-- rule: thousands of them are made while a script waits.
+function fit.gather(models)
+   local rows, by_name = {}, {}
+   for i, model in ipairs(models) do
+      for j = 1, model:count() do
+         local name, dt, shape = model:info(j)
+         local row = by_name[name]
+         if not row then
+            row = { name = name, holder = i, dtype = dt, shape = shape, float = dtype.is_float(dt) }
+            by_name[name] = row
+            rows[#rows + 1] = row
+         elseif dt ~= row.dtype then
+            row.dtypes = row.dtypes or {}
+            row.dtypes[i] = dt
+            row.float = row.float or dtype.is_float(dt)
          end
+         row[i] = j
+         if not row.odd and not same_shape(row.shape, shape) then row.odd = { model = i, shape = shape } end
       end
    end
+   return rows
+end
+
+--- The dtype that model i has for a row.
+function fit.dtype(row, i)
+   return row.dtypes and row.dtypes[i] or row.dtype
 end
 
 --- Labels of the operands for messages, told apart when they are equal.
@@ -66,18 +65,15 @@ end
 local function add_missing(lines, label, rows)
    lines[#lines + 1] = ("  missing in %s:"):format(label)
    for _, row in ipairs(rows) do
-      local holder = 1
-      while not row[holder] do holder = holder + 1 end
-      lines[#lines + 1] = ("    %s %s %s"):format(core.escape(row.name), row.dtypes[holder],
-         text.shape(row.shapes[holder]))
+      lines[#lines + 1] = ("    %s %s %s"):format(core.escape(row.name), row.dtype, text.shape(row.shape))
    end
 end
 
 local function add_odd(lines, odd, labels)
    lines[#lines + 1] = "  of different shapes:"
-   for _, o in ipairs(odd) do
-      lines[#lines + 1] = ("    %s is %s in %s, %s in %s"):format(core.escape(o.row.name),
-         text.shape(o.row.shapes[o.a]), labels[o.a], text.shape(o.row.shapes[o.b]), labels[o.b])
+   for _, row in ipairs(odd) do
+      lines[#lines + 1] = ("    %s is %s in %s, %s in %s"):format(core.escape(row.name), text.shape(row.shape),
+         labels[row.holder], text.shape(row.odd.shape), labels[row.odd.model])
    end
 end
 
@@ -96,9 +92,8 @@ function fit.check(rows, models, missing_ok, shapes_ok)
             problems = problems + 1
          end
       end
-      local a, b = odd_shape(row, n)
-      if b and not shapes_ok then
-         odd[#odd + 1] = { row = row, a = a, b = b }
+      if row.odd and not shapes_ok then
+         odd[#odd + 1] = row
          problems = problems + 1
       end
    end
@@ -109,8 +104,8 @@ function fit.check(rows, models, missing_ok, shapes_ok)
    end
    if #odd > 0 then add_odd(lines, odd, labels) end
    local hint = next(missing) and ' (missing = "first" or "skip" would take the rest)' or ""
-   errors.throwf(next(missing) and "name" or "shape", "the models differ in %s%s:\n%s", text.plural(problems, "tensor"),
-      hint, table.concat(lines, "\n"))
+   errors.throwf(next(missing) and "name" or "shape", "the models differ in %s%s:\n%s",
+      text.plural(problems, "tensor"), hint, table.concat(lines, "\n"))
 end
 
 return fit

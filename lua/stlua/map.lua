@@ -24,17 +24,13 @@ function map.is_tensor(x)
 end
 
 -- Counts the combinations of dtypes of one name, where they differ, for the report.
-local function note_mixture(mixed, row, n, labels)
-   local seen, parts, differ = nil, {}, false
-   for i = 1, n do
-      local dt = row.dtypes[i]
-      if dt then
-         differ = differ or (seen and dt ~= seen)
-         seen = seen or dt
-         parts[#parts + 1] = ("%s in %s"):format(dt, labels[i])
-      end
+local function note_mixture(mixed, row, inputs, labels)
+   if not row.dtypes then return end
+   local parts = {}
+   for k = 1, inputs.n do
+      local i = inputs.from[k]
+      parts[k] = ("%s in %s"):format(fit.dtype(row, i), labels[i])
    end
-   if not differ then return end
    local key = table.concat(parts, ", ")
    if not mixed[key] then
       mixed[#mixed + 1] = key
@@ -47,21 +43,13 @@ local function throw_about(row, code, format, ...)
    errors.throw(code, text.quote(row.name) .. ": " .. format:format(...), { tensor = row.name })
 end
 
--- True where no model has floating values under this name.
-local function all_fixed(row, inputs)
-   for k = 1, inputs.n do
-      if dtype.is_float(row.dtypes[inputs.from[k]]) then return false end
-   end
-   return true
-end
-
 -- Integers, booleans and raw bytes are not interpolated: equal ones are copied, others are an error.
 local function copy_equal(row, inputs, labels)
    local from = inputs.from
    for k = 2, inputs.n do
       if not inputs[1]:identical(inputs[k]) then
          throw_about(row, "dtype", "%s values are not interpolated, and they differ between %s and %s: "
-            .. "return one of the tensors, or cast", row.dtypes[from[1]], labels[from[1]], labels[from[k]])
+            .. "return one of the tensors, or cast", row.dtype, labels[from[1]], labels[from[k]])
       end
    end
    return inputs[1]
@@ -82,10 +70,10 @@ local function settle(result, row, inputs, labels, opts)
       throw_about(row, "arg", "the callback returned %s", result == nil and "nil (st.drop leaves a tensor out)"
          or "a " .. type(result) .. " instead of a tensor")
    end
-   local first, copied = row.dtypes[inputs.from[1]], is_input(result, inputs)
+   local first, copied = row.dtype, is_input(result, inputs)
    if not copied and result:is_cast() then return result, result end
    if not copied and inputs.n > 1 and not result:is_leaf() then
-      if all_fixed(row, inputs) then
+      if not row.float then
          local same = copy_equal(row, inputs, labels)
          return same, same
       elseif not dtype.is_float(first) and dtype.is_float(result:dtype()) then
@@ -100,10 +88,12 @@ local function settle(result, row, inputs, labels, opts)
    return result, result
 end
 
--- The tensors of one row: args[i] for the callback, and inputs = those there are, with inputs.from = their models.
-local function fetch(row, job)
-   local inputs, args = { n = 0, from = {} }, {}
+-- Puts the tensors of one row into two tables that all rows share: args[i] for the callback; inputs = those there are,
+-- with inputs.from = their models.
+local function fetch(row, job, inputs, args)
+   inputs.n = 0
    for i, model in ipairs(job.models) do
+      args[i] = nil
       if row[i] then
          local raw = job.opts.fixed == "copy" and job.records[i].raw
          local t = raw and raw[row.name] or model:tensor(row[i])
@@ -112,7 +102,6 @@ local function fetch(row, job)
          inputs[inputs.n], inputs.from[inputs.n] = t, i
       end
    end
-   return inputs, args
 end
 
 -- The result for one row, or nil where it is left out; raw result second.
@@ -120,7 +109,7 @@ local function compute(row, inputs, args, job)
    local opts, n = job.opts, #job.models
    if inputs.n < n and opts.missing == "first" then
       return settle(inputs[1], row, inputs, job.labels, opts)
-   elseif opts.fixed == "copy" and all_fixed(row, inputs) then
+   elseif opts.fixed == "copy" and not row.float then
       local same = copy_equal(row, inputs, job.labels)
       return same, same
    end
@@ -135,8 +124,9 @@ local function run_rows(rows, job)
    local out, n, opts = core.model(), #job.models, job.opts
    local only_common = opts.names == "intersection" or opts.missing == "skip"
    local raw, mixed, filled, problems = nil, {}, 0, {}
+   local inputs, args = { n = 0, from = {} }, {}
    for _, row in ipairs(rows) do
-      local inputs, args = fetch(row, job)
+      fetch(row, job, inputs, args)
       if inputs.n == n or not only_common then
          local ok, result, before = pcall(compute, row, inputs, args, job)
          if not ok then
@@ -148,7 +138,7 @@ local function run_rows(rows, job)
                raw = raw or {}
                raw[row.name] = before
             end
-            note_mixture(mixed, row, n, job.labels)
+            note_mixture(mixed, row, inputs, job.labels)
             if inputs.n < n then filled = filled + 1 end
          end
       end

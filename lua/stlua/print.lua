@@ -72,8 +72,9 @@ local function add_block(lines, block, scale)
    for r, row in ipairs(block) do
       cells[r] = row and {}
       for i, v in ipairs(row or {}) do
-         cells[r][i] = (row.cut and i == EDGE + 1) and "..." or cell(v, scale)
-         width = math.max(width, #cells[r][i])
+         local gap = row.cut and i == EDGE + 1
+         cells[r][i] = gap and "..." or cell(v, scale)
+         if not gap then width = math.max(width, #cells[r][i]) end
       end
    end
    for _, row in ipairs(cells) do

@@ -58,11 +58,20 @@ function text.shape(shape)
    return "[" .. table.concat(shape, ", ") .. "]"
 end
 
+-- The parts of two texts between their common beginning and end.
+local function differing(a, b)
+   local first, n, m = 1, #a, #b
+   while first <= n and first <= m and a:byte(first) == b:byte(first) do first = first + 1 end
+   while n >= first and m >= first and a:byte(n) == b:byte(m) do n, m = n - 1, m - 1 end
+   return a:sub(first, n), b:sub(first, m)
+end
+
 -- Edit distance (insert, delete, replace, swap of neighbours), or nil when it is above `limit`. Only the band of
 -- width 2 * limit + 1 around the diagonal is computed.
 local function distance(a, b, limit)
+   if math.abs(#a - #b) > limit then return nil end
+   a, b = differing(a, b)
    local n, m = #a, #b
-   if math.abs(n - m) > limit then return nil end
    local before, row = nil, {}
    for j = 0, m do row[j] = j end
    for i = 1, n do

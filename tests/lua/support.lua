@@ -93,7 +93,8 @@ end
 function support.stlua(arguments)
    local program = os.getenv("STLUA") or (os.getenv("PWD") .. "/stlua")
    local out, err = support.path(".out"), support.path(".err")
-   local _, how, status = os.execute(("cd '%s' && '%s' %s >'%s' 2>'%s' </dev/null"):format(scratch, program, arguments, out, err))
+   local command = ("cd '%s' && '%s' %s >'%s' 2>'%s' </dev/null"):format(scratch, program, arguments, out, err)
+   local _, how, status = os.execute(command)
    return support.read(out), support.read(err), how == "exit" and status or 128 + status
 end
 

@@ -40,7 +40,8 @@ end
 
 function suite.test_everything_that_does_not_fit_is_listed_before_any_work()
    local a = support.model("f1.safetensors", {
-      { "only_a", "F32", { 2, 3 }, { 1, 2, 3, 4, 5, 6 } }, { "shape", "F32", { 2 }, { 1, 2 } }, { "both", "F32", {}, { 1 } },
+      { "only_a", "F32", { 2, 3 }, { 1, 2, 3, 4, 5, 6 } }, { "shape", "F32", { 2 }, { 1, 2 } },
+      { "both", "F32", {}, { 1 } },
    })
    local b = support.model("f2.safetensors", {
       { "only_b", "F16", { 1 }, { 1 } }, { "also_b", "F16", {}, { 1 } }, { "shape", "F32", { 1, 2 }, { 1, 2 } },
@@ -75,7 +76,8 @@ end
 function suite.test_shapes_any()
    local a = support.model("s1.safetensors", { { "x", "F32", { 2 }, { 1, 2 } } })
    local b = support.model("s2.safetensors", { { "x", "F32", {}, { 10 } } })
-   lu.assertEquals(support.values(st.map({ a, b }, function(_, x, y) return x + y end, { shapes = "any" }).x), { 11, 12 })
+   local out = st.map({ a, b }, function(_, x, y) return x + y end, { shapes = "any" })
+   lu.assertEquals(support.values(out.x), { 11, 12 })
 end
 
 function suite.test_nil_and_drop()
@@ -150,7 +152,8 @@ function suite.test_wrong_arguments()
    support.raises("arg", "the callback must be a function, not a nil", st.map, { a })
    support.raises("arg", { 'unknown option "mising"', 'did you mean "missing"', "names, saturate, shapes" },
       st.map, a, average, { mising = "skip" })
-   support.raises("arg", 'missing = "all" is not one of error, first, skip, pass', st.map, a, average, { missing = "all" })
+   support.raises("arg", 'missing = "all" is not one of error, first, skip, pass',
+      st.map, a, average, { missing = "all" })
    support.raises("dtype", { '"BF15"', 'did you mean "BF16"' }, st.map, a, average, { dtype = "BF15" })
    support.raises("dtype", "I8 is not a floating dtype", st.map, a, average, { dtype = "I8" })
 end

@@ -20,7 +20,8 @@ function suite.test_matching()
       { "*a*a*a", "aaa", true }, { "*a*a*a", "aa", false }, { "*.bias", ".bias", true }, { "*b", "bab", true },
       { "a*?", "a", false }, { "a*?", "ab", true }, { "?*?", "ab", true }, { "**", "x", true },
       { "x.[0-9]", "x.[0-9]", true }, { "x.[0-9]", "x.1", false },    -- brackets are plain
-      { "%a+", "%a+", true }, { "%a+", "abc", false }, { "^a", "ba", false }, { "^a", "b^a", true }, { "a$", "a$b", true },
+      { "%a+", "%a+", true }, { "%a+", "abc", false }, { "^a", "ba", false }, { "^a", "b^a", true },
+      { "a$", "a$b", true }, { "a$", "a", false },
       { "\\*", "a*b", true }, { "\\*", "ab", false }, { "a\\?*", "a?bc", true }, { "a\\?*", "abbc", false },
       { "\\\\", "a\\b", true }, { "a.*", "a.\0b", true }, { "\0", "x\0", true },
    } do

@@ -1,0 +1,166 @@
+--- Printing tensors and models, and the text helpers.
+local support = require "support"
+local lu = require "luaunit"
+local npy = require "stlua.npy"
+local progress = require "stlua.progress"
+local st = require "stlua"
+local text = require "stlua.text"
+
+local suite = {}
+
+local function prints(want, t)
+   lu.assertEquals(tostring(t), (want:gsub("^\n", ""):gsub("\n%s*$", "")))
+end
+
+function suite.test_tensors()
+   prints("Tensor[F32, 4 B]\n  2.5000", support.tensor("F32", {}, { 2.5 }))
+   prints([[
+Tensor[3 I64, 24 B]
+  -1   0  20]], support.tensor("I64", { 3 }, { -1, 0, 20 }))
+   prints([[
+Tensor[2x2 F32, 16 B]
+   1.0000  -2.0000
+      nan      inf]], support.tensor("F32", { 2, 2 }, { 1, -2, 0 / 0, math.huge }))
+   prints([[
+Tensor[2 BOOL, 2 B]
+   true  false]], support.tensor("BOOL", { 2 }, { 1, 0 }))
+   prints("Tensor[0x3 F32, 0 B]", support.tensor("F32", { 0, 3 }, {}))
+end
+
+function suite.test_one_scale_for_all_values()
+   prints([[
+Tensor[2 F32, 8 B]
+  1e+06 *
+  2.5000  0.0001]], support.tensor("F32", { 2 }, { 2.5e6, 100 }))
+   prints([[
+Tensor[2 F32, 8 B]
+  1e-05 *
+  4.0000  0.0000]], support.tensor("F32", { 2 }, { 4e-5, 0 }))
+end
+
+function suite.test_corners_only()
+   local values = {}
+   for i = 1, 80 do values[i] = i end
+   prints([[
+Tensor[8x10 I32, 320 B]
+   1   2   3  ...   8   9  10
+  11  12  13  ...  18  19  20
+  21  22  23  ...  28  29  30
+  ...
+  51  52  53  ...  58  59  60
+  61  62  63  ...  68  69  70
+  71  72  73  ...  78  79  80]], support.tensor("I32", { 8, 10 }, values))
+   prints([[
+Tensor[4x2x10 I32, 320 B]
+ (1, :, :) of 4
+   1   2   3  ...   8   9  10
+  11  12  13  ...  18  19  20
+ (4, :, :)
+  61  62  63  ...  68  69  70
+  71  72  73  ...  78  79  80]], support.tensor("I32", { 4, 2, 10 }, values))
+end
+
+function suite.test_printing_reads_only_what_it_shows()
+   -- A gigabyte of computed values is printed at once, for nearly none is computed.
+   local row = support.tensor("F32", { 1, 16384 }, (function()
+      local v = {}
+      for i = 1, 16384 do v[i] = 1 end
+      return v
+   end)())
+   local column = support.tensor("F32", { 16384, 1 }, support.values(row))
+   local big, start = row * column, os.clock()
+   lu.assertStrContains(tostring(big), "Tensor[16384x16384 F32, 1.0 GiB]")
+   lu.assertTrue(os.clock() - start < 0.5)
+end
+
+function suite.test_a_tensor_of_a_file_names_it()
+   local m = support.model("f.safetensors", { { "x\27[31m", "F32", { 1 }, { 1 } } })
+   lu.assertStrContains(tostring(m:tensor(1)), "f.safetensors:x")
+   lu.assertNil(tostring(m:tensor(1)):find("\27", 1, true))
+   lu.assertNil(tostring(m):find("\27", 1, true))
+end
+
+function suite.test_printing_does_not_change_what_is_saved()
+   local a = support.model("p.safetensors", { { "x", "BF16", { 1 }, { 1 } } })
+   local t = a.x / 3
+   local before = (t * 3):bytes()
+   lu.assertStrContains(tostring(t), "0.3333")
+   t:force()
+   lu.assertEquals((t * 3):bytes(), before)
+end
+
+function suite.test_models()
+   local m = support.model("m.safetensors", { { "a", "F32", { 2 }, { 1, 2 } }, { "b", "BF16", {}, { 1 } } }, { k = "v" })
+   prints([[
+Model[2 tensors, 10 B: 1 BF16, 1 F32]
+  = m.safetensors
+  a     F32   [2]  8 B
+  b     BF16  []   2 B
+  metadata: k]], m)
+   local list = {}
+   for i = 1, 9 do list[i] = { "t" .. i, support.tensor("F32", {}, { i }) } end
+   lu.assertStrContains(tostring(st.model(list)), "... 3 more")
+   lu.assertEquals(tostring(st.model {}), "Model[0 tensors, 0 B]\n  = model")
+end
+
+function suite.test_npy()
+   local header = npy.header("F32", { 2, 3 })
+   lu.assertEquals(header:sub(1, 8), "\x93NUMPY\1\0")
+   lu.assertEquals(#header % 64, 0)
+   lu.assertEquals(string.unpack("<I2", header, 9), #header - 10)
+   lu.assertStrContains(header, "{'descr': '<f4', 'fortran_order': False, 'shape': (2, 3), }")
+   lu.assertStrContains(npy.header("BOOL", { 5 }), "'|b1', 'fortran_order': False, 'shape': (5,)")
+   lu.assertStrContains(npy.header("C64", {}), "'<c8', 'fortran_order': False, 'shape': ()")
+   lu.assertEquals(npy.dtype(support.tensor("BF16", {}, { 1 })), "F32")
+   lu.assertEquals(npy.dtype(support.tensor("F16", {}, { 1 })), "F16")
+   support.raises("dtype", "NumPy has no type for F8_E8M0", npy.dtype, st.from_bytes("F8_E8M0", {}, "\0"))
+end
+
+function suite.test_sizes()
+   for size, want in pairs {
+      ["5GB"] = 5000000000, ["5GiB"] = 5 * 2 ^ 30, ["1.5mb"] = 1500000, ["100"] = 100, ["2 kB"] = 2000,
+   } do
+      lu.assertEquals(text.parse_bytes(size), want, size)
+   end
+   for _, wrong in ipairs { "", "GB", "-1GB", "1XB", "1iB", "0", "1e3", "99999999999GB" } do
+      local n, message = text.parse_bytes(wrong)
+      lu.assertNil(n, wrong)
+      lu.assertStrContains(message, wrong)
+   end
+end
+
+function suite.test_numbers_read_back()
+   for _, x in ipairs { 0.1, 1 / 3, 0.5, 1e300, -2.5, 3, 1e-7, 100.0 } do
+      lu.assertEquals(tonumber(text.number(x)), x)
+   end
+   lu.assertEquals(text.number(0.1), "0.1")
+   lu.assertEquals(text.number(2), "2")
+end
+
+function suite.test_nearest()
+   local names = { "model.layers.0.q_proj.weight", "model.layers.0.k_proj.weight", "lm_head.weight", "norm" }
+   lu.assertEquals(text.nearest("lm_haed.weight", names), { "lm_head.weight" })
+   lu.assertEquals(text.nearest("q_proj", names), { names[1] })
+   lu.assertEquals(text.nearest("NORM", names), { "norm" })
+   lu.assertEquals(text.nearest("nrom", names), { "norm" })
+   lu.assertEquals(text.nearest("something else", names), {})
+   lu.assertEquals(text.did_you_mean("x_proj.weight", names), "")
+   lu.assertEquals(text.did_you_mean("norm", { "norm", "form" }), '; did you mean "norm" or "form"?')
+end
+
+function suite.test_suggestions_for_a_hundred_thousand_names_are_quick()
+   local names = {}
+   for i = 1, 100000 do names[i] = ("model.layers.%d.self_attn.q_proj.weight"):format(i) end
+   local start = os.clock()
+   lu.assertTrue(#text.nearest("model.layers.17.self_attn.q_porj.weight", names) > 0)
+   lu.assertTrue(os.clock() - start < 2)
+end
+
+function suite.test_progress()
+   lu.assertEquals(progress.line("write", 512 << 20, 1 << 30, 1.0),
+      "write  50%  512.0 MiB of 1.0 GiB  0.5 GB/s  0:01 left")
+   lu.assertEquals(progress.line("write", 0, 1 << 20, 0), "write   0%  0 B of 1.0 MiB")
+   lu.assertEquals(progress.line("sync", 1, 1, 1), "sync ...")
+end
+
+support.run("print", suite)

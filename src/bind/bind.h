@@ -1,10 +1,10 @@
 /* bind.h - what the files of the binding share. Layer: bind (sees st.h, lua.h and cJSON alone).
  *
  * Three rules hold everywhere in this layer:
- *   - Any call that allocates in Lua may run a finalizer, hence any Lua code, hence close any object. So a pointer got from a
- *     userdata is asked for again after such a call, or what it points at is copied to the C stack first.
- *   - Lua throws by longjmp. Memory of libst that outlives one line belongs to a userdata, which is made closed (NULL) and
- *     opened once it has its metatable. libst itself is never jumped over: callbacks run in lua_pcall.
+ *   - Any call that allocates in Lua may run a finalizer, hence any Lua code, hence close any object. So a pointer got
+ * from a userdata is asked for again after such a call, or what it points at is copied to the C stack first.
+ *   - Lua throws by longjmp. Memory of libst that outlives one line belongs to a userdata, which is made closed (NULL)
+ * and opened once it has its metatable. libst itself is never jumped over: callbacks run in lua_pcall.
  *   - Whatever is thrown is an error object (bind_error.c).
  */
 #ifndef BIND_H
@@ -22,10 +22,9 @@
 /* ---------------------------------------------------------------- errors (bind_error.c) */
 
 /* Throw what libst reported, or what was found here. The int lets a caller write `return bind_throw(...)`. */
-#define BIND_NORETURN __attribute__((noreturn))
-BIND_NORETURN int bind_throw(lua_State *L, const st_err *err);
-BIND_NORETURN int bind_fail(lua_State *L, st_status code, const char *fmt, ...) ST_PRINTF(3, 4);
-BIND_NORETURN int bind_fail_arg(lua_State *L, int arg, const char *fmt, ...) ST_PRINTF(3, 4);
+_Noreturn int bind_throw(lua_State *L, const st_err *err);
+_Noreturn int bind_fail(lua_State *L, st_status code, const char *fmt, ...) ST_PRINTF(3, 4);
+_Noreturn int bind_fail_arg(lua_State *L, int arg, const char *fmt, ...) ST_PRINTF(3, 4);
 void bind_error_open(lua_State *L, int core);
 
 /* ---------------------------------------------------------------- arguments (bind_args.c) */
@@ -37,7 +36,7 @@ const char *bind_path(lua_State *L, int arg); /* not empty, without NUL */
 bool bind_boolean(lua_State *L, int arg, bool absent);
 void bind_table(lua_State *L, int arg);
 const char *bind_type_name(lua_State *L, int arg); /* with our own types told apart */
-void bind_top(lua_State *L, int max); /* no more than `max` arguments */
+void bind_top(lua_State *L, int max);              /* no more than `max` arguments */
 st_dtype bind_dtype(lua_State *L, int arg);
 /* The one place where Lua's positions (1-based, negative from the end) become C's (0-based). */
 uint64_t bind_position(lua_State *L, int arg, uint64_t n);
@@ -49,7 +48,8 @@ void bind_span(lua_State *L, int arg, uint64_t n, uint64_t *begin, uint64_t *cou
 /* Option tables are read raw, so that reading runs no code. `known` ends in NULL; another key throws. */
 void bind_options(lua_State *L, int arg, const char *const *known);
 bool bind_opt_boolean(lua_State *L, int arg, const char *key, bool absent);
-lua_Integer bind_opt_integer(lua_State *L, int arg, const char *key, lua_Integer absent, lua_Integer lo, lua_Integer hi);
+lua_Integer bind_opt_integer(lua_State *L, int arg, const char *key, lua_Integer absent, lua_Integer lo,
+                             lua_Integer hi);
 
 /* ---------------------------------------------------------------- context (bind_context.c) */
 

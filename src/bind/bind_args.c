@@ -11,7 +11,7 @@ const char *bind_type_name(lua_State *L, int arg)
     return lua_type(L, arg) == LUA_TNONE ? "no value" : luaL_typename(L, arg);
 }
 
-BIND_NORETURN static void fail_type(lua_State *L, int arg, const char *expected)
+static _Noreturn void fail_type(lua_State *L, int arg, const char *expected)
 {
     bind_fail_arg(L, arg, "%s expected, got %s", expected, bind_type_name(L, arg));
 }
@@ -23,7 +23,8 @@ lua_Integer bind_integer(lua_State *L, int arg, lua_Integer lo, lua_Integer hi)
     if (lua_type(L, arg) != LUA_TNUMBER) fail_type(L, arg, "integer");
     lua_Integer v = lua_tointegerx(L, arg, &ok);
     if (!ok) bind_fail_arg(L, arg, "number has no integer representation");
-    if (v < lo || v > hi) bind_fail_arg(L, arg, "%lld is not in %lld to %lld", (long long)v, (long long)lo, (long long)hi);
+    if (v < lo || v > hi)
+        bind_fail_arg(L, arg, "%lld is not in %lld to %lld", (long long)v, (long long)lo, (long long)hi);
     return v;
 }
 

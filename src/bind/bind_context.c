@@ -69,7 +69,8 @@ static bool on_progress(void *user, const st_progress *p)
 static int set_progress(lua_State *L)
 {
     bind_context *c = bind_context_get(L);
-    if (!lua_isnil(L, 1) && !lua_isfunction(L, 1)) bind_fail_arg(L, 1, "function or nil expected, got %s", luaL_typename(L, 1));
+    if (!lua_isnil(L, 1) && !lua_isfunction(L, 1))
+        bind_fail_arg(L, 1, "function or nil expected, got %s", luaL_typename(L, 1));
     lua_settop(L, 1);
     lua_rawsetp(L, LUA_REGISTRYINDEX, &progress_key);
     lua_rawgetp(L, LUA_REGISTRYINDEX, &progress_key);
@@ -95,7 +96,10 @@ static void disarm(lua_State *L)
 {
     lua_Hook hook = lua_gethook(L);
     if (hook && lua_getfield(L, LUA_REGISTRYINDEX, "stlua.cancel_hook") == LUA_TLIGHTUSERDATA) {
-        union { lua_Hook f; void *p; } u = {.f = hook};
+        union {
+            lua_Hook f;
+            void *p;
+        } u = {.f = hook};
         if (u.p == lua_touserdata(L, -1)) lua_sethook(L, NULL, 0, 0);
     }
 }
@@ -188,7 +192,10 @@ void bind_context_new(lua_State *L)
     st_err err;
     if (st_ctx_new(&c->ctx, &err) != ST_OK) bind_throw(L, &err);
     set_registry(L, "stlua.cancel", c->ctx);
-    union { void (*f)(st_ctx *); void *p; } u = {.f = st_ctx_cancel};
+    union {
+        void (*f)(st_ctx *);
+        void *p;
+    } u = {.f = st_ctx_cancel};
     set_registry(L, "stlua.cancel_fn", u.p);
     lua_rawsetp(L, LUA_REGISTRYINDEX, &context_key);
 }
@@ -196,9 +203,9 @@ void bind_context_new(lua_State *L)
 void bind_context_open(lua_State *L, int core)
 {
     static const luaL_Reg functions[] = {
-        {"threads", threads},         {"memory", memory}, {"memory_used", memory_used}, {"memory_peak", memory_peak},
-        {"progress", set_progress},   {"simd", simd},     {"resume", resume},           {"cancelled", cancelled},
-        {NULL, NULL},
+        {"threads", threads},         {"memory", memory},         {"memory_used", memory_used},
+        {"memory_peak", memory_peak}, {"progress", set_progress}, {"simd", simd},
+        {"resume", resume},           {"cancelled", cancelled},   {NULL, NULL},
     };
     lua_pushvalue(L, core);
     luaL_setfuncs(L, functions, 0);

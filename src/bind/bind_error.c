@@ -59,7 +59,7 @@ static void set_text(lua_State *L, const char *key, const char *value)
 /* The stack may be full of results when something fails late. */
 static void need_stack(lua_State *L) { luaL_checkstack(L, 8, "error object"); }
 
-BIND_NORETURN static void throw(lua_State *L)
+static _Noreturn void throw(lua_State * L)
 {
     lua_error(L);
     __builtin_unreachable(); /* lua.h does not say so */
@@ -127,7 +127,8 @@ static int error_new(lua_State *L)
 static int error_is(lua_State *L)
 {
     lua_settop(L, 1);
-    bool is = lua_istable(L, 1) && lua_getmetatable(L, 1) && luaL_getmetatable(L, BIND_ERROR) && lua_rawequal(L, -1, -2);
+    bool is =
+        lua_istable(L, 1) && lua_getmetatable(L, 1) && luaL_getmetatable(L, BIND_ERROR) && lua_rawequal(L, -1, -2);
     lua_pushboolean(L, is);
     return 1;
 }

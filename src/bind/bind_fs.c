@@ -14,7 +14,8 @@ static int fail_errno(lua_State *L, int errnum, const char *path, const char *do
     char shown[300], text[128];
     st_escape(shown, sizeof shown, path, strlen(path));
     /* The GNU strerror_r: it may use `text` or not. */
-    return bind_fail(L, errnum == ENOMEM ? ST_NOMEM : ST_IO, "%s: cannot %s: %s", shown, doing, strerror_r(errnum, text, sizeof text));
+    return bind_fail(L, errnum == ENOMEM ? ST_NOMEM : ST_IO, "%s: cannot %s: %s", shown, doing,
+                     strerror_r(errnum, text, sizeof text));
 }
 
 static const char *type_name(mode_t mode) { return S_ISREG(mode) ? "file" : S_ISDIR(mode) ? "dir" : "other"; }
@@ -44,7 +45,8 @@ static int not_dots(const struct dirent *e) { return strcmp(e->d_name, ".") != 0
 /* By bytes: alphasort would follow the locale. */
 static int by_name(const struct dirent **a, const struct dirent **b) { return strcmp((*a)->d_name, (*b)->d_name); }
 
-/* core.listdir(path) -> sorted list of { name =, type = "file" | "dir" | "other" }; a link counts as what it leads to. */
+/* core.listdir(path) -> sorted list of { name =, type = "file" | "dir" | "other" }; a link counts as what it leads to.
+ */
 static int listdir(lua_State *L)
 {
     bind_top(L, 1);
@@ -106,7 +108,8 @@ static int fd_isatty(lua_State *L)
 
 void bind_fs_open(lua_State *L, int core)
 {
-    static const luaL_Reg functions[] = {{"listdir", listdir}, {"stat", path_stat}, {"isatty", fd_isatty}, {NULL, NULL}};
+    static const luaL_Reg functions[] = {
+        {"listdir", listdir}, {"stat", path_stat}, {"isatty", fd_isatty}, {NULL, NULL}};
     luaL_newmetatable(L, LISTING);
     lua_pushcfunction(L, listing_gc);
     lua_setfield(L, -2, "__gc");

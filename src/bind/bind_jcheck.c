@@ -1,5 +1,5 @@
-/* bind_jcheck.c - the strict check before cJSON, which by itself accepts raw control bytes, invalid UTF-8, leading zeros
- * and trailing garbage, cuts strings at U+0000 and rounds large integers. Layer: bind. */
+/* bind_jcheck.c - the strict check before cJSON, which by itself accepts raw control bytes, invalid UTF-8, leading
+ * zeros and trailing garbage, cuts strings at U+0000 and rounds large integers. Layer: bind. */
 #include "bind_jcheck.h"
 
 #include <math.h>
@@ -50,15 +50,22 @@ static void skip_space(scan *s)
 
 /* ---------------------------------------------------------------- strings */
 
+/* Value of a hexadecimal digit, or -1. */
+static int hex_digit(char c)
+{
+    if (c >= '0' && c <= '9') return c - '0';
+    c |= 0x20;
+    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+
 /* The four digits after \u. */
 static bool hex4(scan *s, unsigned *out)
 {
     *out = 0;
     for (int i = 0; i < 4; i++, s->p++) {
-        char c = s->p < s->end ? *s->p : '\0';
-        unsigned d = c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : c >= 'A' && c <= 'F' ? c - 'A' + 10 : 16;
-        if (d == 16) return fail(s, s->p, "\\u without four hexadecimal digits");
-        *out = *out * 16 + d;
+        int d = s->p < s->end ? hex_digit(*s->p) : -1;
+        if (d < 0) return fail(s, s->p, "\\u without four hexadecimal digits");
+        *out = *out * 16 + (unsigned)d;
     }
     return true;
 }
@@ -73,7 +80,8 @@ static bool escape(scan *s)
     if (!hex4(s, &high)) return false;
     if (high == 0) return fail(s, start, "\\u0000 is not supported");
     if (high < 0xd800 || high > 0xdfff) return true;
-    if (high > 0xdbff || s->end - s->p < 2 || s->p[0] != '\\' || s->p[1] != 'u') return fail(s, start, "half a surrogate pair");
+    if (high > 0xdbff || s->end - s->p < 2 || s->p[0] != '\\' || s->p[1] != 'u')
+        return fail(s, start, "half a surrogate pair");
     s->p += 2;
     if (!hex4(s, &low)) return false;
     return (low >= 0xdc00 && low <= 0xdfff) || fail(s, start, "half a surrogate pair");
@@ -195,7 +203,8 @@ static bool value(scan *s)
     case 'n': return literal(s, "null");
     default:
         if (*s->p == '-' || (*s->p >= '0' && *s->p <= '9')) return number(s);
-        return fail(s, s->p, memcmp(s->p, "\xef\xbb\xbf", s->end - s->p < 3 ? 1 : 3) == 0 ? "a byte order mark" : "a value expected");
+        if (s->end - s->p >= 3 && memcmp(s->p, "\xef\xbb\xbf", 3) == 0) return fail(s, s->p, "a byte order mark");
+        return fail(s, s->p, "a value expected");
     }
 }
 

@@ -8,8 +8,8 @@
 /* Named limits of st.json. */
 #define JSON_MAX_BYTES ((size_t)64 << 20)
 #define JSON_MAX_DEPTH 64
-#define JSON_MAX_VALUES 4000000 /* cJSON takes 64 bytes and more for each */
-#define JSON_MAX_DIGITS 60      /* cJSON cuts numbers at 63 characters */
+#define JSON_MAX_VALUES 4000000             /* cJSON takes 64 bytes and more for each */
+#define JSON_MAX_DIGITS 60                  /* cJSON cuts numbers at 63 characters */
 #define JSON_MAX_INTEGER 9007199254740991LL /* 2^53 - 1: what a double holds exactly, with its neighbours */
 
 typedef struct jcheck {
@@ -21,7 +21,7 @@ typedef struct jcheck {
 /* The whole text must be one JSON value: RFC 8259 without a byte order mark, valid UTF-8, no NUL and no U+0000, no lone
  * surrogates, integers within 2^53, floats that are finite. Duplicate keys are left to the reader. */
 jcheck json_check(const char *text, size_t len);
-/* Length of the valid UTF-8 sequence at p, of n > 0 bytes; 0 if there is none. */
-size_t json_utf8(const char *p, size_t n);
+/* Length of the valid UTF-8 sequence at text, of n > 0 bytes; 0 if there is none. */
+size_t json_utf8(const char *text, size_t n);
 
 #endif

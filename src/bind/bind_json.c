@@ -72,8 +72,10 @@ static void push_array(lua_State *L, const cJSON *v)
 static void push_number(lua_State *L, double d)
 {
     bool integer = d == floor(d) && fabs(d) <= (double)JSON_MAX_INTEGER && !(d == 0 && signbit(d));
-    if (integer) lua_pushinteger(L, (lua_Integer)d);
-    else lua_pushnumber(L, d);
+    if (integer)
+        lua_pushinteger(L, (lua_Integer)d);
+    else
+        lua_pushnumber(L, d);
 }
 
 static void push_value(lua_State *L, const cJSON *v)
@@ -98,7 +100,7 @@ static int json_decode(lua_State *L)
     const char *text = bind_string(L, 1, &n);
     jcheck bad = json_check(text, n);
     if (bad.what) return fail_at(L, text, bad);
-    cJSON **tree = lua_newuserdatauv(L, sizeof *tree, 0);
+    cJSON **tree = lua_newuserdatauv(L, sizeof(void *), 0);
     *tree = NULL;
     luaL_setmetatable(L, TREE);
     *tree = cJSON_ParseWithLengthOpts(text, n + 1, NULL, 1);
@@ -154,7 +156,8 @@ static void write_number(lua_State *L, writer *w, int at)
     if (lua_isinteger(L, at)) {
         lua_Integer i = lua_tointeger(L, at);
         if (i > JSON_MAX_INTEGER || i < -JSON_MAX_INTEGER)
-            bind_fail(L, ST_LIMIT, "the integer %lld cannot be written to JSON: other readers keep 2^53 at most", (long long)i);
+            bind_fail(L, ST_LIMIT, "the integer %lld cannot be written to JSON: other readers keep 2^53 at most",
+                      (long long)i);
         snprintf(text, sizeof text, "%lld", (long long)i);
     } else {
         double d = lua_tonumber(L, at);
@@ -256,12 +259,15 @@ static void write_table(lua_State *L, writer *w, int at)
 {
     bool strings;
     size_t n = count_pairs(L, at, &strings), len = lua_rawlen(L, at);
-    if (w->depth >= JSON_MAX_DEPTH) bind_fail(L, ST_LIMIT, "a table for JSON is nested more than %d deep, or holds itself", JSON_MAX_DEPTH);
+    if (w->depth >= JSON_MAX_DEPTH)
+        bind_fail(L, ST_LIMIT, "a table for JSON is nested more than %d deep, or holds itself", JSON_MAX_DEPTH);
     bool array = is_marked(L, at) || (n > 0 && len > 0);
     if (array && n != len) bind_fail(L, ST_ARG, "a list for JSON has holes or keys that are no positions");
     if (!array && !strings) bind_fail(L, ST_ARG, "a table for JSON has keys that are not strings");
-    if (array) write_array(L, w, at, n);
-    else write_object(L, w, at, n);
+    if (array)
+        write_array(L, w, at, n);
+    else
+        write_object(L, w, at, n);
 }
 
 static void write_value(lua_State *L, writer *w, int at)
@@ -274,8 +280,10 @@ static void write_value(lua_State *L, writer *w, int at)
     case LUA_TSTRING: write_string(L, w, at); break;
     case LUA_TTABLE: write_table(L, w, at); break;
     default:
-        if (lua_islightuserdata(L, at) && !lua_touserdata(L, at)) put(L, w, "null");
-        else bind_fail(L, ST_ARG, "a %s cannot be written to JSON", luaL_typename(L, at));
+        if (lua_islightuserdata(L, at) && !lua_touserdata(L, at))
+            put(L, w, "null");
+        else
+            bind_fail(L, ST_ARG, "a %s cannot be written to JSON", luaL_typename(L, at));
     }
 }
 

@@ -159,8 +159,10 @@ static int64_t find(lua_State *L)
 static int model_find(lua_State *L)
 {
     int64_t i = find(L);
-    if (i < 0) lua_pushnil(L);
-    else lua_pushinteger(L, i + 1);
+    if (i < 0)
+        lua_pushnil(L);
+    else
+        lua_pushinteger(L, i + 1);
     return 1;
 }
 
@@ -317,14 +319,28 @@ static int model_file_sha256(lua_State *L) { return push_hash(L, st_file_sha256)
 
 void bind_model_open(lua_State *L, int core)
 {
-    static const luaL_Reg meta[] = {{"__gc", model_close},   {"__close", model_close}, {"__len", model_count},
-                                    {"__pairs", model_pairs}, {NULL, NULL}};
+    static const luaL_Reg meta[] = {{"__gc", model_close},
+                                    {"__close", model_close},
+                                    {"__len", model_count},
+                                    {"__pairs", model_pairs},
+                                    {NULL, NULL}};
     static const luaL_Reg methods[] = {
-        {"count", model_count},       {"name", model_name},         {"info", model_info},   {"find", model_find},
-        {"get", model_get},           {"tensor", model_tensor},     {"add", model_add},     {"metadata", model_metadata},
-        {"set_meta", model_set_meta}, {"files", model_files},       {"rows", bind_model_rows},
-        {"header_sha256", model_header_sha256}, {"dtype_counts", model_dtype_counts}, {"file_sha256", model_file_sha256},
-        {"close", model_close}, {NULL, NULL},
+        {"count", model_count},
+        {"name", model_name},
+        {"info", model_info},
+        {"find", model_find},
+        {"get", model_get},
+        {"tensor", model_tensor},
+        {"add", model_add},
+        {"metadata", model_metadata},
+        {"set_meta", model_set_meta},
+        {"files", model_files},
+        {"rows", bind_model_rows},
+        {"header_sha256", model_header_sha256},
+        {"dtype_counts", model_dtype_counts},
+        {"file_sha256", model_file_sha256},
+        {"close", model_close},
+        {NULL, NULL},
     };
     static const luaL_Reg functions[] = {
         {"open_file", core_open_file}, {"open_index", core_open_index}, {"model", core_model}, {NULL, NULL}};

@@ -25,13 +25,14 @@ static const struct {
 
 /* ---------------------------------------------------------------- operands */
 
-/* Operands other than tensors: an integer or a float is a number of torch's weak kind; a boolean is a BOOL tensor without
- * dimensions, whose dtype gives way to every other. */
+/* Operands other than tensors: an integer or a float is a number of torch's weak kind; a boolean is a BOOL tensor
+ * without dimensions, whose dtype gives way to every other. */
 static void check_operand(lua_State *L, int arg)
 {
     int type = lua_type(L, arg);
     if (type == LUA_TNUMBER || type == LUA_TBOOLEAN) return;
-    if (!bind_is_tensor(L, arg)) bind_fail_arg(L, arg, "tensor, number or boolean expected, got %s", bind_type_name(L, arg));
+    if (!bind_is_tensor(L, arg))
+        bind_fail_arg(L, arg, "tensor, number or boolean expected, got %s", bind_type_name(L, arg));
     bind_tensor(L, arg);
 }
 
@@ -70,7 +71,8 @@ static int apply(lua_State *L, st_op op, int first)
 static void check_count(lua_State *L, st_op op, int given)
 {
     if (given != ops[op].arity)
-        bind_fail(L, ST_ARG, "'%s' takes %d operand%s, got %d", ops[op].name, ops[op].arity, ops[op].arity == 1 ? "" : "s", given);
+        bind_fail(L, ST_ARG, "'%s' takes %d operand%s, got %d", ops[op].name, ops[op].arity,
+                  ops[op].arity == 1 ? "" : "s", given);
 }
 
 /* core.apply(name, a [, b [, c]]) */

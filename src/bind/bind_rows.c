@@ -108,8 +108,8 @@ static void add_json_row(bind_text *b, const st_info *info, bool stored)
     bind_text_str(b, "}");
 }
 
-/* m:rows([first [, last [, style]]]) -> text. Style "table" (the default) also gives the widths of its columns name, dtype,
- * shape and size; "json" gives objects { name, dtype, shape, data_offsets } joined by commas. */
+/* m:rows([first [, last [, style]]]) -> text. Style "table" (the default) also gives the widths of its columns name,
+ * dtype, shape and size; "json" gives objects { name, dtype, shape, data_offsets } joined by commas. */
 int bind_model_rows(lua_State *L)
 {
     static const char *const styles[] = {"table", "json"};
@@ -130,8 +130,10 @@ int bind_model_rows(lua_State *L)
         bind_text_reserve(L, &b, room + ST_MAX_DIMS * 22 + w.shape + 256);
         m = bind_model_get(L, 1);
         info = st_model_info(m, i);
-        if (json) add_json_row(&b, &info, bind_info_stored(m, &info));
-        else add_table_row(&b, &info, &w);
+        if (json)
+            add_json_row(&b, &info, bind_info_stored(m, &info));
+        else
+            add_table_row(&b, &info, &w);
     }
     bind_text_push(L, &b);
     if (json) return 1;

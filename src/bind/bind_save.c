@@ -1,7 +1,7 @@
 /* bind_save.c - core.save: several models to several targets in one pass. Layer: bind.
  *
- * First everything is read out of the jobs table into an array that belongs to Lua, and what it points at is anchored in
- * a second table, out of the reach of scripts. Then the plan lives and dies without a chance for Lua to throw. */
+ * First everything is read out of the jobs table into an array that belongs to Lua, and what it points at is anchored
+ * in a second table, out of the reach of scripts. Then the plan lives and dies without a chance for Lua to throw. */
 #include "bind.h"
 
 #include <string.h>
@@ -17,7 +17,7 @@ typedef struct job {
 /* Reads the job on top of the stack; model and path are kept alive by the table in slot `anchor`. */
 static void read_job(lua_State *L, int anchor, lua_Integer i, job *j)
 {
-    static const char *const known[] = {"model", "path",  "dtype", "saturate",  "sync",
+    static const char *const known[] = {"model",   "path",  "dtype", "saturate",  "sync",
                                         "replace", "force", "align", "max_shard", NULL};
     int at = lua_gettop(L);
     if (!lua_istable(L, at)) bind_fail_arg(L, 1, "job %lld is a %s, not a table", (long long)i, luaL_typename(L, at));
@@ -31,13 +31,15 @@ static void read_job(lua_State *L, int anchor, lua_Integer i, job *j)
 
     lua_pushliteral(L, "path");
     lua_rawget(L, at);
-    if (lua_type(L, -1) != LUA_TSTRING) bind_fail(L, ST_ARG, "option 'path': string expected, got %s", luaL_typename(L, -1));
+    if (lua_type(L, -1) != LUA_TSTRING)
+        bind_fail(L, ST_ARG, "option 'path': string expected, got %s", luaL_typename(L, -1));
     j->path = bind_path(L, lua_gettop(L));
     lua_rawseti(L, anchor, i * 2);
 
     lua_pushliteral(L, "dtype");
     if (lua_rawget(L, at) != LUA_TNIL) {
-        if (lua_type(L, -1) != LUA_TSTRING) bind_fail(L, ST_ARG, "option 'dtype': string expected, got %s", luaL_typename(L, -1));
+        if (lua_type(L, -1) != LUA_TSTRING)
+            bind_fail(L, ST_ARG, "option 'dtype': string expected, got %s", luaL_typename(L, -1));
         j->opts.dtype = bind_dtype(L, lua_gettop(L));
         j->opts.has_dtype = true;
     }
@@ -55,7 +57,8 @@ static st_status run(bind_context *c, const job *jobs, size_t n, uint64_t *bytes
 {
     st_plan *plan = NULL;
     st_status s = st_plan_new(c->ctx, &plan, err);
-    for (size_t i = 0; i < n && s == ST_OK; i++) s = st_plan_add(plan, jobs[i].model->m, jobs[i].path, &jobs[i].opts, err);
+    for (size_t i = 0; i < n && s == ST_OK; i++)
+        s = st_plan_add(plan, jobs[i].model->m, jobs[i].path, &jobs[i].opts, err);
     if (s == ST_OK) {
         *bytes = st_plan_bytes(plan);
         s = st_plan_run(plan, err);
@@ -64,8 +67,8 @@ static st_status run(bind_context *c, const job *jobs, size_t n, uint64_t *bytes
     return s;
 }
 
-/* core.save({ { model =, path =, dtype =, saturate =, sync =, replace =, force =, align =, max_shard = }, ... }) -> bytes
- * written. All targets are written, or none. */
+/* core.save({ { model =, path =, dtype =, saturate =, sync =, replace =, force =, align =, max_shard = }, ... }) ->
+ * bytes written. All targets are written, or none. */
 static int core_save(lua_State *L)
 {
     st_err err;
@@ -75,7 +78,7 @@ static int core_save(lua_State *L)
     size_t n = lua_rawlen(L, 1);
     if (n == 0) return bind_fail_arg(L, 1, "a list of jobs expected");
     if (n > MAX_JOBS) return bind_fail(L, ST_LIMIT, "%zu models in one save (at most %d)", n, MAX_JOBS);
-    lua_newtable(L); /* 2: the anchor */
+    lua_newtable(L);                                       /* 2: the anchor */
     job *jobs = lua_newuserdatauv(L, n * sizeof *jobs, 0); /* 3 */
     memset(jobs, 0, n * sizeof *jobs);
     for (size_t i = 0; i < n; i++) {

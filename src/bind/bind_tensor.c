@@ -7,7 +7,7 @@ bool bind_is_tensor(lua_State *L, int arg) { return luaL_testudata(L, arg, BIND_
 
 st_tensor **bind_tensor_new(lua_State *L)
 {
-    st_tensor **slot = lua_newuserdatauv(L, sizeof *slot, 0);
+    st_tensor **slot = lua_newuserdatauv(L, sizeof(void *), 0);
     *slot = NULL;
     luaL_setmetatable(L, BIND_TENSOR);
     return slot;
@@ -159,10 +159,13 @@ static int tensor_from_bytes(lua_State *L)
 
 void bind_tensor_open(lua_State *L, int core)
 {
-    static const luaL_Reg meta[] = {{"__gc", tensor_close}, {"__close", tensor_close}, {"__len", tensor_len}, {NULL, NULL}};
+    static const luaL_Reg meta[] = {
+        {"__gc", tensor_close}, {"__close", tensor_close}, {"__len", tensor_len}, {NULL, NULL}};
     static const luaL_Reg methods[] = {
-        {"dtype", tensor_dtype},     {"shape", tensor_shape},     {"ndim", tensor_ndim},   {"numel", tensor_numel},
-        {"nbytes", tensor_nbytes},   {"is_leaf", tensor_is_leaf}, {"is_cast", tensor_is_cast}, {"quant", tensor_quant},
+        {"dtype", tensor_dtype},     {"shape", tensor_shape},
+        {"ndim", tensor_ndim},       {"numel", tensor_numel},
+        {"nbytes", tensor_nbytes},   {"is_leaf", tensor_is_leaf},
+        {"is_cast", tensor_is_cast}, {"quant", tensor_quant},
         {"source", tensor_source},   {NULL, NULL},
     };
     luaL_newmetatable(L, BIND_TENSOR);

@@ -15,7 +15,8 @@ void bind_text_reserve(lua_State *L, bind_text *b, size_t more)
 {
     if (b->cap - b->n >= more) return;
     size_t need;
-    if (__builtin_add_overflow(b->n, more, &need) || need > (size_t)-1 / 2) bind_fail(L, ST_LIMIT, "the text is too long");
+    if (__builtin_add_overflow(b->n, more, &need) || need > (size_t)-1 / 2)
+        bind_fail(L, ST_LIMIT, "the text is too long");
     size_t cap = b->cap * 2 > need ? b->cap * 2 : need;
     char *p = lua_newuserdatauv(L, cap, 0);
     memcpy(p, b->p, b->n);
@@ -106,8 +107,8 @@ void bind_text_size(bind_text *b, uint64_t bytes)
     bind_text_str(b, units[u]);
 }
 
-/* core.escape(text [, width]): how a text from a file is shown: control, bidirectional and invalid bytes escaped, the middle
- * left out where it would be longer than `width` bytes. */
+/* core.escape(text [, width]): how a text from a file is shown: control, bidirectional and invalid bytes escaped, the
+ * middle left out where it would be longer than `width` bytes. */
 static int escape(lua_State *L)
 {
     size_t n;

@@ -9,8 +9,10 @@ static void check_budget(lua_State *L, const char *what, uint64_t items, uint64_
     uint64_t need, budget = st_ctx_memory(bind_context_get(L)->ctx);
     if (__builtin_mul_overflow(items, bytes_each, &need)) need = UINT64_MAX;
     if (need > budget)
-        bind_fail(L, ST_LIMIT, "%s would take %llu bytes, more than the %llu that may be held (ask for a range, or raise core.memory)",
-                  what, (unsigned long long)need, (unsigned long long)budget);
+        bind_fail(
+            L, ST_LIMIT,
+            "%s would take %llu bytes, more than the %llu that may be held (ask for a range, or raise core.memory)",
+            what, (unsigned long long)need, (unsigned long long)budget);
 }
 
 /* Holds a reference of its own: the progress function may close the tensor meanwhile. */
@@ -36,7 +38,8 @@ static int tensor_bytes(lua_State *L)
     unsigned bits = st_dtype_bits(dtype);
     check_budget(L, "the text", count, (bits + 7) / 8);
     if (count % 8 * bits % 8)
-        return bind_fail(L, ST_ARG, "%llu elements of %s do not fill whole bytes", (unsigned long long)count, st_dtype_name(dtype));
+        return bind_fail(L, ST_ARG, "%llu elements of %s do not fill whole bytes", (unsigned long long)count,
+                         st_dtype_name(dtype));
     size_t n = (size_t)(count / 8 * bits + count % 8 * bits / 8);
     luaL_Buffer b;
     char *p = luaL_buffinitsize(L, &b, n);
@@ -93,8 +96,10 @@ static void cursor_push(lua_State *L, cursor *c)
     case ST_F64: lua_pushnumber(L, c->f[i]); break;
     case ST_U64:
         /* What a Lua integer cannot hold becomes the nearest float. */
-        if (c->u[i] <= (uint64_t)LUA_MAXINTEGER) lua_pushinteger(L, (lua_Integer)c->u[i]);
-        else lua_pushnumber(L, (lua_Number)c->u[i]);
+        if (c->u[i] <= (uint64_t)LUA_MAXINTEGER)
+            lua_pushinteger(L, (lua_Integer)c->u[i]);
+        else
+            lua_pushnumber(L, (lua_Number)c->u[i]);
         break;
     default: lua_pushinteger(L, c->i[i]); break;
     }
@@ -222,9 +227,8 @@ static int tensor_identical(lua_State *L)
 void bind_values_open(lua_State *L, int core)
 {
     static const luaL_Reg methods[] = {
-        {"bytes", tensor_bytes},     {"values", tensor_values}, {"item", tensor_item},
-        {"totable", tensor_totable}, {"force", tensor_force},   {"identical", tensor_identical},
-        {NULL, NULL},
+        {"bytes", tensor_bytes}, {"values", tensor_values},       {"item", tensor_item}, {"totable", tensor_totable},
+        {"force", tensor_force}, {"identical", tensor_identical}, {NULL, NULL},
     };
     (void)core;
     bind_methods(L, BIND_TENSOR, methods);

@@ -1,7 +1,7 @@
 /* cli_paths.c - where Lua files come from. Layer: cli.
  *
- * Beside the program (a source tree), else below the prefix whose bin folder it lies in, else below the prefix that it was
- * built for. The system's folders follow; relative entries are dropped, so that what lies in the current folder is
+ * Beside the program (a source tree), else below the prefix whose bin folder it lies in, else below the prefix that it
+ * was built for. The system's folders follow; relative entries are dropped, so that what lies in the current folder is
  * never loaded by accident.
  */
 #include "cli.h"
@@ -88,7 +88,8 @@ static int search_text(lua_State *L)
     lua_settop(L, 1);
     lua_pushvalue(L, lua_upvalueindex(2));
     lua_pushvalue(L, 1);
-    if (lua_getfield(L, lua_upvalueindex(1), "path") != LUA_TSTRING) return luaL_error(L, "'package.path' must be a string");
+    if (lua_getfield(L, lua_upvalueindex(1), "path") != LUA_TSTRING)
+        return luaL_error(L, "'package.path' must be a string");
     lua_call(L, 2, 2);
     if (lua_isnil(L, -2)) return 1; /* the message: where it was looked for */
     lua_pop(L, 1);

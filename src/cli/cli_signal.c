@@ -1,8 +1,9 @@
 /* cli_signal.c - Ctrl-C and its relatives. Layer: cli.
  *
  * The first signal asks: libst's cancel flag is raised, so that running work ends within a tile's time and removes its
- * temporary files, and a hook throws in Lua code. A second one within a second kills. A broken pipe counts as a signal to stop,
- * too: its default action would kill a save that only reports progress to a pager, and leave its temporary file. */
+ * temporary files, and a hook throws in Lua code. A second one within a second kills. A broken pipe counts as a signal
+ * to stop, too: its default action would kill a save that only reports progress to a pager, and leave its temporary
+ * file. */
 #include "cli.h"
 
 #include <pthread.h>

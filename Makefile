@@ -84,32 +84,32 @@ deps: ## install the system packages that building, testing and linting need
 
 demo: ## install what is missing, build, merge two sample models
 	@CC="$(CC)" tests/tools/deps build
-	@$(MAKE_AGAIN) all
+	+@$(MAKE_AGAIN) all
 	@tests/tools/demo
 
 test: ## install what is missing, build, run every test (SAN=address,undefined or SAN=thread: under sanitizers)
 	@CC="$(CC)" tests/tools/deps build test
-	@$(MAKE_AGAIN) run-tests
+	+@$(MAKE_AGAIN) run-tests
 
 lint: ## layers, names, texts, warnings as errors, static analysis
 	@CC="$(CC)" tests/tools/deps build test lint
-	@$(MAKE_AGAIN) run-lint
+	+@$(MAKE_AGAIN) run-lint
 
 format: ## lay the C sources out with clang-format
 	git ls-files -z --cached --others --exclude-standard -- '*.c' '*.h' | xargs -0 clang-format -i
 
 bench: ## the table of times and memory against cp, PyTorch, mergekit and sd-mecha
 	@CC="$(CC)" tests/tools/deps build python
-	@$(MAKE_AGAIN) all .build/bench/make_model .build/bench/measure
+	+@$(MAKE_AGAIN) all .build/bench/make_model .build/bench/measure
 	@tests/bench/run
 
 fuzz: ## run each fuzz target for FUZZ_SECONDS (60)
 	@tests/tools/deps build fuzz
-	@$(MAKE_AGAIN) CC=clang SAN=fuzzer-no-link,address,undefined run-fuzz
+	+@$(MAKE_AGAIN) CC=clang SAN=fuzzer-no-link,address,undefined run-fuzz
 
 conformance: ## compare with the Python reference, in a virtual environment of its own
 	@CC="$(CC)" tests/tools/deps build python
-	@$(MAKE_AGAIN) all $B/header_driver
+	+@$(MAKE_AGAIN) all $B/header_driver
 	@HEADER_DRIVER=$B/header_driver tests/conformance/run
 
 goldens: all ## rewrite the expected output of tests/cli/cases (read the difference before committing it)
@@ -192,9 +192,14 @@ $B/header_driver: tests/conformance/header_driver.c $B/libst.a
 	$(call say,CC)
 	$Q$(CC) $(ALL_CFLAGS) -o $@ $^ $(LIB_LIBS)
 
+$B/plainlua: tests/lua/plainlua.c | .build/deps
+	@mkdir -p $(@D)
+	$(call say,CC)
+	$Q$(CC) $(ALL_CFLAGS) $(PKG_CFLAGS) -rdynamic -o $@ $< $(LUA_LIBS)
+
 # What ./stlua is in the repository, for a configuration that must not replace it.
 .PHONY: tree test-programs run-tests run-lint run-fuzz
-tree: $B/stlua $B/core.so
+tree: $B/stlua $B/core.so $B/plainlua
 	@rm -rf $B/tree && mkdir -p $B/tree
 	@cp -R lua scripts $B/tree && cp $B/stlua $B/tree && cp $B/core.so $B/tree/lua/stlua
 
@@ -202,9 +207,9 @@ test-programs: $(TEST_BIN) $(REPLAY)
 
 # The C tests need fault injection. Under a sanitizer the program is of the same build; without, it is what users get.
 run-tests:
-	@$(MAKE_AGAIN) FAULTS=1 test-programs $(if $(SAN),tree)
-	$(if $(SAN),,@$(MAKE_AGAIN) all)
-	@LUA="$(LUA)" SAN="$(SAN)" STLUA_TREE="$(CURDIR)$(if $(SAN),/$B-faults/tree)" tests/run $B-faults/tests
+	+@$(MAKE_AGAIN) FAULTS=1 test-programs $(if $(SAN),tree)
+	$(if $(SAN),,+@$(MAKE_AGAIN) -s all)
+	@LUA="$(if $(SAN),$B-faults/plainlua,$(LUA))" SAN="$(SAN)" STLUA_TREE="$(CURDIR)$(if $(SAN),/$B-faults/tree)" tests/run $B-faults/tests
 
 run-lint: all
 	@CC="$(CC)" MAKE="$(MAKE_AGAIN)" tests/tools/lint

@@ -34,21 +34,29 @@ typedef struct fault {
     _Atomic uint64_t left; /* counts down to the call that fails; 0 = off */
     _Atomic int errnum;
 } fault;
-static fault faults[SYS_CALL_COUNT];
+static fault faults[SYS_CALL_COUNT][2]; /* the second: sys_fault_also */
 static _Atomic uint64_t made, kill_at;
+
+static void arm(fault *f, uint64_t k, int errnum)
+{
+    f->left = 0;
+    f->errnum = errnum;
+    f->left = k;
+}
 
 void sys_fault(sys_call call, uint64_t k, int errnum)
 {
     if (call >= SYS_CALL_COUNT) {
-        for (int i = 0; i < SYS_CALL_COUNT; i++) faults[i].left = 0;
+        for (int i = 0; i < SYS_CALL_COUNT; i++) faults[i][0].left = faults[i][1].left = 0;
         return;
     }
-    faults[call].left = 0;
-    faults[call].errnum = errnum;
-    faults[call].left = k;
+    faults[call][1].left = 0;
+    arm(&faults[call][0], k, errnum);
 }
 
-bool sys_fault_pending(sys_call call) { return faults[call].left != 0; }
+void sys_fault_also(sys_call call, uint64_t k, int errnum) { arm(&faults[call][1], k, errnum); }
+
+bool sys_fault_pending(sys_call call) { return faults[call][0].left || faults[call][1].left; }
 
 void sys_kill_at(uint64_t k)
 {
@@ -58,16 +66,23 @@ void sys_kill_at(uint64_t k)
 
 uint64_t sys_calls_made(void) { return made; }
 
-/* True when this use of `call` is the chosen one: *errnum tells how it fails. */
+/* Counts down; true when this use is the one. */
+static bool counts_out(fault *f)
+{
+    uint64_t left = f->left;
+    while (left && !atomic_compare_exchange_weak(&f->left, &left, left - 1)) {
+    }
+    return left == 1;
+}
+
+/* True when this use of `call` is a chosen one: *errnum tells how it fails. */
 static bool chosen(sys_call call, int *errnum)
 {
     if (++made == kill_at) kill(getpid(), SIGKILL);
     if (call >= SYS_CALL_COUNT) return false;
-    uint64_t left = faults[call].left;
-    while (left && !atomic_compare_exchange_weak(&faults[call].left, &left, left - 1)) {
-    }
-    *errnum = faults[call].errnum;
-    return left == 1;
+    bool first = counts_out(&faults[call][0]), second = counts_out(&faults[call][1]);
+    *errnum = faults[call][first ? 0 : 1].errnum;
+    return first || second;
 }
 
 /* Sets errno and is true when the call is to fail instead of being made. */
@@ -214,7 +229,7 @@ bool sys_copy_shares(int fd)
     };
     struct statfs f;
 #ifdef ST_FAULTS
-    if (faults[SYS_copy].left) return true; /* whoever arms a fault wants the call made */
+    if (sys_fault_pending(SYS_copy)) return true; /* whoever arms a fault wants the call made */
 #endif
     if (fstatfs(fd, &f) != 0) return false;
     for (size_t i = 0; i < sizeof sharing / sizeof *sharing; i++)

@@ -85,6 +85,7 @@ typedef enum sys_call {
  * k = 0 switches that call's fault off, SYS_CALL_COUNT those of all calls. A retried call (EINTR, short) counts again.
  * stat, lstat and free_space count as fstat, rmdir as unlink, symlink as link, every kind of rename as rename. */
 void sys_fault(sys_call call, uint64_t k, int errnum);
+void sys_fault_also(sys_call call, uint64_t k, int errnum); /* one more, after sys_fault */
 bool sys_fault_pending(sys_call call); /* armed, and not met yet */
 /* SIGKILL ends the process just before its k-th call of any kind from now; 0 = never. */
 void sys_kill_at(uint64_t k);

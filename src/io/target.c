@@ -194,8 +194,8 @@ static int sweep_entry(void *user, const char *name)
     walk *w = user;
     const st_target *t = w->target;
     bool temp = is_sibling(t, name, ST_TEMP_SUFFIX), aside = is_sibling(t, name, ST_OLD_SUFFIX);
-    /* A folder set aside is the only copy until the new one is in place. */
-    if (!temp && !(aside && t->exists)) return 0;
+    /* A folder set aside is the only copy until a new one is in place. */
+    if (!temp && !(aside && t->exists && S_ISDIR(t->st.st_mode))) return 0;
     size_t old;
     if (walk_into(w, name, &old) == 0) {
         int fd = sys_open(w->path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK, 0);

@@ -166,9 +166,12 @@ static void test_without_links(void **state)
 {
     (void)state;
     /* Links during commit: the foreign files in the order of the listing; the unnamed shards had theirs before. */
+    int copied = 0;
     for (uint64_t k = 1; k <= 3; k++) {
         st_folder *d;
+        scratch_free(strdup(in_dir(dir, "model")));
         put_old();
+        ino_t config = inode("model/config.json");
         chmod(in_dir(dir, "model/config.json"), 0604);
         assert_ok(st_folder_open(in_dir(dir, "model"), true, NULL, &d, &err));
         for (int i = 0; i < 3; i++) assert_ok(put_file(d, new_files[i], "new"));
@@ -179,7 +182,9 @@ static void test_without_links(void **state)
         assert_int_equal(content("model", true), IS_NEW);
         assert_int_equal(mode_of("model/config.json"), 0604);
         assert_int_equal(count_entries(dir), 1);
+        copied += inode("model/config.json") != config;
     }
+    assert_int_equal(copied, 1);
 }
 
 static void test_symlinked_folder(void **state)
@@ -324,6 +329,38 @@ static const char *verdict(sys_call call, int errnum, st_status st, int is, int 
     if (!strstr(err.message, "model")) return "a message that does not name the folder";
     if (call != SYS_unlink && entries != 1 && !in_place) return "something is left over";
     return NULL;
+}
+
+/* The second of two renames fails: the old folder goes back. */
+static void test_second_rename(void **state)
+{
+    (void)state;
+    put_old();
+    sys_fault(SYS_rename, 1, EINVAL);
+    sys_fault_also(SYS_rename, 3, EIO);
+    assert_int_equal(do_save(&(save){0}), ST_IO);
+    assert_false(sys_fault_pending(SYS_rename));
+    assert_int_equal(content("model", true), IS_OLD);
+    assert_int_equal(count_entries(dir), 1);
+}
+
+/* Every shard and every folder reaches the disk, the one around them included; or none is asked to. */
+static void test_syncs(void **state)
+{
+    (void)state;
+    for (int had_old = 0; had_old < 2; had_old++)
+        for (int no_sync = 0; no_sync < 2; no_sync++)
+            for (uint64_t syncs = 1; syncs <= 10; syncs++) {
+                scratch_free(strdup(in_dir(dir, "model")));
+                if (had_old) put_old();
+                sys_fault(SYS_fsync, syncs, EIO);
+                st_status s = do_save(&(save){.o = {.no_sync = no_sync}});
+                bool met = !sys_fault_pending(SYS_fsync);
+                /* Three shards, the new folder, its subfolder if there is one, the folder around it. */
+                assert_int_equal(met, !no_sync && syncs <= (had_old ? 6 : 5));
+                assert_int_equal(s, met ? ST_IO : ST_OK);
+            }
+    sys_fault(SYS_fsync, 0, 0);
 }
 
 static bool one_fault(const save *s, sys_call call, uint64_t k, int errnum)
@@ -472,10 +509,10 @@ static int teardown(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(test_new_folder), TEST(test_exchange), TEST(test_without_links), TEST(test_symlinked_folder),
-        TEST(test_refusals),   TEST(test_fill),     TEST(test_files),         TEST(test_appears),
-        TEST(test_leftovers),  TEST(test_faults),   TEST(test_faults_in_two), TEST(test_no_memory),
-        TEST(test_kill),
+        TEST(test_new_folder),    TEST(test_exchange),      TEST(test_without_links), TEST(test_symlinked_folder),
+        TEST(test_refusals),      TEST(test_fill),          TEST(test_files),         TEST(test_appears),
+        TEST(test_leftovers),     TEST(test_second_rename), TEST(test_syncs),         TEST(test_faults),
+        TEST(test_faults_in_two), TEST(test_no_memory),     TEST(test_kill),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

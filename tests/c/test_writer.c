@@ -282,12 +282,27 @@ static void test_no_replace(void **state)
     }
 }
 
+static int only_name(void *user, const char *name)
+{
+    snprintf(user, 256, "%s", name);
+    return 0;
+}
+
 static void test_long_names(void **state)
 {
     (void)state;
     char name[256];
     for (int i = 0; i < 85; i++) memcpy(name + i * 3, "\xe2\x82\xac", 3); /* 255 bytes of euro signs */
     name[255] = '\0';
+    char temp[256] = "";
+    st_sink *k;
+    without_unnamed();
+    assert_ok(st_writer_open(in_dir(dir, name), 1, NULL, &k, &err));
+    assert_int_equal(sys_listdir(dir, only_name, temp), 0);
+    assert_int_equal(strlen(temp),
+                     1 + 225 + 1 + 16 + 10); /* 227 bytes of the name have room, 225 are whole characters */
+    assert_string_equal(temp + strlen(temp) - 10, ".stlua-tmp");
+    k->ops->free(k);
     for (int named = 0; named < 2; named++)
         for (int twice = 0; twice < 2; twice++) assert_ok(do_save(&(save){.name = name, .named = named}));
     assert_int_equal(content_of(name), IS_NEW);
@@ -390,6 +405,31 @@ static void test_copy_failures(void **state)
     }
     assert_int_equal(content_of("kept"), IS_OLD);
     assert_int_equal(count_entries(dir), 3);
+}
+
+/* A kernel that stops halfway: the rest is copied by hand, from where it stopped. */
+static void test_copy_in_parts(void **state)
+{
+    (void)state;
+    sys_fault(SYS_copy, 1, 0);
+    sys_fault_also(SYS_copy, 2, EOPNOTSUPP);
+    assert_ok(simple("copied"));
+    assert_false(sys_fault_pending(SYS_copy));
+    assert_int_equal(content_of("copied"), IS_NEW);
+}
+
+/* Network disks may tell of a lost write at close only. */
+static void test_failed_close(void **state)
+{
+    (void)state;
+    st_sink *k;
+    put_old("target");
+    assert_ok(st_writer_open(in_dir(dir, "target"), 3, NULL, &k, &err));
+    assert_ok(k->ops->write(k, "new", 0, 3, &err));
+    sys_fault(SYS_close, 1, EDQUOT);
+    assert_int_equal(k->ops->commit(k, &err), ST_SPACE);
+    k->ops->free(k);
+    assert_int_equal(content_of("target"), IS_OLD);
 }
 
 enum { THREADS = 4, BLOCK = 700 << 10, BLOCKS = 40 };
@@ -524,6 +564,19 @@ static void test_faults_without_reserving(void **state)
     }
 }
 
+/* The file and its folder reach the disk, once each; or neither is asked to. */
+static void test_syncs(void **state)
+{
+    (void)state;
+    for (int no_sync = 0; no_sync < 2; no_sync++)
+        for (uint64_t k = 1; k <= 3; k++) {
+            sys_fault(SYS_fsync, k, EIO);
+            st_status s = do_save(&(save){.name = "target", .o = {.no_sync = no_sync}});
+            assert_int_equal(sys_fault_pending(SYS_fsync), no_sync || k == 3);
+            assert_int_equal(s, no_sync || k == 3 ? ST_OK : ST_IO);
+        }
+}
+
 /* A second fsync would claim success for bytes the kernel has dropped. */
 static void test_failed_sync_is_final(void **state)
 {
@@ -602,7 +655,7 @@ static void test_kill(void **state)
             assert_int_equal(count_entries(dir), 1);
         }
         assert_int_equal(status, 0);
-        assert_true(seen_old > 10 && seen_new > 0);
+        assert_true(seen_old > 5 && seen_new > 0);
     }
 }
 
@@ -690,10 +743,36 @@ static void test_leftovers(void **state)
     assert_ok(simple("model")); /* its owner lives */
     assert_int_equal(count_entries(dir), count + 2);
     close(live);
+    /* An old folder of this name, set aside: a file is no successor of it. */
+    mkdir(in_dir(dir, ".model.0123456789abcdef.stlua-old"), 0777);
+    assert_ok(simple("model"));
+    assert_int_equal(rmdir(in_dir(dir, ".model.0123456789abcdef.stlua-old")), 0);
     assert_ok(simple("model"));
     assert_int_equal(count_entries(dir), count + 1);
     for (int i = 0; i < count; i++) assert_int_equal(access(in_dir(dir, others[i]), F_OK), 0);
     assert_int_not_equal(access(in_dir(dir, ours), F_OK), 0);
+}
+
+/* The temporary is locked also in the moment it has a name. */
+static void test_lock_at_commit(void **state)
+{
+    (void)state;
+    char temp[256] = "";
+    for (int named = 0; named < 2; named++) {
+        st_sink *k;
+        if (named) without_unnamed();
+        assert_ok(st_writer_open(in_dir(dir, "locked"), 3, NULL, &k, &err));
+        assert_ok(k->ops->write(k, "new", 0, 3, &err));
+        sys_fault(SYS_rename, 1, EIO);
+        assert_int_equal(k->ops->commit(k, &err), ST_IO);
+        assert_int_equal(sys_listdir(dir, only_name, temp), 0);
+        int fd = open(in_dir(dir, temp), O_RDONLY);
+        assert_true(fd >= 0);
+        assert_int_equal(sys_lock(fd), -EWOULDBLOCK);
+        close(fd);
+        k->ops->free(k);
+        assert_int_equal(count_entries(dir), 0);
+    }
 }
 
 enum { SAVERS = 4, ROUNDS = 25 };
@@ -761,10 +840,14 @@ int main(void)
         TEST(test_beyond_4_gib),
         TEST(test_copy_ways),
         TEST(test_copy_failures),
+        TEST(test_copy_in_parts),
+        TEST(test_failed_close),
+        TEST(test_lock_at_commit),
         TEST(test_threads),
         TEST(test_faults_unnamed),
         TEST(test_faults_named),
         TEST(test_faults_without_reserving),
+        TEST(test_syncs),
         TEST(test_failed_sync_is_final),
         TEST(test_no_memory),
         TEST(test_kill),

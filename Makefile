@@ -179,8 +179,13 @@ FUZZ_BIN  := $(FUZZ_C:tests/fuzz/%.c=$B/%)
 $B/tests/%: tests/c/%.c $(TEST_AUX) $B/libst.a
 	@mkdir -p $(@D)
 	$(call say,CC)
-	$Q$(CC) $(ALL_CFLAGS) $(INC_tests) $(PKG_CFLAGS) -MMD -MP -MF $@.d -o $@ $< $(TEST_AUX) $B/libst.a \
-	   $(CMOCKA) $(LIB_LIBS)
+	$Q$(CC) $(ALL_CFLAGS) $(INC_tests) $(PKG_CFLAGS) -MMD -MP -MF $@.d -o $@ $< $(TEST_AUX) $(WITH_BIND) $B/libst.a \
+	   $(CMOCKA) $(LIB_LIBS) $(if $(WITH_BIND),$(LUA_LIBS) $(JSON_LIBS))
+
+# Tests of the binding hold it, and Lua.
+TEST_BIND := $(filter $B/tests/test_bind_%,$(TEST_BIN))
+$(TEST_BIND): WITH_BIND := $(BIND_O)
+$(TEST_BIND): $(BIND_O)
 
 # A fuzz target over its corpus, without a fuzzer: one test per file.
 $B/tests/replay_%: tests/fuzz/fuzz_%.c tests/fuzz/replay.c $B/libst.a

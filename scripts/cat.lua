@@ -24,20 +24,20 @@ local function write_bytes(tensor, dtype)
 end
 
 -- As many digits as bring back the same value.
-local function format_of(dtype)
-   return dtype == "F64" and "%.17g" or "%.9g"
+local function word(value, format)
+   if math.type(value) ~= "float" then return tostring(value) end
+   return value == value and format:format(value) or "nan"
 end
 
 local function write_text(tensor)
-   local shape, number = tensor:shape(), format_of(tensor:dtype())
+   local shape, format = tensor:shape(), tensor:dtype() == "F64" and "%.17g" or "%.9g"
    local columns = math.max(1, shape[#shape] or 1)
    local column = 0
    for first = 1, tensor:numel(), CHUNK do
       local words = tensor:values(first, math.min(CHUNK, tensor:numel() - first + 1))
       for i, value in ipairs(words) do
          column = column % columns + 1
-         local word = math.type(value) == "float" and number:format(value) or tostring(value)
-         words[i] = word .. (column == columns and "\n" or " ")
+         words[i] = word(value, format) .. (column == columns and "\n" or " ")
       end
       cli.write(table.concat(words))
    end

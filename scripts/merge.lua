@@ -71,51 +71,52 @@ local function formula(weights)
    return (table.concat(terms, " + "):gsub("%+ %-", "- "))
 end
 
-local function result(model, path, weights, parameters)
-   local text = formula(weights)
-   return { model, path, formula = text, recipe = { command = "merge", formula = text, parameters = parameters } }
-end
-
-local function weighted_sum(models, weights, opts)
-   return st.map(models, function(_, ...)
+local function weighted_sum(weights)
+   return function(_, ...)
       local sum = weights[1] * (...)
       for i = 2, #weights do sum = sum + weights[i] * (select(i, ...)) end
       return sum
-   end, opts)
+   end
 end
 
-local function average(models, args, weights, path)
-   local merged = weighted_sum(models, weights, { missing = args.missing })
-   return { result(merged, path, weights, { weights = weights, missing = args.missing }) }
+-- What to make: one entry per file, { path =, formula =, parameters =, fn = the callback of st.map }.
+local function average(args, weights, path)
+   return { { path = path, formula = formula(weights), parameters = { weights = weights, missing = args.missing },
+      fn = weighted_sum(weights) } }
 end
 
-local function sweep(models, args, path)
-   if #models ~= 2 then cli.usage("merge: --alpha is for two models, got %d (use --weights)", #models) end
+local function sweep(args, paths, path)
+   if #paths ~= 2 then cli.usage("merge: --alpha is for two models, got %d (use --weights)", #paths) end
    local alphas, texts = numbers(args.alpha, "--alpha")
    if #alphas > 1 and not path:find("{alpha}", 1, true) then
       cli.usage("merge: %d values of --alpha need {alpha} in the name, such as -o 'm-{alpha}.safetensors'", #alphas)
    end
-   local results, seen = {}, {}
+   local entries, seen = {}, {}
    for i, t in ipairs(alphas) do
       if seen[texts[i]] then cli.usage("merge: --alpha has %s twice", texts[i]) end
       seen[texts[i]] = true
-      local target = path:gsub("{alpha}", (texts[i]:gsub("%%", "%%%%")))
-      local merged = st.map(models, function(_, a, b) return st.lerp(a, b, t) end, { missing = args.missing })
-      results[i] = result(merged, target, { 1 - t, t }, { alpha = t, missing = args.missing })
+      entries[i] = { path = path:gsub("{alpha}", (texts[i]:gsub("%%", "%%%%"))), formula = formula { 1 - t, t },
+         parameters = { alpha = t, missing = args.missing }, fn = function(_, a, b) return st.lerp(a, b, t) end }
    end
-   return results
+   return entries
 end
 
 local function run(args)
    local paths, weights = read_weights(args)
-   local labels, models = cli.labels(paths), {}
-   for i, path in ipairs(paths) do models[i] = st.open(path) end
    local several = args.alpha and args.alpha:find(",", 1, true)
    local target = cli.target(args, cli.stem(paths[1]) .. "-merged" .. (several and "-{alpha}" or ""))
-   local results = args.alpha and sweep(models, args, target) or average(models, args, weights, target)
-   for _, r in ipairs(results) do
-      local title = #results > 1 and cli.basename(r[2]) or "merged"
-      cli.note(title .. " = " .. r.formula:gsub("{(%d+)}", function(i) return labels[tonumber(i)] end), "formula")
+   local entries = args.alpha and sweep(args, paths, target) or average(args, weights, target)
+   local labels = cli.labels(paths)
+   for _, e in ipairs(entries) do
+      local title = several and cli.basename(e.path) or "merged"
+      cli.note(title .. " = " .. e.formula:gsub("{(%d+)}", function(i) return labels[tonumber(i)] end), "formula")
+   end
+
+   local models, results = {}, {}
+   for i, path in ipairs(paths) do models[i] = st.open(path) end
+   for i, e in ipairs(entries) do
+      results[i] = { st.map(models, e.fn, { missing = args.missing }), e.path,
+         recipe = { command = "merge", formula = e.formula, parameters = e.parameters } }
    end
    for _, note in ipairs(results[1][1]:notes()) do cli.note("note: " .. note) end
    cli.save(results, args)

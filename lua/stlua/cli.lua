@@ -8,7 +8,6 @@ local commands = require "stlua.commands"
 local core = require "stlua.core"
 local dtype = require "stlua.dtype"
 local errors = require "stlua.errors"
-local count_dtypes = require("stlua.print").count_dtypes
 local progress = require "stlua.progress"
 local save = require "stlua.save"
 local text = require "stlua.text"
@@ -132,7 +131,7 @@ cli.basename, cli.stem = text.basename, text.stem
 cli.size, cli.escape = core.size, core.escape
 
 --- "201 BF16, 1 I64": a model's tensors by dtype.
-function cli.count_dtypes(model) return (count_dtypes(model)) end
+cli.count_dtypes = require("stlua.print").count_dtypes
 
 --- Short names for files in messages: the last parts of their paths, as many as tell them apart.
 function cli.labels(paths)

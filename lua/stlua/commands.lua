@@ -2,7 +2,6 @@
 -- Layer: Lua, above stlua.core.
 
 local core = require "stlua.core"
-local errors = require "stlua.errors"
 
 local commands = {}
 
@@ -40,10 +39,13 @@ function commands.names()
 end
 
 --- Loads a script as text, never bytecode.
--- @raise "arg" with the compiler's message
+-- @raise the compiler's message
 function commands.load(path)
    local chunk, message = loadfile(path, "t")
-   if not chunk then errors.throw("arg", message) end
+   if not chunk then
+      local named = not path or message:find(path, 1, true)
+      error(named and message or path .. ": " .. message, 0)
+   end
    return chunk
 end
 

@@ -103,7 +103,7 @@ function fit.check(rows, models, missing_ok, shapes_ok)
       if missing[i] then add_missing(lines, labels[i], missing[i]) end
    end
    if #odd > 0 then add_odd(lines, odd, labels) end
-   local hint = next(missing) and ' (missing = "first" or "skip" would take the rest)' or ""
+   local hint = next(missing) and ' (missing: first or skip would take the rest)' or ""
    errors.throwf(next(missing) and "name" or "shape", "the models differ in %s%s:\n%s",
       text.plural(problems, "tensor"), hint, table.concat(lines, "\n"))
 end

@@ -71,11 +71,13 @@ end
 local function unknown(word)
    local names = commands.names()
    names[#names + 1] = "help"
+   local is_script = word:find("%.lua$") ~= nil
+   for i, name in ipairs(names) do names[i] = is_script and name .. ".lua" or name end
    for _, entry in ipairs(core.listdir(".")) do
       if entry.name:find("%.lua$") then names[#names + 1] = entry.name end
    end
-   local what = word:find("%.lua$") and "no script" or "no command"
-   cli.usage("%s %s%s (stlua --help)", what, text.quote(word), text.did_you_mean(word, names))
+   cli.usage("no %s %s%s (stlua --help)", is_script and "script" or "command", text.quote(word),
+      text.did_you_mean(word, names))
 end
 
 local function help(topic)
@@ -109,7 +111,7 @@ end
 local function run_code(code)
    local env = setmetatable({ st = require "stlua" }, { __index = _G, __newindex = _G })
    local chunk, message = load(code, "=(command line)", "t", env)
-   if not chunk then errors.throw("arg", message) end
+   if not chunk then error(message, 0) end
    chunk()
 end
 
@@ -152,7 +154,7 @@ local function report(e, traceback)
    if code == "cancelled" then return 130 end      -- who stopped it knows
    if code == "usage" then
       status = 2
-   elseif errors.is(e) and e.where and not in_command then
+   elseif errors.is(e) and e.where and not in_command and not e.where:find("lua/stlua/", 1, true) then
       message = e.where .. ": " .. message         -- the line matters in the user's own script
    end
    if cli.is_json() then

@@ -48,8 +48,10 @@ end
 -- A pattern that matches nothing is a misspelling where it says what to take.
 local function check_used(m, unused, who)
    for _, glob in ipairs(unused()) do
-      errors.throwf("name", "%s: no tensor of %s matches %s%s", who, lineage.formula(m), text.quote(glob),
-         text.did_you_mean(glob, all_names(m)))
+      local names = all_names(m)
+      local hint = text.did_you_mean(glob, names)
+      if hint == "" then hint = text.did_you_mean(glob, text.parts(names)) end
+      errors.throwf("name", "%s: no tensor of %s matches %s%s", who, lineage.formula(m), text.quote(glob), hint)
    end
 end
 

@@ -129,25 +129,20 @@ end
 
 -- "201 BF16, 1 I64": tensors by dtype, the most frequent first.
 local function count_dtypes(m)
-   local count, names, bytes = {}, {}, 0
-   for i = 1, m:count() do
-      local _, dt, _, size = m:info(i)
-      if not count[dt] then names[#names + 1] = dt end
-      count[dt] = (count[dt] or 0) + 1
-      bytes = bytes + size
-   end
+   local count, names = m:dtype_counts(), {}
+   for name in pairs(count) do names[#names + 1] = name end
    table.sort(names, function(x, y)
       if count[x] ~= count[y] then return count[x] > count[y] end
       return x < y
    end)
    for i, name in ipairs(names) do names[i] = ("%d %s"):format(count[name], name) end
-   return table.concat(names, ", "), bytes
+   return table.concat(names, ", ")
 end
 
 local function model_tostring(m)
    local n = m:count()
-   local dtypes, bytes = count_dtypes(m)
-   local what = n > 0 and ": " .. dtypes or ""
+   local what, bytes = n > 0 and ": " .. count_dtypes(m) or "", 0
+   for i = 1, n do bytes = bytes + select(4, m:info(i)) end
    local lines = { ("Model[%s, %s%s]"):format(text.plural(n, "tensor"), core.size(bytes), what) }
    lines[#lines + 1] = "  = " .. core.escape(lineage.formula(m), 400)
    for _, note in ipairs(m:notes()) do lines[#lines + 1] = "  note: " .. note end

@@ -122,6 +122,20 @@ function text.nearest(word, names, most)
    return out
 end
 
+--- The different parts between dots of many names: "model", "layers", "0", "norm", "weight".
+function text.parts(names)
+   local parts, seen = {}, {}
+   for _, name in ipairs(names) do
+      for part in name:gmatch("[^.]+") do
+         if not seen[part] then
+            seen[part] = true
+            parts[#parts + 1] = part
+         end
+      end
+   end
+   return parts
+end
+
 --- "; did you mean "a" or "b"?", or "" when nothing is near.
 function text.did_you_mean(word, names)
    local near = text.nearest(word, names)

@@ -1,0 +1,8 @@
+# The program's own help, and that of every command.
+stlua --version
+stlua
+stlua --help | head -n 1
+for command in cast cat completion info merge; do
+   echo "--- $command"
+   stlua help $command
+done

@@ -15,6 +15,15 @@ function support.fails(code, part, f, ...)
    return e
 end
 
+--- The functions of a table that are written in C, by name: stlua itself adds others in Lua.
+function support.c_functions(t)
+   local found = {}
+   for name, f in pairs(t) do
+      if type(f) == "function" and debug.getinfo(f, "S").what == "C" then found[name] = f end
+   end
+   return found
+end
+
 --- An F32 tensor of the given shape from a flat list.
 function support.f32(shape, values)
    return core.tensor("F32", shape, string.pack("<" .. ("f"):rep(#values), table.unpack(values)))

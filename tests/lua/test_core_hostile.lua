@@ -29,8 +29,8 @@ local function all_functions()
    local list = {}
    for where, t in pairs { core = core, Tensor = core.Tensor, Model = core.Model, tensor_meta = core.tensor_meta,
       model_meta = core.model_meta, error_meta = core.error_meta } do
-      for name, f in pairs(t) do
-         if type(f) == "function" and not skipped[name] then list[#list + 1] = { where .. "." .. name, f } end
+      for name, f in pairs(support.c_functions(t)) do
+         if not skipped[name] then list[#list + 1] = { where .. "." .. name, f } end
       end
    end
    table.sort(list, function(a, b) return a[1] < b[1] end)

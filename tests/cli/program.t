@@ -86,7 +86,8 @@ spew('argparse.lua', 'error "loaded from the current folder"');
 spew('sample.lua', 'print(require "argparse" ~= nil, ...)');
 is run($stlua, 'sample.lua', 'a b', ''), 0, 'a script runs';
 is slurp('out'), "true\ta b\t\n", 'nothing is loaded from the current folder; arguments arrive';
-is run($stlua, '-e', 'for p in (package.path .. ";" .. package.cpath):gmatch "[^;]+" do assert(p:sub(1, 1) == "/", p) end'), 0,
+is run($stlua, '-e',
+   'for p in (package.path .. ";" .. package.cpath):gmatch "[^;]+" do assert(p:sub(1, 1) == "/", p) end'), 0,
    'no relative entry is in the paths';
 {
    local $ENV{LUA_PATH} = "./?.lua;$dir/own/?.lua;;";
@@ -139,7 +140,8 @@ is $status, 130, 'Ctrl-C stops a save with 130';
 cmp_ok $seconds, '<', 3, 'soon';
 is slurp('target'), 'old', 'the target is as it was';
 is_deeply [grep { /target/ } glob('* .*')], ['target'], 'and no temporary file stays';
-($status) = signalled("$ready $save ready() print(pcall(save)) print(pcall(save)) core.resume() print(core.cancelled())", 'INT');
+($status) = signalled("$ready $save ready() print(pcall(save)) print(pcall(save)) core.resume() print(core.cancelled())",
+   'INT');
 like slurp('out'), qr/\Afalse\t[^\n]*\nfalse\t[^\n]*\nfalse\n\z/,
    'a script that catches the interrupt finds later work refused until it resumes';
 ($status) = signalled("$ready $save core.progress(function() end) ready() save()", 'TERM');
@@ -153,7 +155,8 @@ is slurp('target'), 'old', 'the target is as it was';
 my $pipe = `'$stlua' -e 'while true do print("y") end' 2>err | head -n 1; echo`;
 is $pipe, "y\n\n", 'output to a pipe';
 is slurp('err'), '', 'that closes is no error worth a word';
-is system('sh', '-c', qq{("$stlua" -e 'while true do print("y") end'; echo \$? >status) | head -n 1 >out}), 0, 'a broken pipe';
+is system('sh', '-c', qq{("$stlua" -e 'while true do print("y") end'; echo \$? >status) | head -n 1 >out}),
+   0, 'a broken pipe';
 is slurp('status'), "141\n", 'ends with 141';
 
 done_testing;

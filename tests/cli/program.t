@@ -140,7 +140,8 @@ is $status, 130, 'Ctrl-C stops a save with 130';
 cmp_ok $seconds, '<', 3, 'soon';
 is slurp('target'), 'old', 'the target is as it was';
 is_deeply [grep { /target/ } glob('* .*')], ['target'], 'and no temporary file stays';
-($status) = signalled("$ready $save ready() print(pcall(save)) print(pcall(save)) core.resume() print(core.cancelled())",
+($status) = signalled("$ready $save ready() print(pcall(save)) print(pcall(save))"
+   . " core.resume() print(core.cancelled())",
    'INT');
 like slurp('out'), qr/\Afalse\t[^\n]*\nfalse\t[^\n]*\nfalse\n\z/,
    'a script that catches the interrupt finds later work refused until it resumes';

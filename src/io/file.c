@@ -47,28 +47,35 @@ static st_status source_read(st_source *s, void *buf, uint64_t off, size_t n, st
 
 static void source_advise(st_source *s, uint64_t off, uint64_t n) { sys_willneed(of(s)->fd, off, n); }
 
-/* What fstat told of a file when it was opened must still hold when its bytes are relied on. A path that now leads
- * elsewhere does not matter: the descriptor keeps the old file. */
+static bool same_time(struct timespec a, struct timespec b) { return a.tv_sec == b.tv_sec && a.tv_nsec == b.tv_nsec; }
+
+/* What differs between two looks at one descriptor, or NULL. ctime sees what mtime can be made to hide. It also moves
+ * when the file gains or loses a name, as when another file is renamed to its path: that changes no byte of this one.
+ */
+static const char *difference(const struct stat *a, const struct stat *b)
+{
+    if (a->st_dev != b->st_dev || a->st_ino != b->st_ino) return "it is another file now";
+    if (!same_time(a->st_mtim, b->st_mtim)) return "it was written to";
+    if (!same_time(a->st_ctim, b->st_ctim) && a->st_nlink == b->st_nlink)
+        return "its attributes changed (mode, owner, or contents with the time put back)";
+    return NULL;
+}
+
+/* What fstat told of a file when it was opened must still hold when its bytes are relied on. */
 static st_status source_check(st_source *s, st_err *err)
 {
     const file_source *f = of(s);
-    const struct stat *a = &f->opened;
-    struct stat b;
-    int e = sys_fstat(f->fd, &b);
+    struct stat now;
+    int e = sys_fstat(f->fd, &now);
     if (e < 0) return st_fail_errno(err, -e, f->path, "cannot look at the open file");
-    if (a->st_size != b.st_size)
+    if (now.st_size != f->opened.st_size)
         return st_fail(err, ST_CHANGED, f->path, NULL,
-                       "the file changed while it was in use: it had %lld bytes, now %lld", (long long)a->st_size,
-                       (long long)b.st_size);
-    const char *what = a->st_dev != b.st_dev || a->st_ino != b.st_ino ? "it is another file now"
-                       : a->st_mtim.tv_sec != b.st_mtim.tv_sec || a->st_mtim.tv_nsec != b.st_mtim.tv_nsec
-                           ? "it was written to"
-                       : a->st_ctim.tv_sec != b.st_ctim.tv_sec || a->st_ctim.tv_nsec != b.st_ctim.tv_nsec
-                           ? "its attributes changed (mode, owner, links or contents)"
-                           : NULL;
+                       "the file changed while it was in use: it had %lld bytes, now %lld",
+                       (long long)f->opened.st_size, (long long)now.st_size);
+    const char *what = difference(&f->opened, &now);
     if (!what) return ST_OK;
     return st_fail(err, ST_CHANGED, f->path, NULL,
-                   "the file changed while it was in use: %s; run again when it is at rest", what);
+                   "the file changed while it was in use: %s; run again when nothing writes to it", what);
 }
 
 static int source_fd(st_source *s) { return of(s)->fd; }

@@ -147,15 +147,17 @@ static st_status read_offsets(reader *r, entry *e)
     return ST_OK;
 }
 
-static bool is(st_text t, const char *word) { return t.len == strlen(word) && memcmp(t.ptr, word, t.len) == 0; }
+static bool is(st_text t, st_text word) { return t.len == word.len && memcmp(t.ptr, word.ptr, t.len) == 0; }
+
+#define WORD(literal) ((st_text){literal, sizeof literal - 1})
 
 /* The object that describes a tensor: three fields in any order, each once; others are checked as JSON and ignored. */
 static st_status read_tensor(reader *r, entry *e)
 {
     static const struct {
-        const char *name;
+        st_text name;
         st_status (*read)(reader *, entry *);
-    } fields[] = {{"dtype", read_dtype}, {"shape", read_shape}, {"data_offsets", read_offsets}};
+    } fields[] = {{{"dtype", 5}, read_dtype}, {{"shape", 5}, read_shape}, {{"data_offsets", 12}, read_offsets}};
     enum { FIELDS = sizeof fields / sizeof *fields };
     bool seen[FIELDS] = {false}, empty, more;
     st_jtype type;
@@ -174,14 +176,14 @@ static st_status read_tensor(reader *r, entry *e)
         if (f == FIELDS) {
             ST_TRY(st_jscan_skip(&r->s));
         } else {
-            if (seen[f]) return fail_entry(r, e, ST_FORMAT, "\"%s\" is given twice", fields[f].name);
+            if (seen[f]) return fail_entry(r, e, ST_FORMAT, "\"%s\" is given twice", fields[f].name.ptr);
             seen[f] = true;
             ST_TRY(fields[f].read(r, e));
         }
         ST_TRY(st_jscan_next(&r->s, ST_J_OBJECT, &more));
     }
     for (int f = 0; f < FIELDS; f++)
-        if (!seen[f]) return fail_entry(r, e, ST_FORMAT, "\"%s\" is missing", fields[f].name);
+        if (!seen[f]) return fail_entry(r, e, ST_FORMAT, "\"%s\" is missing", fields[f].name.ptr);
     return ST_OK;
 }
 
@@ -258,7 +260,7 @@ static st_status read_text(reader *r)
     for (more = !empty; more;) {
         st_text key;
         ST_TRY(st_jscan_key(&r->s, &key));
-        if (is(key, "__metadata__")) {
+        if (is(key, WORD("__metadata__"))) {
             if (had_meta) return st_jscan_fail(&r->s, "\"__metadata__\" is given twice");
             had_meta = true;
             ST_TRY(read_metadata(r));
@@ -284,24 +286,26 @@ static int by_offset(const void *x, const void *y, const void *unused)
     return a->name < b->name ? -1 : 1;
 }
 
+static st_status fail_size(const reader *r, const entry *e, const st_info *i, const char *why)
+{
+    char shape[160];
+    st_shape_text(shape, sizeof shape, i->ndim, i->shape);
+    return fail_entry(r, e, ST_FORMAT, "shape %s of %s (%u bits each) %s", shape, st_dtype_name(i->dtype),
+                      st_dtype_bits(i->dtype), why);
+}
+
 static st_status check_size(const reader *r, const entry *e)
 {
     const st_info i = st_header_info(r->h, (size_t)(e - r->h->e));
-    const unsigned bits = st_dtype_bits(i.dtype);
-    uint64_t numel, total;
-    char shape[160];
-    st_shape_text(shape, sizeof shape, i.ndim, i.shape);
-    if (!st_shape_numel(i.ndim, i.shape, &numel) || !st_mul_u64(numel, bits, &total))
-        return fail_entry(r, e, ST_FORMAT, "shape %s of %s has more bits than 64-bit arithmetic can count", shape,
-                          st_dtype_name(i.dtype));
-    if (total % 8 != 0)
-        return fail_entry(r, e, ST_FORMAT, "shape %s of %s (%u bits each) does not end on a whole byte", shape,
-                          st_dtype_name(i.dtype), bits);
-    if (e->end - e->begin != total / 8)
-        return fail_entry(r, e, ST_FORMAT, "shape %s of %s needs %llu bytes, data_offsets [%llu, %llu] give %llu",
-                          shape, st_dtype_name(i.dtype), (unsigned long long)total / 8, (unsigned long long)e->begin,
-                          (unsigned long long)e->end, (unsigned long long)(e->end - e->begin));
-    return ST_OK;
+    uint64_t numel, bits;
+    char why[160];
+    if (!st_shape_numel(i.ndim, i.shape, &numel) || !st_mul_u64(numel, st_dtype_bits(i.dtype), &bits))
+        return fail_size(r, e, &i, "has more bits than 64-bit arithmetic can count");
+    if (bits % 8 != 0) return fail_size(r, e, &i, "does not end on a whole byte");
+    if (e->end - e->begin == bits / 8) return ST_OK;
+    snprintf(why, sizeof why, "needs %llu bytes, data_offsets [%llu, %llu] give %llu", (unsigned long long)bits / 8,
+             (unsigned long long)e->begin, (unsigned long long)e->end, (unsigned long long)(e->end - e->begin));
+    return fail_size(r, e, &i, why);
 }
 
 /* The tensors fill the data section: from 0, without holes or overlaps, to the end of the file. */

@@ -231,7 +231,7 @@ static void test_messages(void **state)
     } cases[] = {
         {"{'w':" D1(0, 8) "}", 5, {"cut short", "describes 70 bytes", "it has 67", "3 are missing"}},
         {"{'w':" D1(0, 8) "}", 9, {"1 bytes follow the last tensor", "70 bytes", "71"}},
-        {"{'w':" D1(0, 7) "}", 7, {"tensor \"w\"", "[2] of F32", "needs 8 bytes", "[0, 7] give 7"}},
+        {"{'w':" D1(0, 7) "}", 7, {"tensor \"w\"", "[2] of F32 (32 bits each)", "needs 8 bytes", "[0, 7] give 7"}},
         {"{'w':" D1(4, 12) "}", 12, {"tensor \"w\"", "a hole", "must begin at 0, the start of the data"}},
         {"{'w':" D1(0, 8) ",'v':" D1(4, 12) "}", 12, {"tensor \"v\"", "overlap", "must begin at 8"}},
         {"{'w':" D1(0, 8) ",'w':" D1(0, 8) "}", 8, {"tensor \"w\"", "twice", "bytes 10 and 63"}},

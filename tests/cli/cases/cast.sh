@@ -1,5 +1,5 @@
 # stlua cast: floating tensors only, chosen by name; integers never.
-stlua "$STLUA_TREE/examples/make_samples.lua" in.safetensors
+stlua "$FIXTURES/../../examples/make_samples.lua" in.safetensors
 types() { stlua info "$1" | grep -E '^tensors'; }
 stlua cast in.safetensors --dtype F16 -o f16.safetensors && types f16.safetensors
 stlua cast in.safetensors --dtype f32 --only norm --only '*q_proj*' --except '*.0.*' -o some.safetensors && types some.safetensors

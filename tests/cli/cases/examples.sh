@@ -1,5 +1,5 @@
 # Every example, and what came of it.
-E="$STLUA_TREE/examples"
+E="$FIXTURES/../../examples"
 stlua "$E/make_samples.lua" a.safetensors b.safetensors c.safetensors
 stlua "$E/average.lua" a.safetensors b.safetensors average.safetensors
 stlua -q merge a.safetensors b.safetensors --alpha 0.5 --no-recipe -o merge.safetensors

@@ -1,5 +1,5 @@
 # stlua info: a table for people, one JSON object for programs.
-stlua "$STLUA_TREE/examples/make_samples.lua" a.safetensors
+stlua "$FIXTURES/../../examples/make_samples.lua" a.safetensors
 stlua info a.safetensors
 stlua info --json a.safetensors | head -c 420; echo
 stlua info --json a.safetensors | tail -c 150

@@ -1,5 +1,5 @@
 # stlua merge: formulas, weights, derived names, replacing.
-stlua "$STLUA_TREE/examples/make_samples.lua" a.safetensors b.safetensors c.safetensors
+stlua "$FIXTURES/../../examples/make_samples.lua" a.safetensors b.safetensors c.safetensors
 sum() { stlua cat "$1" model.layers.0.norm.weight --text | head -c 40; echo; }
 stlua merge.lua a.safetensors b.safetensors -o merged.safetensors
 stlua merge a.safetensors b.safetensors c.safetensors -o three.safetensors

@@ -1,5 +1,5 @@
 # Scripts: a file, standard input, #!, -e, arguments, errors that name the line.
-stlua "$STLUA_TREE/examples/make_samples.lua" a.safetensors b.safetensors
+stlua "$FIXTURES/../../examples/make_samples.lua" a.safetensors b.safetensors
 cat >five.lua <<'END'
 #!/usr/bin/env stlua
 local st = require "stlua"

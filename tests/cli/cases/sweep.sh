@@ -1,5 +1,5 @@
 # A sweep reads the inputs once, and each file is what a single merge gives (the recipe aside, which is the same too).
-stlua "$STLUA_TREE/examples/make_samples.lua" a.safetensors b.safetensors
+stlua "$FIXTURES/../../examples/make_samples.lua" a.safetensors b.safetensors
 stlua merge a.safetensors b.safetensors --alpha 0.2,0.4,0.6 -o 'm-{alpha}.safetensors'
 for t in 0.2 0.4 0.6; do
    stlua -q merge a.safetensors b.safetensors --alpha $t -o single.safetensors

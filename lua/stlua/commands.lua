@@ -50,7 +50,7 @@ function commands.load(path)
 end
 
 --- What a command says of itself: { name, summary, options = function(parser), run } as given to cli.command; nil
--- for a script that is not made that way.
+-- where there is no such command. Installed commands all end in cli.command.
 function commands.definition(name)
    local path = commands.find(name)
    if not path then return nil end

@@ -27,9 +27,18 @@ Options:
 Commands:
 ]]
 
--- Option -> what takes its argument, or its effect.
-local TAKES_ARGUMENT = { ["-e"] = true, ["-l"] = true, ["-j"] = true, ["--threads"] = true }
-local KNOWN = { "-e", "-l", "-j", "--threads", "-q", "--quiet", "--trace", "--version", "-h", "--help" }
+-- Every option, and whether it takes an argument.
+local TAKES_ARGUMENT = {
+   ["-e"] = true, ["-l"] = true, ["-j"] = true, ["--threads"] = true, ["-q"] = false, ["--quiet"] = false,
+   ["--trace"] = false, ["--version"] = false, ["-h"] = false, ["--help"] = false,
+}
+
+local function unknown_option(word, name)
+   local names = {}
+   for option in pairs(TAKES_ARGUMENT) do names[#names + 1] = option end
+   table.sort(names)
+   cli.usage("unknown option %s%s (stlua --help)", word, text.did_you_mean(name, names))
+end
 
 -- Splits the command line: a list of { option, argument }, and the position of the first word that is not ours.
 local function parse(argv)
@@ -45,14 +54,11 @@ local function parse(argv)
       elseif word:find("^%-%-%w+=") then
          name, value = word:match("^(.-)=(.*)$")
       end
-      if TAKES_ARGUMENT[name] and not value then
+      if TAKES_ARGUMENT[name] == nil or (value and not TAKES_ARGUMENT[name]) then
+         unknown_option(word, name)
+      elseif TAKES_ARGUMENT[name] and not value then
          value, i = argv[i], i + 1
          if not value then cli.usage("option %s needs an argument (stlua --help)", name) end
-      end
-      local known = false
-      for _, k in ipairs(KNOWN) do known = known or k == name end
-      if not known or (value and not TAKES_ARGUMENT[name]) then
-         cli.usage("unknown option %s%s (stlua --help)", word, text.did_you_mean(name, KNOWN))
       end
       options[#options + 1] = { name, value }
    end
@@ -69,10 +75,9 @@ local function print_help()
 end
 
 local function unknown(word)
-   local names = commands.names()
-   names[#names + 1] = "help"
-   local is_script = word:find("%.lua$") ~= nil
+   local names, is_script = commands.names(), word:find("%.lua$") ~= nil
    for i, name in ipairs(names) do names[i] = is_script and name .. ".lua" or name end
+   if not is_script then names[#names + 1] = "help" end
    for _, entry in ipairs(core.listdir(".")) do
       if entry.name:find("%.lua$") then names[#names + 1] = entry.name end
    end

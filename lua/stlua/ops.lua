@@ -71,7 +71,8 @@ local function lerp(a, b, t)
 end
 
 --- Linear interpolation, (1 - t) * a + t * b, computed as torch.lerp does (ATen/native/Lerp.h): a + t * (b - a)
--- where |t| < 0.5, else b - (b - a) * (1 - t). So t = 0 gives exactly a, t = 1 exactly b.
+-- where |t| < 0.5, else b - (b - a) * (1 - t). So t = 0 gives exactly a, t = 1 exactly b. (torch's vector code fuses
+-- the multiplication with the addition where the processor can: one result in a thousand may differ in its last bit.)
 -- @param a, b tensors, numbers or models
 -- @param t a number, or (with tensors) a tensor of weights
 -- @return a deferred tensor, a model, or a number when all are numbers

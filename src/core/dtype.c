@@ -58,10 +58,9 @@ bool st_dtype_parse(const char *name, size_t len, bool fold, st_dtype *out)
 {
     for (int d = 0; d < ST_DTYPE_COUNT; d++) {
         const char *known = facts[d].name;
-        if (strlen(known) != len) continue;
         size_t i = 0;
-        while (i < len && (fold ? upper(name[i]) : name[i]) == known[i]) i++;
-        if (i == len) return *out = (st_dtype)d, true;
+        while (i < len && known[i] && (fold ? upper(name[i]) : name[i]) == known[i]) i++;
+        if (i == len && !known[i]) return *out = (st_dtype)d, true;
     }
     return false;
 }

@@ -1,5 +1,5 @@
-/* header_cases.h - headers with a pinned verdict, by class of attack, both sides of each limit. Used by test_header.c and,
- * against the reference library, by tests/conformance. Part of the tests.
+/* header_cases.h - headers with a pinned verdict, by class of attack, both sides of each limit. Used by test_header.c
+ * and, against the reference library, by tests/conformance. Part of the tests.
  *
  * The JSON is written with ' for the double quote and ^ for the single one; @N(text) is the text N times. */
 #ifndef HEADER_CASES_H
@@ -143,7 +143,8 @@ static const header_case header_cases[] = {
     CASE(3, TAKEN, "literals in ignored fields", EXTRA("[true,false,null]"), 0)
     CASE(3, REFUSED, "key is a number", "{1:" U8(0) "}", 0)
     CASE(3, REFUSED, "key is null", "{null:" U8(0) "}", 0)
-    CASE(3, TAKEN, "white space everywhere", " { 'a' : { 'dtype' : 'U8' , 'shape' : [ 0 ] , 'data_offsets' : [ 0 , 0 ] } } ", 0)
+    CASE(3, TAKEN, "white space everywhere",
+         " { 'a' : { 'dtype' : 'U8' , 'shape' : [ 0 ] , 'data_offsets' : [ 0 , 0 ] } } ", 0)
 
     /* 4: spellings of numbers */
     CASE(4, REFUSED, "shape -1", ONE("U8", "-1", "0,0"), 0)
@@ -214,7 +215,8 @@ static const header_case header_cases[] = {
     CASE(5, REFUSED, "dtype is null", "{'a':{'dtype':null,'shape':[0],'data_offsets':[0,0]}}", 0)
     CASE(5, REFUSED, "dtype is a number", "{'a':{'dtype':5,'shape':[0],'data_offsets':[0,0]}}", 0)
     CASE(5, REFUSED, "dtype is an array", "{'a':{'dtype':['U8'],'shape':[0],'data_offsets':[0,0]}}", 0)
-    CASE(5, STRICTER, "dtype is an object with a null", "{'a':{'dtype':{'U8':null},'shape':[0],'data_offsets':[0,0]}}", 0)
+    CASE(5, STRICTER, "dtype is an object with a null",
+         "{'a':{'dtype':{'U8':null},'shape':[0],'data_offsets':[0,0]}}", 0)
     CASE(5, REFUSED, "dtype is an object with a number", "{'a':{'dtype':{'U8':1},'shape':[0],'data_offsets':[0,0]}}", 0)
     CASE(5, REFUSED, "dtype is an empty object", "{'a':{'dtype':{},'shape':[0],'data_offsets':[0,0]}}", 0)
     CASE(5, REFUSED, "shape is null", "{'a':{'dtype':'U8','shape':null,'data_offsets':[0,0]}}", 0)
@@ -315,7 +317,8 @@ static const header_case header_cases[] = {
     CASE(7, REFUSED, "dtype twice", "{'a':{'dtype':'U8','dtype':'U8','shape':[0],'data_offsets':[0,0]}}", 0)
     CASE(7, REFUSED, "shape twice", "{'a':{'dtype':'U8','shape':[0],'shape':[0],'data_offsets':[0,0]}}", 0)
     CASE(7, REFUSED, "offsets twice", "{'a':{'dtype':'U8','shape':[0],'data_offsets':[0,0],'data_offsets':[0,0]}}", 0)
-    CASE(7, REFUSED, "dtype twice after unescaping", "{'a':{'dtype':'U8','\\u0064type':'U8','shape':[0],'data_offsets':[0,0]}}", 0)
+    CASE(7, REFUSED, "dtype twice after unescaping",
+         "{'a':{'dtype':'U8','\\u0064type':'U8','shape':[0],'data_offsets':[0,0]}}", 0)
     CASE(7, REFUSED, "no dtype", "{'a':{'shape':[0],'data_offsets':[0,0]}}", 0)
     CASE(7, REFUSED, "no shape", "{'a':{'dtype':'U8','data_offsets':[0,0]}}", 0)
     CASE(7, REFUSED, "no offsets", "{'a':{'dtype':'U8','shape':[0]}}", 0)
@@ -368,7 +371,8 @@ static const header_case header_cases[] = {
     CASE(9, REFUSED, "product wraps to 0", ONE("U8", "4294967296,4294967296", "0,0"), 0)
     CASE(9, REFUSED, "product wraps to 4", ONE("U8", "4611686018427387905,4", "0,4"), 4)
     CASE(9, REFUSED, "product of three wraps to 0", ONE("U8", "2097152,2097152,4194304", "0,0"), 0)
-    CASE(9, REFUSED, "product 2^63 - 1 bytes: bits overflow", ONE("U8", "9223372036854775807", "0,9223372036854775807"), 0)
+    CASE(9, REFUSED, "product 2^63 - 1 bytes: bits overflow",
+         ONE("U8", "9223372036854775807", "0,9223372036854775807"), 0)
     CASE(9, REFUSED, "bits wrap to 0", ONE("U64", "288230376151711744", "0,0"), 0)
     CASE(9, REFUSED, "bits wrap to 64", ONE("U64", "288230376151711745", "0,8"), 8)
     CASE(9, REFUSED, "F4: bits wrap to 8", ONE("F4", "4611686018427387906", "0,1"), 1)
@@ -468,9 +472,11 @@ static const header_case header_cases[] = {
     CASE(13, TAKEN, "an ignored array of 100,000", EXTRA("[@99999(1,)1]"), 0)
     CASE(13, TAKEN, "an ignored string of 100,000 escapes", EXTRA("'@100000(\\u0041)'"), 0)
     CASE(13, TAKEN, "metadata value of 100,000 bytes", META("{'k':'@100000(v)'}"), 0)
-    CASE(13, STRICTER, "1000 times the same name", "{@999('a':{'dtype':'U8','shape':[0],'data_offsets':[0,0]},)'a':" U8(0) "}", 0)
+    CASE(13, STRICTER, "1000 times the same name",
+         "{@999('a':{'dtype':'U8','shape':[0],'data_offsets':[0,0]},)'a':" U8(0) "}", 0)
     CASE(13, STRICTER, "1000 times the same metadata key", META("{@999('k':'v',)'k':'v'}"), 0)
-    CASE(13, REFUSED, "1000 tensors on one range, two names", "{@999('a':{'dtype':'U8','shape':[8],'data_offsets':[0,8]},)'b':" U8(8) "}", 8)
+    CASE(13, REFUSED, "1000 tensors on one range, two names",
+         "{@999('a':{'dtype':'U8','shape':[8],'data_offsets':[0,8]},)'b':" U8(8) "}", 8)
     CASE(13, REFUSED, "claims 2^50 elements", ONE("F64", "1125899906842624", "0,9007199254740992"), 8)
     CASE(13, TAKEN, "100,000 blanks behind", "{}@100000( )", 0)
     CASE(13, TAKEN, "100,000 blanks inside", "{@100000( )}", 0)
@@ -490,7 +496,8 @@ static const header_case header_cases[] = {
     CASE(14, TAKEN, "a tensor called __METADATA__", "{'__METADATA__':" U8(0) "}", 0)
     CASE(14, REFUSED, "a tensor called __metadata__", "{'__metadata__':" U8(0) "}", 0)
     CASE(14, TAKEN, "__metadata__ as a metadata key", META("{'__metadata__':'x'}"), 0)
-    CASE(14, TAKEN, "__metadata__ as a field", "{'a':{'__metadata__':1,'dtype':'U8','shape':[0],'data_offsets':[0,0]}}", 0)
+    CASE(14, TAKEN, "__metadata__ as a field",
+         "{'a':{'__metadata__':1,'dtype':'U8','shape':[0],'data_offsets':[0,0]}}", 0)
 };
 
 enum { HEADER_CASES = sizeof header_cases / sizeof *header_cases };

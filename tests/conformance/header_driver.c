@@ -1,7 +1,7 @@
-/* header_driver.c - the C side of headers.py: reads files from standard input, each as a 32-bit length and its bytes, and
- * prints what st_header_parse makes of it, one line for each. Part of the tests; sees only st.h.
+/* header_driver.c - the C side of headers.py: reads files from standard input, each as a 32-bit length and its bytes,
+ * and prints what st_header_parse makes of it, one line for each. Part of the tests; sees only st.h.
  *
- *   accepted: "ok" TAB tensors TAB metadata     a tensor is name:dtype:1,2:begin:end, an entry key=value, apart by blanks
+ *   accepted: "ok" TAB tensors TAB metadata     of name:dtype:1,2:begin:end and of key=value, apart by blanks
  *   refused:  "no" TAB code TAB message         names, keys and values are hexadecimal
  *
  * With --cases it writes the pinned corpus instead: verdict (a digit), text, NUL, 32-bit length, bytes; and so on. */

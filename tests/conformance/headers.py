@@ -389,8 +389,8 @@ def generate(rng):
     data = rng.randbytes(size)
     length = len(text)
     if changes and rng.random() < 0.06:
-        length = rng.choice((0, 1, 7, length - 1, length + 1, length + size, length + size + 1, 100_000_000, 100_000_001,
-                             (1 << 63) - 8, 1 << 63, (1 << 64) - 8, (1 << 64) - 1, 1 << 32)) % (1 << 64)
+        length = rng.choice((0, 1, 7, length - 1, length + 1, length + size, length + size + 1, 100_000_000,
+                             100_000_001, (1 << 63) - 8, 1 << 63, (1 << 64) - 8, (1 << 64) - 1, 1 << 32)) % (1 << 64)
     elif changes and rng.random() < 0.06:
         data = rng.choice((data[:-1], data + b"\0", b"", data * 2))
     blob = struct.pack("<Q", length) + text + data
@@ -407,7 +407,8 @@ def drive(blobs):
     run = subprocess.run([DRIVER], input=stdin, capture_output=True, check=False)
     lines = run.stdout.decode("utf-8", "replace").split("\n")[:-1]
     if run.returncode or len(lines) != len(blobs):
-        raise SystemExit(f"not ok the driver ended with {run.returncode} after {len(lines)} headers\n{run.stderr.decode()}")
+        raise SystemExit(f"not ok the driver ended with {run.returncode} after {len(lines)} headers\n"
+                         f"{run.stderr.decode()}")
     return lines
 
 
@@ -423,7 +424,8 @@ def ours(line):
     found = []
     for item in first.split():
         name, dtype, shape, begin, end = item.split(":")
-        found.append(Tensor(unhex(name), dtype, [int(d) for d in shape.split(",")] if shape else [], int(begin), int(end)))
+        dims = [int(d) for d in shape.split(",")] if shape else []
+        found.append(Tensor(unhex(name), dtype, dims, int(begin), int(end)))
     pairs = [tuple(unhex(x) for x in item.split("=")) for item in second.split(" ")] if second else []
     return found, pairs
 
@@ -535,8 +537,8 @@ def main():
         done += len(blobs)
     accepted = tally["accepted"] + tally["explained"]
     reasons = ", ".join(f"{reason} {tally[reason]}" for reason in REASONS)
-    check(not wrong, f"{COUNT} headers (seed {SEED}) mean the same to both: {tally['accepted']} accepted, {tally['refused']} "
-          f"refused, {tally['explained']} refused by stlua alone ({reasons})", f"{len(wrong)} differ", *wrong[:8])
+    check(not wrong, f"{COUNT} headers (seed {SEED}) mean the same to both: {tally['accepted']} accepted, "
+          f"{tally['refused']} refused, {tally['explained']} refused by stlua alone ({reasons})", f"{len(wrong)} differ", *wrong[:8])
     check(accepted * 5 >= COUNT, f"the reference accepts {accepted} of {COUNT}: at least a fifth")
     check(all(tally[reason] for reason in REASONS), "every reason for a difference was met",
           *[reason for reason in REASONS if not tally[reason]])

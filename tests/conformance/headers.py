@@ -538,7 +538,8 @@ def main():
     accepted = tally["accepted"] + tally["explained"]
     reasons = ", ".join(f"{reason} {tally[reason]}" for reason in REASONS)
     check(not wrong, f"{COUNT} headers (seed {SEED}) mean the same to both: {tally['accepted']} accepted, "
-          f"{tally['refused']} refused, {tally['explained']} refused by stlua alone ({reasons})", f"{len(wrong)} differ", *wrong[:8])
+          f"{tally['refused']} refused, {tally['explained']} "
+          f"refused by stlua alone ({reasons})", f"{len(wrong)} differ", *wrong[:8])
     check(accepted * 5 >= COUNT, f"the reference accepts {accepted} of {COUNT}: at least a fifth")
     check(all(tally[reason] for reason in REASONS), "every reason for a difference was met",
           *[reason for reason in REASONS if not tally[reason]])

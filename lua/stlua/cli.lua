@@ -3,7 +3,6 @@
 -- A command ends in `return cli.command({ name=, summary=, options=, run= }, ...)`; see scripts/.
 -- Layer: Lua, above stlua.core.
 
-local argparse = require "argparse"
 local commands = require "stlua.commands"
 local core = require "stlua.core"
 local dtype = require "stlua.dtype"
@@ -72,7 +71,9 @@ function cli.output_options(parser)
    parser:flag("--hash-inputs", "Add the SHA-256 of whole input files to the recipe.")
 end
 
+-- argparse is loaded when a command wants it: scripts do without.
 local function new_parser(def)
+   local argparse = require "argparse"
    local parser = argparse("stlua " .. def.name, def.summary)
       :help_max_width(100):help_description_margin(32):usage_max_width(100)
    def.options(parser)

@@ -116,8 +116,17 @@ local function compute(row, inputs, args, job)
    return settle(job.fn(row.name, table.unpack(args, 1, n)), row, inputs, job.labels, opts)
 end
 
--- Errors about one tensor, which are worth a list; others (out of memory, Ctrl-C, I/O) end the work at once.
-local COLLECTED = { dtype = true, shape = true, quant = true, name = true, arg = true }
+-- Errors about one tensor, which are worth a list; others (a wrong argument, I/O, Ctrl-C) end the work at once.
+local COLLECTED = { dtype = true, shape = true, quant = true, name = true }
+
+-- Adds an error to the list, with the name it is about, or throws it.
+local function collect(problems, row, e)
+   if not (errors.is(e) and (COLLECTED[e.code] or e.tensor == row.name)) then error(e, 0) end
+   if not e.tensor then
+      e.message, e.tensor = text.quote(row.name) .. ": " .. e.message, row.name
+   end
+   problems[#problems + 1] = e
+end
 
 -- Asks for every row. Returns the model, its raw tensors (or nil) and the remarks.
 local function run_rows(rows, job)
@@ -130,8 +139,7 @@ local function run_rows(rows, job)
       if inputs.n == n or not only_common then
          local ok, result, before = pcall(compute, row, inputs, args, job)
          if not ok then
-            if not (errors.is(result) and COLLECTED[result.code]) then error(result, 0) end
-            problems[#problems + 1] = result
+            collect(problems, row, result)
          elseif result then
             out:add(row.name, result)
             if before ~= result then

@@ -128,21 +128,20 @@ end
 
 function suite.test_errors_of_the_callback()
    local a = pair()
-   -- Errors about a tensor are collected ...
-   support.raises("arg", { "3 tensors cannot be computed" }, st.map, a, function(_, t) return t:where() end)
+   -- Errors about a tensor are collected, each with its name ...
+   local other = support.tensor("F32", { 4 }, { 1, 2, 3, 4 })
+   local e = support.raises("shape", { "3 tensors cannot be computed", '"x": add: shapes [2] and [4]', '"ids": add' },
+      st.map, a, function(_, t) return t + other end)
+   lu.assertStrContains(e.where, "test_map.lua")
    -- ... others end the work at once, as they are.
+   support.raises("arg", "'where' takes 3 operands", st.map, a, function(_, t) return t:where() end)
    local calls = 0
-   local ok, e = pcall(st.map, a, function() calls = calls + 1 error("boom") end)
+   local ok
+   ok, e = pcall(st.map, a, function() calls = calls + 1 error("boom") end)
    lu.assertFalse(ok)
    lu.assertStrContains(e, "test_map.lua")
    lu.assertStrContains(e, "boom")
    lu.assertEquals(calls, 1)
-end
-
-function suite.test_shape_errors_name_the_tensor()
-   local a = support.model("se.safetensors", { { "x", "F32", { 2 }, { 1, 2 } } })
-   local other = support.tensor("F32", { 3 }, { 1, 2, 3 })
-   support.raises("shape", "", st.map, a, function(_, x) return x + other end)
 end
 
 function suite.test_wrong_arguments()

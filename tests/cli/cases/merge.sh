@@ -17,4 +17,5 @@ stlua -q merge a.safetensors b.safetensors -o merged.safetensors
 stlua merge a.safetensors b.safetensors -o merged.safetensors --quiet
 # Over one of its inputs.
 stlua merge a.safetensors b.safetensors -o a.safetensors
+cmp a.safetensors merged.safetensors && echo "the same, over an input"
 ls

@@ -32,7 +32,7 @@ function errors.throw_all(list, title)
    local lines = { ("%s %s:"):format(text.plural(#list, "tensor"), title) }
    for i = 1, math.min(#list, MANY) do lines[#lines + 1] = "  " .. list[i].message end
    if #list > MANY then lines[#lines + 1] = ("  ... and %d more"):format(#list - MANY) end
-   errors.throw(list[1].code, table.concat(lines, "\n"))
+   errors.throw(list[1].code, table.concat(lines, "\n"), { where = list[1].where })
 end
 
 --- Checks an options table: an unknown key is an error that names the known ones, a wrong type one that says the

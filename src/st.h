@@ -288,6 +288,14 @@ st_status st_apply(st_op op, st_tensor *const *args, st_tensor **out, st_err *er
 /* Rounds to nearest even. Out of range as torch's plain cast; with `saturate` floats clamp to the largest finite value.
  * Float to integer truncates and saturates, NaN gives 0. */
 st_status st_cast(st_tensor *t, st_dtype dtype, bool saturate, st_tensor **out, st_err *err);
+/* The same elements in another order; nothing is moved until they are computed. */
+st_status st_reshape(st_tensor *t, int ndim, const int64_t *shape, st_tensor **out, st_err *err);
+/* Dimension d of the result is dimension order[d]. */
+st_status st_permute(st_tensor *t, const int *order, st_tensor **out, st_err *err);
+/* `count` elements of a dimension from `start` on, every step-th; a negative step goes backwards. */
+st_status st_narrow(st_tensor *t, int dim, int64_t start, int64_t count, int64_t step, st_tensor **out, st_err *err);
+/* Broadcasts to a shape: sizes of 1 are repeated, dimensions may be added in front. */
+st_status st_expand(st_tensor *t, int ndim, const int64_t *shape, st_tensor **out, st_err *err);
 /* Computes elements [start, start + count) in row-major order and writes them as `dtype` (a cast from the tensor's own). */
 st_status st_export(st_ctx *ctx, st_tensor *t, uint64_t start, uint64_t count, st_dtype dtype, void *out, st_err *err);
 /* Computes all and keeps the values, in the compute dtype, inside the tensor: later uses read them. */

@@ -5,8 +5,6 @@
 
 #include <string.h>
 
-bool st_is_raw(const st_tensor *t) { return t->node == ST_N_RANGE || t->node == ST_N_VALUES; }
-
 st_status st_read_raw(const st_tensor *t, uint64_t off, void *buf, size_t n, st_err *err)
 {
     if (n == 0) return ST_OK;
@@ -75,23 +73,6 @@ st_status st_export(st_ctx *ctx, st_tensor *t, uint64_t start, uint64_t count, s
     ST_TRY(st_program_new(ctx, &(st_output){.t = t, .dtype = dtype}, 1, &p, err));
     st_status s = run_range(ctx, p, start, count, st_dtype_bits(dtype) / 8, out, err);
     st_program_free(p);
-    return s;
-}
-
-st_status st_force(st_ctx *ctx, st_tensor *t, st_err *err)
-{
-    st_reg reg = st_dtype_reg(t->dtype);
-    if (t->forced || t->node == ST_N_VALUES || t->node == ST_N_NUMBER || reg == ST_R_NONE) return ST_OK;
-    uint64_t bytes = t->numel * st_reg_size(reg); /* fits: numel is at most INT64_MAX / 8 */
-    if (bytes > st_ctx_memory(ctx))
-        return st_fail(err, ST_LIMIT, NULL, t->name, "computing this tensor whole needs %llu bytes, the limit is %llu; raise it with --memory",
-                       (unsigned long long)bytes, (unsigned long long)st_ctx_memory(ctx));
-    void *values = st_malloc(bytes);
-    if (!values) return st_fail_nomem(err, bytes);
-    st_status s = st_export(ctx, t, 0, t->numel, st_reg_dtype(reg), values, err);
-    void *none = NULL;
-    if (s != ST_OK || !__atomic_compare_exchange_n((void **)&t->forced, &none, values, false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE))
-        st_free(values);
     return s;
 }
 

@@ -7,7 +7,5 @@
 
 /* Raw bytes of a leaf, unchanged: elements are not looked at, so any dtype will do. `off` and `n` are in bytes. */
 st_status st_read_raw(const st_tensor *t, uint64_t off, void *buf, size_t n, st_err *err);
-/* True when the tensor's saved bytes exist as they are: a leaf whose own dtype is asked for. */
-bool st_is_raw(const st_tensor *t);
 
 #endif

@@ -1,8 +1,8 @@
 /* eval_plain.c - the obvious evaluator: one node at a time, each whole, on one thread, with the kernels of the baseline
  * level. It shares nothing with program.c but the kernels, so that each can be held to the other. Layer: exec. */
 #include "eval.h"
+#include "hold.h"
 #include "mem.h"
-#include "shape.h"
 
 #include <string.h>
 
@@ -43,7 +43,7 @@ static void *converted(const plain *p, const st_tensor *t, st_reg want, uint64_t
 
 static st_status plain_leaf(const plain *p, const st_tensor *t, void *out, st_err *err)
 {
-    if (t->forced) return memcpy(out, t->forced, t->numel * st_reg_size(st_dtype_reg(t->dtype))), ST_OK;
+    if (t->forced) return call(p->k->load[st_held_dtype(t)], out, t->forced, NULL, NULL, t->numel), ST_OK;
     if (t->node == ST_N_NUMBER) return memcpy(out, t->dtype == ST_F64 ? (const void *)&t->f : &t->i, 8), ST_OK;
     void *raw = st_malloc(st_tensor_nbytes(t));
     if (!raw) return st_fail_nomem(err, st_tensor_nbytes(t));
@@ -53,24 +53,22 @@ static st_status plain_leaf(const plain *p, const st_tensor *t, void *out, st_er
     return s;
 }
 
-/* Index of the operand's element that stands at index i of the result. */
-static uint64_t broadcast_index(const st_tensor *t, const st_tensor *a, uint64_t i)
+/* Index of the operand's element that is element i of a view. */
+static int64_t view_index(const st_tensor *t, uint64_t i)
 {
-    uint64_t index = 0, step = 1;
-    for (int d = 1; d <= a->ndim; d++) {
-        uint64_t size = (uint64_t)a->shape[a->ndim - d], at = i % (uint64_t)t->shape[t->ndim - d];
-        i /= (uint64_t)t->shape[t->ndim - d];
-        if (size != 1) index += at * step;
-        step *= size;
+    int64_t index = t->start;
+    for (int d = t->ndim - 1; d >= 0; d--) {
+        index += (int64_t)(i % (uint64_t)t->shape[d]) * t->strides[d];
+        i /= (uint64_t)t->shape[d];
     }
     return index;
 }
 
-static void plain_expand(const plain *p, const st_tensor *t, char *out)
+static void plain_view(const plain *p, const st_tensor *t, char *out)
 {
     size_t w = st_reg_size(st_dtype_reg(t->dtype));
     const char *from = value_of(p, t->args[0]);
-    for (uint64_t i = 0; i < t->numel; i++) memcpy(out + i * w, from + broadcast_index(t, t->args[0], i) * w, w);
+    for (uint64_t i = 0; i < t->numel; i++) memcpy(out + i * w, from + view_index(t, i) * (int64_t)w, w);
 }
 
 static st_status plain_op(const plain *p, const st_tensor *t, void *out, st_err *err)
@@ -103,7 +101,7 @@ static st_status plain_cast(const plain *p, const st_tensor *t, void *out, st_er
     return ST_OK;
 }
 
-static st_status plain_node(plain *p, size_t i, st_err *err)
+static st_status plain_node(st_ctx *ctx, plain *p, size_t i, st_err *err)
 {
     const st_tensor *t = p->list[i];
     void *out = p->values[i] = array(t->numel, st_dtype_reg(t->dtype));
@@ -111,19 +109,19 @@ static st_status plain_node(plain *p, size_t i, st_err *err)
     if (st_tensor_is_leaf(t) || t->forced) return plain_leaf(p, t, out, err);
     if (t->node == ST_N_OP) return plain_op(p, t, out, err);
     if (t->node == ST_N_CAST) return plain_cast(p, t, out, err);
-    plain_expand(p, t, out);
+    if (t->node == ST_N_WHOLE) return t->numel ? t->whole->compute(ctx, t, out, err) : ST_OK;
+    plain_view(p, t, out);
     return ST_OK;
 }
 
 st_status st_export_plain(st_ctx *ctx, st_tensor *t, void *out, st_err *err)
 {
-    (void)ctx;
     if (st_is_raw(t)) return st_read_raw(t, 0, out, st_tensor_nbytes(t), err);
     plain p = {.k = st_kern_level(0)};
-    ST_TRY(st_topological(&t, 1, &p.list, &p.n, err));
+    ST_TRY(st_topological(&t, 1, true, &p.list, &p.n, err));
     p.values = st_calloc(p.n, sizeof *p.values);
     st_status s = p.values ? ST_OK : st_fail_nomem(err, p.n * sizeof *p.values);
-    for (size_t i = 0; s == ST_OK && i < p.n; i++) s = plain_node(&p, i, err);
+    for (size_t i = 0; s == ST_OK && i < p.n; i++) s = plain_node(ctx, &p, i, err);
     if (s == ST_OK) call(p.k->store[t->dtype], out, p.values[p.n - 1], NULL, NULL, t->numel);
     for (size_t i = 0; p.values && i < p.n; i++) st_free(p.values[i]);
     st_free(p.values);

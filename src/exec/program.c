@@ -5,8 +5,8 @@
  * after its last reader, so that a long chain needs few. A tile is what is read from the files in one go; inside
  * it the blocks run through all kernels while they are in the first-level caches. */
 #include "program.h"
+#include "hold.h"
 #include "mem.h"
-#include "shape.h"
 
 #include <string.h>
 
@@ -17,13 +17,12 @@ enum {
     REG_SIZE = BLOCK * 8,    /* the widest class */
 };
 
-typedef enum leaf_kind { LEAF_RANGE, LEAF_MEMORY, LEAF_SPREAD } leaf_kind;
+typedef enum leaf_kind { LEAF_RANGE, LEAF_MEMORY, LEAF_VIEW } leaf_kind;
 typedef struct leaf {
     leaf_kind kind;
     const st_tensor *t;
-    const char *values; /* MEMORY, SPREAD: raw values */
+    const char *values; /* MEMORY: raw values; VIEW: those of its operand */
     size_t width;       /* bytes of an element */
-    int64_t *strides;   /* SPREAD: elements to step per dimension of the result, 0 where broadcast */
     size_t tile_offset; /* RANGE: where its bytes of the tile lie in the lane */
 } leaf;
 
@@ -128,52 +127,41 @@ static st_status constant_reg(compiler *c, const st_tensor *t, st_reg cls, int *
 static st_status add_leaf(compiler *c, leaf l, int *index)
 {
     st_program *p = c->p;
-    if (!st_grow((void **)&p->leaves, &p->leaf_cap, p->nleaves + 1, sizeof l)) {
-        st_free(l.strides);
-        return st_fail_nomem(c->err, sizeof l);
-    }
+    if (!st_grow((void **)&p->leaves, &p->leaf_cap, p->nleaves + 1, sizeof l)) return st_fail_nomem(c->err, sizeof l);
     *index = (int)p->nleaves;
     p->leaves[p->nleaves++] = l;
     return ST_OK;
 }
 
-/* Raw values in memory of a leaf or a forced node, and their dtype. */
-static const char *memory_of(const st_tensor *t, st_dtype *held)
+/* A view's elements lie scattered in its operand, which is held in memory; dimensions of size 1 never step. */
+static st_status view_leaf(compiler *c, const st_tensor *t, int *index)
 {
-    if (t->forced) return *held = st_reg_dtype(st_dtype_reg(t->dtype)), (const char *)t->forced;
-    return *held = t->dtype, t->node == ST_N_VALUES ? t->values : NULL;
+    ST_TRY(st_hold(c->ctx, t->args[0], c->err));
+    leaf l = {.kind = LEAF_VIEW, .t = t, .values = st_held(t->args[0])};
+    l.width = st_dtype_bits(st_held_dtype(t->args[0])) / 8;
+    return add_leaf(c, l, index);
 }
 
-/* The operand of an EXPAND is computed whole, then read with a stride of 0 along the dimensions it lacks. */
-static st_status spread_leaf(compiler *c, const st_tensor *t, st_dtype *held, int *index)
+/* Dtypes that are not computed on can still be views: their bits travel as integers of their width. */
+static st_dtype mover(st_dtype d)
 {
-    st_tensor *a = t->args[0];
-    if (a->node != ST_N_VALUES) ST_TRY(st_force(c->ctx, a, c->err));
-    leaf l = {.kind = LEAF_SPREAD, .t = t, .values = memory_of(a, held)};
-    l.width = st_dtype_bits(*held) / 8;
-    l.strides = st_calloc((size_t)t->ndim + 1, sizeof *l.strides);
-    if (!l.strides) return st_fail_nomem(c->err, sizeof *l.strides);
-    int64_t step = 1;
-    for (int i = 1; i <= a->ndim; i++) {
-        int64_t size = a->shape[a->ndim - i];
-        l.strides[t->ndim - i] = size == 1 ? 0 : step;
-        step *= size;
-    }
-    return add_leaf(c, l, index);
+    return st_dtype_reg(d) != ST_R_NONE ? d : st_dtype_bits(d) == 64 ? ST_U64 : ST_U8;
 }
 
 static st_status compile_leaf(compiler *c, const st_tensor *t, int dst)
 {
     st_dtype held;
     int index = -1;
-    if (t->node == ST_N_EXPAND && !t->forced) {
-        ST_TRY(spread_leaf(c, t, &held, &index));
+    if (t->node == ST_N_VIEW && !t->forced) {
+        held = st_held_dtype(t->args[0]);
+        ST_TRY(view_leaf(c, t, &index));
     } else {
-        const char *values = memory_of(t, &held);
-        leaf l = {.kind = values ? LEAF_MEMORY : LEAF_RANGE, .t = t, .values = values, .width = st_dtype_bits(held) / 8};
+        if (t->node == ST_N_WHOLE) ST_TRY(st_hold(c->ctx, (st_tensor *)t, c->err));
+        held = st_held_dtype(t);
+        leaf l = {.kind = st_held(t) ? LEAF_MEMORY : LEAF_RANGE, .t = t, .values = st_held(t), .width = st_dtype_bits(held) / 8};
         ST_TRY(add_leaf(c, l, &index));
     }
-    return emit(c, (instr){.fn = c->k->load[held], .leaf = index, .output = -1, .dst = dst, .nsrc = 1});
+    return emit(c, (instr){.fn = c->k->load[mover(held)], .leaf = index, .output = -1, .dst = dst, .nsrc = 1});
 }
 
 /* ---------------------------------------------------------------- nodes */
@@ -244,6 +232,11 @@ static st_status cast_steps(compiler *c, const st_tensor *t, st_dtype to, bool s
     return ST_OK;
 }
 
+static st_kern_fn copy_kernel(const compiler *c, const st_tensor *t)
+{
+    return c->k->load[st_reg_dtype(st_dtype_reg(t->dtype))];
+}
+
 static st_status compile_cast(compiler *c, const st_tensor *t, int *dst)
 {
     bool owned;
@@ -254,7 +247,17 @@ static st_status compile_cast(compiler *c, const st_tensor *t, int *dst)
     if (round)
         ST_TRY(emit_kernel(c, round, *dst, reg, -1, -1, 1));
     else if (!owned) /* a copy: the operand's register has its own life */
-        ST_TRY(emit_kernel(c, c->k->load[st_reg_dtype(st_dtype_reg(t->dtype))], *dst, reg, -1, -1, 1));
+        ST_TRY(emit_kernel(c, copy_kernel(c, t), *dst, reg, -1, -1, 1));
+    return used(c, t->args[0]);
+}
+
+/* Another shape over the same elements: in a straight line of kernels, nothing but a copy of the register. */
+static st_status compile_plain_view(compiler *c, const st_tensor *t, int *dst)
+{
+    int reg, temp;
+    ST_TRY(operand(c, t->args[0], st_dtype_reg(t->dtype), &reg, &temp));
+    *dst = new_reg(c);
+    ST_TRY(emit_kernel(c, copy_kernel(c, t), *dst, reg, -1, -1, 1));
     return used(c, t->args[0]);
 }
 
@@ -266,6 +269,8 @@ static st_status compile_node(compiler *c, const st_tensor *t, int uses)
         ST_TRY(compile_op(c, t, &dst));
     } else if (!t->forced && t->node == ST_N_CAST) {
         ST_TRY(compile_cast(c, t, &dst));
+    } else if (!t->forced && st_view_is_plain(t)) {
+        ST_TRY(compile_plain_view(c, t, &dst));
     } else {
         dst = new_reg(c);
         ST_TRY(compile_leaf(c, t, dst));
@@ -280,7 +285,7 @@ static st_status compile_output(compiler *c, size_t i)
     bool owned;
     int reg;
     ST_TRY(cast_steps(c, o->t, o->dtype, o->saturate, &reg, &owned));
-    ST_TRY(emit(c, (instr){.fn = c->k->store[o->dtype], .leaf = -1, .output = (int)i, .src = {reg, -1, -1}, .nsrc = 1}));
+    ST_TRY(emit(c, (instr){.fn = c->k->store[mover(o->dtype)], .leaf = -1, .output = (int)i, .src = {reg, -1, -1}, .nsrc = 1}));
     if (owned) ST_TRY(release(c, reg));
     return used(c, o->t);
 }
@@ -295,14 +300,14 @@ static void count_use(st_tensor *const *list, size_t below, const st_tensor *t, 
         }
 }
 
-/* How often each node is read, so that its register can be given back. What is only below an EXPAND is read by nobody
- * here: it is computed apart. */
+/* How often each node is read, so that its register can be given back. */
 static void count_uses(st_tensor *const *list, size_t n, const st_program *p, int *uses)
 {
     for (size_t o = 0; o < p->nouts; o++) count_use(list, n, p->outs[o].t, uses);
     for (size_t i = n; i-- > 0;) {
-        if (!uses[i] || list[i]->forced || list[i]->node == ST_N_EXPAND) continue;
-        for (int a = 0; a < list[i]->nargs; a++) count_use(list, i, list[i]->args[a], uses);
+        const st_tensor *t = list[i];
+        bool below = !t->forced && (t->node == ST_N_OP || t->node == ST_N_CAST || st_view_is_plain(t));
+        for (int a = 0; below && a < t->nargs; a++) count_use(list, i, t->args[a], uses);
     }
 }
 
@@ -314,7 +319,7 @@ static st_status compile(compiler *c, st_tensor *const *list, size_t n)
     st_status s = uses && c->places ? ST_OK : st_fail_nomem(c->err, n * sizeof *c->places);
     if (s == ST_OK) count_uses(list, n, p, uses);
     for (size_t i = 0; s == ST_OK && i < n; i++)
-        if (uses[i]) s = compile_node(c, list[i], uses[i]);
+        s = compile_node(c, list[i], uses[i]);
     for (size_t o = 0; s == ST_OK && o < p->nouts; o++) s = compile_output(c, o);
     st_free(uses);
     st_free(c->places);
@@ -353,7 +358,7 @@ st_status st_program_new(st_ctx *ctx, const st_output *outs, size_t nouts, st_pr
         p->outs[p->nouts++] = outs[i];
         p->numel = outs[i].t->numel;
     }
-    if (s == ST_OK) s = st_topological(roots, nouts, &list, &n, err);
+    if (s == ST_OK) s = st_topological(roots, nouts, false, &list, &n, err);
     if (s == ST_OK) {
         compiler c = {.p = p, .ctx = ctx, .err = err, .k = st_kern()};
         s = compile(&c, list, n);
@@ -372,7 +377,6 @@ st_status st_program_new(st_ctx *ctx, const st_output *outs, size_t nouts, st_pr
 void st_program_free(st_program *p)
 {
     if (!p) return;
-    for (size_t i = 0; i < p->nleaves; i++) st_free(p->leaves[i].strides);
     for (size_t i = 0; i < p->nouts; i++) st_tensor_unref(p->outs[i].t);
     st_free(p->outs);
     st_free(p->leaves);
@@ -410,25 +414,31 @@ static void fill(const constant *k, void *block)
         }
 }
 
-/* Copies n elements of a broadcast operand, from element `start` of the result, into raw order. */
+/* Copies n elements of a view, from its element `start` on, into raw order: by runs along the last dimension. */
 static void gather(const leaf *l, uint64_t start, size_t n, char *dst)
 {
     const st_tensor *t = l->t;
-    int64_t at[ST_MAX_DIMS];
+    int64_t at[ST_MAX_DIMS], from = t->start;
     uint64_t rest = start;
-    int64_t from = 0;
-    for (int d = t->ndim - 1; d >= 0; d--) {
+    int last = t->ndim - 1;
+    for (int d = last; d >= 0; d--) {
         at[d] = (int64_t)(rest % (uint64_t)t->shape[d]);
         rest /= (uint64_t)t->shape[d];
-        from += at[d] * l->strides[d];
+        from += at[d] * t->strides[d];
     }
-    for (size_t i = 0; i < n; i++) {
-        memcpy(dst + i * l->width, l->values + (size_t)from * l->width, l->width);
-        for (int d = t->ndim - 1; d >= 0; d--) {
-            from += l->strides[d];
-            if (++at[d] < t->shape[d]) break;
-            from -= at[d] * l->strides[d];
+    while (n) {
+        size_t run = last < 0 ? 1 : (size_t)(t->shape[last] - at[last]);
+        if (run > n) run = n;
+        st_kern_gather(dst, l->values + from * (int64_t)l->width, last < 0 ? 0 : t->strides[last], l->width, run);
+        dst += run * l->width;
+        n -= run;
+        if (last < 0) break;
+        at[last] += (int64_t)run;
+        from += (int64_t)run * t->strides[last];
+        for (int d = last; d > 0 && at[d] == t->shape[d]; d--) { /* carry */
+            from += t->strides[d - 1] - at[d] * t->strides[d];
             at[d] = 0;
+            at[d - 1]++;
         }
     }
 }

@@ -15,8 +15,8 @@ typedef struct st_output {
 
 typedef struct st_program st_program;
 
-/* Compiles outputs of equal element counts into one program: what they share is read and computed once. Operands that
- * are broadcast are computed here and now (within the context's memory). Keeps its own references. */
+/* Compiles outputs of equal element counts into one program: what they share is read and computed once. What
+ * must be in memory whole is computed here and now (within the context's memory). Keeps its own references. */
 st_status st_program_new(st_ctx *ctx, const st_output *outs, size_t nouts, st_program **out, st_err *err);
 void st_program_free(st_program *p);
 /* Elements of a tile: as many as keep what one worker touches in its cache. */

@@ -5,21 +5,29 @@
 
 #include <string.h>
 
-st_status st_node_new(st_node node, st_dtype dtype, int ndim, const int64_t *shape, st_tensor **out, st_err *err)
+static st_status check_shape(st_dtype dtype, int ndim, const int64_t *shape, uint64_t *numel, st_err *err)
 {
-    *out = NULL;
-    uint64_t numel, bytes;
+    uint64_t bytes;
     char text[160];
     if (ndim < 0 || ndim > ST_MAX_DIMS)
         return st_fail(err, ST_SHAPE, NULL, NULL, "%d dimensions: at most %d are supported", ndim, ST_MAX_DIMS);
     for (int d = 0; d < ndim; d++)
         if (shape[d] < 0) return st_fail(err, ST_SHAPE, NULL, NULL, "dimension %d has size %lld", d + 1, (long long)shape[d]);
-    if (!st_shape_numel(ndim, shape, &numel) || !st_dtype_bytes(dtype, numel, &bytes) || numel > INT64_MAX / 8) {
-        st_shape_text(text, sizeof text, ndim, shape);
-        return st_fail(err, ST_SHAPE, NULL, NULL, "a tensor of shape %s and dtype %s is too large, or does not end on a byte",
-                       text, st_dtype_name(dtype));
-    }
-    size_t size = sizeof(st_tensor) + (size_t)ndim * sizeof(int64_t);
+    if (st_shape_numel(ndim, shape, numel) && st_dtype_bytes(dtype, *numel, &bytes) && *numel <= INT64_MAX / 8) return ST_OK;
+    st_shape_text(text, sizeof text, ndim, shape);
+    return st_fail(err, ST_SHAPE, NULL, NULL, "a tensor of shape %s and dtype %s is too large, or does not end on a byte", text,
+                   st_dtype_name(dtype));
+}
+
+st_status st_node_new(st_node node, st_dtype dtype, int ndim, const int64_t *shape, int nargs, st_tensor *const *args,
+                      st_tensor **out, st_err *err)
+{
+    *out = NULL;
+    uint64_t numel;
+    ST_TRY(check_shape(dtype, ndim, shape, &numel, err));
+    /* One block: the struct, the shape, a view's strides, the operands. */
+    size_t ints = (size_t)ndim * (node == ST_N_VIEW ? 2 : 1);
+    size_t size = sizeof(st_tensor) + ints * sizeof(int64_t) + (size_t)nargs * sizeof *args;
     st_tensor *t = st_calloc(1, size);
     if (!t) return st_fail_nomem(err, size);
     t->refs = 1;
@@ -28,6 +36,9 @@ st_status st_node_new(st_node node, st_dtype dtype, int ndim, const int64_t *sha
     t->ndim = ndim;
     t->numel = numel;
     if (ndim) memcpy(t->shape, shape, (size_t)ndim * sizeof *shape);
+    t->strides = t->shape + ndim;
+    t->args = (st_tensor **)(void *)(t->shape + ints);
+    for (int i = 0; i < nargs; i++) t->args[t->nargs++] = st_tensor_ref(args[i]);
     *out = t;
     return ST_OK;
 }
@@ -72,6 +83,7 @@ bool st_tensor_is_leaf(const st_tensor *t)
 {
     return t->node == ST_N_RANGE || t->node == ST_N_VALUES || t->node == ST_N_NUMBER;
 }
+bool st_is_raw(const st_tensor *t) { return t->node == ST_N_RANGE || t->node == ST_N_VALUES; }
 bool st_tensor_is_cast(const st_tensor *t) { return t->node == ST_N_CAST; }
 const char *st_tensor_quant(const st_tensor *t) { return t->quant; }
 const char *st_tensor_file(const st_tensor *t) { return t->source ? t->source->label : NULL; }
@@ -84,7 +96,7 @@ st_status st_tensor_range(st_source *src, uint64_t offset, st_dtype dtype, int n
 {
     st_tensor *t;
     *out = NULL;
-    ST_TRY(st_node_new(ST_N_RANGE, dtype, ndim, shape, &t, err));
+    ST_TRY(st_node_new(ST_N_RANGE, dtype, ndim, shape, 0, NULL, &t, err));
     char shown[400];
     st_escape(shown, sizeof shown, name, name_len);
     t->name = st_strndup(shown, strlen(shown));
@@ -104,7 +116,7 @@ st_status st_tensor_new(st_dtype dtype, int ndim, const int64_t *shape, const vo
 {
     st_tensor *t;
     *out = NULL;
-    ST_TRY(st_node_new(ST_N_VALUES, dtype, ndim, shape, &t, err));
+    ST_TRY(st_node_new(ST_N_VALUES, dtype, ndim, shape, 0, NULL, &t, err));
     if (nbytes != st_tensor_nbytes(t)) {
         st_status s = st_fail(err, ST_ARG, NULL, NULL, "%llu bytes were given for %llu elements of %s, which need %llu",
                               (unsigned long long)nbytes, (unsigned long long)t->numel, st_dtype_name(dtype),
@@ -124,14 +136,14 @@ st_status st_tensor_new(st_dtype dtype, int ndim, const int64_t *shape, const vo
 
 st_status st_number(double value, st_tensor **out, st_err *err)
 {
-    ST_TRY(st_node_new(ST_N_NUMBER, ST_F64, 0, NULL, out, err));
+    ST_TRY(st_node_new(ST_N_NUMBER, ST_F64, 0, NULL, 0, NULL, out, err));
     (*out)->f = value;
     return ST_OK;
 }
 
 st_status st_integer(int64_t value, st_tensor **out, st_err *err)
 {
-    ST_TRY(st_node_new(ST_N_NUMBER, ST_I64, 0, NULL, out, err));
+    ST_TRY(st_node_new(ST_N_NUMBER, ST_I64, 0, NULL, 0, NULL, out, err));
     (*out)->i = value;
     return ST_OK;
 }
@@ -150,20 +162,17 @@ static const struct {
 };
 
 /* Quantised values are codes, not numbers: only whole copies make sense. */
-static st_status refuse_quantised(const st_tensor *t, const char *doing, st_err *err)
+st_status st_check_computable(const st_tensor *t, const char *doing, st_err *err)
 {
-    if (!t->quant) return ST_OK;
-    return st_fail(err, ST_QUANT, t->source ? t->source->label : NULL, t->name,
-                   "%s on a quantised tensor (%s layout): its values mean nothing without their scales; copy it, or dequantise the "
-                   "model first",
-                   doing, t->quant);
-}
-
-static st_status refuse_raw(const st_tensor *t, const char *doing, st_err *err)
-{
-    if (st_dtype_reg(t->dtype) != ST_R_NONE) return ST_OK;
-    return st_fail(err, ST_DTYPE, t->source ? t->source->label : NULL, t->name,
-                   "%s is not defined for %s, which can only be copied", doing, st_dtype_name(t->dtype));
+    if (t->quant)
+        return st_fail(err, ST_QUANT, st_tensor_file(t), t->name,
+                       "%s on a quantised tensor (%s layout): its values mean nothing without their scales; copy it, or dequantise "
+                       "the model first",
+                       doing, t->quant);
+    if (st_dtype_reg(t->dtype) == ST_R_NONE)
+        return st_fail(err, ST_DTYPE, st_tensor_file(t), t->name, "%s is not defined for %s, which can only be copied", doing,
+                       st_dtype_name(t->dtype));
+    return ST_OK;
 }
 
 /* A new reference to `t`, broadcast to a shape when it has another. Numbers fit every shape as they are. */
@@ -173,10 +182,7 @@ static st_status expanded(st_tensor *t, int ndim, const int64_t *shape, st_tenso
         *out = st_tensor_ref(t);
         return ST_OK;
     }
-    ST_TRY(st_node_new(ST_N_EXPAND, t->dtype, ndim, shape, out, err));
-    (*out)->args[0] = st_tensor_ref(t);
-    (*out)->nargs = 1;
-    return ST_OK;
+    return st_expand(t, ndim, shape, out, err);
 }
 
 /* "[2, 3] and [4]" must not only be wrong, but say whose: names the first operand that has a name. */
@@ -188,7 +194,7 @@ static st_status shape_error(st_tensor *const *args, int n, const char *name, st
         st_shape_text(text[i], sizeof text[i], args[i]->ndim, args[i]->shape);
         if (!named && args[i]->name) named = args[i];
     }
-    return st_fail(err, ST_SHAPE, named ? named->source->label : NULL, named ? named->name : NULL,
+    return st_fail(err, ST_SHAPE, named ? st_tensor_file(named) : NULL, named ? named->name : NULL,
                    "%s: shapes %s and %s%s%s do not broadcast", name, text[0], text[1], n > 2 ? " and " : "", text[2]);
 }
 
@@ -197,10 +203,7 @@ st_status st_apply(st_op op, st_tensor *const *args, st_tensor **out, st_err *er
     *out = NULL;
     if ((unsigned)op >= ST_OP_COUNT) return st_fail(err, ST_INTERNAL, NULL, NULL, "operation %d does not exist", (int)op);
     int n = ops[op].arity, first = ops[op].rule == RESULT_WHERE ? 1 : 0;
-    for (int i = 0; i < n; i++) {
-        ST_TRY(refuse_quantised(args[i], ops[op].name, err));
-        ST_TRY(refuse_raw(args[i], ops[op].name, err));
-    }
+    for (int i = 0; i < n; i++) ST_TRY(st_check_computable(args[i], ops[op].name, err));
     if (first && args[0]->dtype != ST_BOOL)
         return st_fail(err, ST_DTYPE, NULL, args[0]->name, "where: the condition is %s, it must be a mask (BOOL)",
                        st_dtype_name(args[0]->dtype));
@@ -210,7 +213,7 @@ st_status st_apply(st_op op, st_tensor *const *args, st_tensor **out, st_err *er
     if (ops[op].rule == RESULT_FLOAT && !st_dtype_is_float(dtype)) dtype = ST_F32;
     st_reg reg = st_dtype_reg(dtype);
     if (!st_kern()->op[op][reg])
-        return st_fail(err, ST_DTYPE, args[0]->source ? args[0]->source->label : NULL, args[0]->name,
+        return st_fail(err, ST_DTYPE, st_tensor_file(args[0]), args[0]->name,
                        "%s is not defined for %s; cast it first", ops[op].name, st_dtype_name(dtype));
 
     int ndim = 0;
@@ -219,40 +222,31 @@ st_status st_apply(st_op op, st_tensor *const *args, st_tensor **out, st_err *er
         if (st_shape_broadcast(ndim, shape, args[i]->ndim, args[i]->shape, &ndim, shape, NULL) != ST_OK)
             return shape_error(args, n, ops[op].name, err);
 
-    st_tensor *t;
-    ST_TRY(st_node_new(ST_N_OP, ops[op].rule == RESULT_BOOL ? ST_BOOL : dtype, ndim, shape, &t, err));
-    t->op = op;
-    t->operands = reg;
-    for (int i = 0; i < n; i++) {
-        st_status s = expanded(args[i], ndim, shape, &t->args[i], err);
-        if (s != ST_OK) {
-            st_tensor_unref(t);
-            return s;
-        }
-        t->nargs++;
-    }
-    *out = t;
+    st_tensor *wide[3] = {NULL, NULL, NULL};
+    st_status s = ST_OK;
+    for (int i = 0; s == ST_OK && i < n; i++) s = expanded(args[i], ndim, shape, &wide[i], err);
+    if (s == ST_OK) s = st_node_new(ST_N_OP, ops[op].rule == RESULT_BOOL ? ST_BOOL : dtype, ndim, shape, n, wide, out, err);
+    for (int i = 0; i < n; i++) st_tensor_unref(wide[i]);
+    if (s != ST_OK) return s;
+    (*out)->op = op;
+    (*out)->operands = reg;
     return ST_OK;
 }
 
 st_status st_cast(st_tensor *a, st_dtype dtype, bool saturate, st_tensor **out, st_err *err)
 {
     *out = NULL;
-    if (a->dtype == dtype && st_tensor_is_leaf(a) && a->node != ST_N_NUMBER) {
+    bool as_it_is = st_is_raw(a) || st_dtype_reg(dtype) == ST_R_NONE; /* nothing to round */
+    if (a->dtype == dtype && as_it_is) {
         *out = st_tensor_ref(a);
         return ST_OK;
     }
-    ST_TRY(refuse_quantised(a, "a cast", err));
-    ST_TRY(refuse_raw(a, "a cast", err));
+    ST_TRY(st_check_computable(a, "a cast", err));
     if (st_dtype_reg(dtype) == ST_R_NONE)
-        return st_fail(err, ST_DTYPE, a->source ? a->source->label : NULL, a->name, "cannot cast %s to %s, which can only be copied",
+        return st_fail(err, ST_DTYPE, st_tensor_file(a), a->name, "cannot cast %s to %s, which can only be copied",
                        st_dtype_name(a->dtype), st_dtype_name(dtype));
-    st_tensor *t;
-    ST_TRY(st_node_new(ST_N_CAST, dtype, a->ndim, a->shape, &t, err));
-    t->args[0] = st_tensor_ref(a);
-    t->nargs = 1;
-    t->saturate = saturate;
-    *out = t;
+    ST_TRY(st_node_new(ST_N_CAST, dtype, a->ndim, a->shape, 1, &a, out, err));
+    (*out)->saturate = saturate;
     return ST_OK;
 }
 
@@ -331,7 +325,15 @@ typedef struct visit {
     int next; /* operand to look at next */
 } visit;
 
-st_status st_topological(st_tensor *const *roots, size_t nroots, st_tensor ***list, size_t *count, st_err *err)
+/* How many operands of `t` the walk goes down to. */
+static int operands_below(const st_tensor *t, bool deep)
+{
+    if (t->forced) return 0;
+    bool apart = t->node == ST_N_WHOLE || (t->node == ST_N_VIEW && !st_view_is_plain(t));
+    return apart && !deep ? 0 : t->nargs;
+}
+
+st_status st_topological(st_tensor *const *roots, size_t nroots, bool deep, st_tensor ***list, size_t *count, st_err *err)
 {
     set seen = {0};
     visit *stack = NULL;
@@ -343,8 +345,7 @@ st_status st_topological(st_tensor *const *roots, size_t nroots, st_tensor ***li
         if (ok && fresh) stack[depth++] = (visit){roots[r], 0};
         while (ok && depth) {
             visit *v = &stack[depth - 1];
-            int nargs = v->t->forced ? 0 : v->t->nargs;
-            if (v->next < nargs) {
+            if (v->next < operands_below(v->t, deep)) {
                 st_tensor *a = v->t->args[v->next++];
                 ok = set_add(&seen, a, &fresh) && st_grow((void **)&stack, &stack_cap, depth + 1, sizeof *stack);
                 if (ok && fresh) stack[depth++] = (visit){a, 0};

@@ -11,8 +11,15 @@ typedef enum st_node {
     ST_N_NUMBER, /* a number written in a script: 0-d, and weak when result dtypes are found */
     ST_N_OP,     /* an operation of ST_OPS */
     ST_N_CAST,   /* an explicit cast */
-    ST_N_EXPAND, /* args[0] broadcast to this shape */
+    ST_N_VIEW,   /* elements of args[0] in another order: start, strides */
+    ST_N_WHOLE,  /* computed whole, by a function of its own */
 } st_node;
+
+/* An operation that needs its operands whole: computes all of `t` into `out`, t->numel registers of its class. */
+typedef struct st_whole {
+    const char *name;
+    st_status (*compute)(st_ctx *ctx, const st_tensor *t, void *out, st_err *err);
+} st_whole;
 
 struct st_tensor {
     _Atomic unsigned refs;
@@ -22,10 +29,15 @@ struct st_tensor {
     uint64_t numel;
 
     int nargs;
-    st_tensor *args[3];
+    st_tensor **args; /* behind the shape, in the same block */
     st_op op;
     st_reg operands; /* OP: the class in which operands are taken (WHERE: of the second and third) */
     bool saturate;   /* CAST */
+
+    int64_t start, *strides; /* VIEW: in elements of args[0], row-major; strides lie behind the shape */
+    const st_whole *whole;   /* WHOLE */
+    int64_t param[4];        /* WHOLE: its own */
+    double real[2];
 
     st_source *source; /* RANGE */
     uint64_t offset;
@@ -36,15 +48,23 @@ struct st_tensor {
     double f;        /* NUMBER of dtype F64 */
     int64_t i;       /* NUMBER of dtype I64 */
 
-    /* Computed once and kept: numel registers of class st_dtype_reg(dtype). Set by compare-and-swap. */
+    /* Computed once and kept: numel elements of st_held_dtype. Set by compare-and-swap. */
     void *_Atomic forced;
+    _Atomic unsigned pins; /* uses that a running plan still has for `forced`; 0: kept for good */
 
     st_tensor *next_dead; /* links nodes being freed: expressions may be deeper than the stack */
     int64_t shape[];
 };
 
-/* A node of the given shape and no content; one reference. */
-st_status st_node_new(st_node node, st_dtype dtype, int ndim, const int64_t *shape, st_tensor **out, st_err *err);
+/* A node of the given shape with references to its operands; the caller fills in the rest. One reference. */
+st_status st_node_new(st_node node, st_dtype dtype, int ndim, const int64_t *shape, int nargs, st_tensor *const *args,
+                      st_tensor **out, st_err *err);
+/* True for a leaf whose bytes exist as they are: it can be copied without a look at the values. */
+bool st_is_raw(const st_tensor *t);
+/* True when a view is its operand's elements in their order: only the shape differs. */
+bool st_view_is_plain(const st_tensor *t);
+/* Refuses what cannot be computed on: quantised layouts, raw dtypes. */
+st_status st_check_computable(const st_tensor *t, const char *doing, st_err *err);
 /* A range of a source; `quant` is NULL or a constant string. Takes its own reference of the source, copies the name. */
 st_status st_tensor_range(st_source *src, uint64_t offset, st_dtype dtype, int ndim, const int64_t *shape, const char *name,
                           size_t name_len, const char *quant, st_tensor **out, st_err *err);
@@ -52,7 +72,7 @@ st_status st_tensor_range(st_source *src, uint64_t offset, st_dtype dtype, int n
 st_status st_result_dtype(st_tensor *const *args, int n, st_dtype *out, st_err *err);
 
 /* All nodes below and including `roots`, operands before users, each once. *list is st_malloc'ed. Nodes already forced
- * have no operands here. */
-st_status st_topological(st_tensor *const *roots, size_t nroots, st_tensor ***list, size_t *n, st_err *err);
+ * have no operands here; nor, unless `deep`, have those that are computed apart: WHOLE, and views that are not plain. */
+st_status st_topological(st_tensor *const *roots, size_t nroots, bool deep, st_tensor ***list, size_t *n, st_err *err);
 
 #endif

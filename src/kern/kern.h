@@ -41,4 +41,7 @@ const st_kernels *st_kern_level(unsigned n);
 /* One raw value as a double, for printing: I64 and U64 may lose bits, dtypes that are not computed on give NaN. */
 double st_kern_to_double(st_dtype d, const void *raw);
 
+/* dst[i] = src[i * stride], elements of `width` bytes (1, 2, 4, 8) of any alignment; the arrays do not overlap. */
+void st_kern_gather(void *dst, const void *src, int64_t stride, size_t width, size_t n);
+
 #endif

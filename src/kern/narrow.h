@@ -35,7 +35,7 @@ static inline float st_float_of(int32_t u)
 enum { ST_F32_INF = 0x7f800000, ST_F32_MAG = 0x7fffffff, ST_F32_QUIET = 0x400000 };
 
 /* The code of an F32, rounded to nearest even. All in signed 32-bit numbers: SSE2 has no unsigned comparison. */
-static inline int32_t st_narrow(int32_t u, int man, int bias, int32_t top, int32_t over, int32_t nan)
+static inline int32_t st_narrow_bits(int32_t u, int man, int bias, int32_t top, int32_t over, int32_t nan)
 {
     const int drop = 23 - man;
     const bool fnuz = over == nan;
@@ -78,11 +78,11 @@ static inline float st_widen(int32_t code, int man, int bias, int32_t inf, int32
     return st_float_of(u);
 }
 
-static inline int32_t st_f16_of(float x) { return st_narrow(st_bits_of(x), 10, 15, 0x7bff, 0x7c00, 0x7e00); }
-static inline int32_t st_e5m2_of(float x) { return st_narrow(st_bits_of(x), 2, 15, 0x7b, 0x7c, 0x7f); }
-static inline int32_t st_e4m3_of(float x) { return st_narrow(st_bits_of(x), 3, 7, 0x7e, 0x7e, 0x7f); }
-static inline int32_t st_e4m3fnuz_of(float x) { return st_narrow(st_bits_of(x), 3, 8, 0x7f, 0x80, 0x80); }
-static inline int32_t st_e5m2fnuz_of(float x) { return st_narrow(st_bits_of(x), 2, 16, 0x7f, 0x80, 0x80); }
+static inline int32_t st_f16_of(float x) { return st_narrow_bits(st_bits_of(x), 10, 15, 0x7bff, 0x7c00, 0x7e00); }
+static inline int32_t st_e5m2_of(float x) { return st_narrow_bits(st_bits_of(x), 2, 15, 0x7b, 0x7c, 0x7f); }
+static inline int32_t st_e4m3_of(float x) { return st_narrow_bits(st_bits_of(x), 3, 7, 0x7e, 0x7e, 0x7f); }
+static inline int32_t st_e4m3fnuz_of(float x) { return st_narrow_bits(st_bits_of(x), 3, 8, 0x7f, 0x80, 0x80); }
+static inline int32_t st_e5m2fnuz_of(float x) { return st_narrow_bits(st_bits_of(x), 2, 16, 0x7f, 0x80, 0x80); }
 
 static inline float st_of_f16(int32_t c) { return st_widen(c, 10, 15, 0x7c00, 0); }
 static inline float st_of_e5m2(int32_t c) { return st_widen(c, 2, 15, 0x7c, 0); }

@@ -1,11 +1,11 @@
 /* plan.c - saving: from models and paths to pieces, headers and sinks, with everything checked before the first byte is
  * written and nothing visible before the last one is safe. Layer: model. */
-#include "eval.h"
 #include "file.h"
 #include "index_write.h"
 #include "mem.h"
 #include "shape.h"
 #include "stream.h"
+#include "tensor.h"
 #include "writer.h"
 
 #include <stdio.h>
@@ -303,7 +303,7 @@ static st_status check_sources(const st_plan *p, st_err *err)
             st_tensor **list, *root = p->targets[i].pieces[j].out.t;
             size_t n;
             const st_source *last = NULL;
-            ST_TRY(st_topological(&root, 1, &list, &n, err));
+            ST_TRY(st_topological(&root, 1, true, &list, &n, err));
             st_status s = ST_OK;
             for (size_t k = 0; s == ST_OK && k < n; k++) {
                 st_source *src = list[k]->source;

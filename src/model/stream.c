@@ -4,7 +4,7 @@
  * chunk alone. A program is compiled when the cursor reaches its item and freed when its last chunk is written, so
  * that memory does not grow with the number of tensors. */
 #include "stream.h"
-#include "eval.h"
+#include "hold.h"
 #include "mem.h"
 #include "sort.h"
 
@@ -20,6 +20,7 @@ typedef struct item {
     uint64_t size; /* bytes of a raw run, elements of a group */
     uint64_t next; /* where the cursor stands */
     unsigned users;
+    bool pinned; /* something below is kept in memory for it */
     st_program *program;
 } item;
 
@@ -47,12 +48,28 @@ static st_status compile(const stream *s, item *it, st_err *err)
     return status;
 }
 
-/* Under the lock: an item that is handed out whole and has no users left needs its program no more. */
-static void retire(item *it)
+/* Frees what an item needed: its program, and the values that were kept for it. */
+static void release(item *it)
 {
-    if (it->users || it->next < it->size) return;
     st_program_free(it->program);
     it->program = NULL;
+    for (size_t i = 0; it->pinned && i < it->n; i++) st_unpin(it->pieces[i]->out.t);
+    it->pinned = false;
+}
+
+/* Pins every item's operands before the first is computed, so that values used twice are kept until the second use. */
+static st_status pin_all(stream *s, st_err *err)
+{
+    for (size_t i = 0; i < s->nitems; i++) {
+        item *it = &s->items[i];
+        for (size_t j = 0; !it->pieces[0]->raw && j < it->n; j++) {
+            bool any;
+            st_status status = st_pin(it->pieces[j]->out.t, &any, err);
+            it->pinned |= any;
+            if (status != ST_OK) return status;
+        }
+    }
+    return ST_OK;
 }
 
 /* The next chunk of work, or it = NULL when there is none. Gives back the one that was taken before. */
@@ -61,8 +78,7 @@ static st_status next_chunk(stream *s, chunk *c, st_err *err)
     st_status status = ST_OK;
     st_ctx_lock(s->ctx);
     if (c->it) {
-        c->it->users--;
-        retire(c->it);
+        if (--c->it->users == 0 && c->it->next >= c->it->size) release(c->it);
     }
     c->it = NULL;
     while (s->at < s->nitems && s->items[s->at].next >= s->items[s->at].size) s->at++;
@@ -241,10 +257,13 @@ st_status st_stream(st_ctx *ctx, st_piece *pieces, size_t n, st_err *err)
         st_sort(s.order, n, sizeof *s.order, by_place, NULL);
         for (size_t i = 0; i < n; i++) add_item(&s, &s.order[i], of_group);
         fill_groups(&s, s.order, n, s.order + n, of_group);
+        status = pin_all(&s, err);
+    }
+    if (status == ST_OK) {
         status = st_ctx_run(ctx, st_ctx_threads(ctx), worker, &s, err);
         st_progress_tick(ctx, true);
     }
-    for (size_t i = 0; s.items && i < s.nitems; i++) st_program_free(s.items[i].program);
+    for (size_t i = 0; s.items && i < s.nitems; i++) release(&s.items[i]);
     st_free(of_group);
     st_free(s.items);
     st_free(s.order);

@@ -68,6 +68,24 @@ static st_tensor *random_number(rng *r)
     return t;
 }
 
+/* The same elements in another order, in the shape of the pool: backwards along a dimension, or permuted and cut anew. */
+static st_tensor *random_view(rng *r, st_tensor *t, const int64_t *shape, int ndim)
+{
+    st_tensor *u = NULL, *v = NULL;
+    st_err err;
+    int order[4], dim = ndim ? (int)rng_below(r, (uint64_t)ndim) : 0;
+    if (!st_shape_equal(t->ndim, t->shape, ndim, shape)) return NULL;
+    if (ndim && shape[dim] && rng_below(r, 2)) {
+        assert_ok(st_narrow(t, dim, shape[dim] - 1, shape[dim], -1, &u, &err));
+        return u;
+    }
+    for (int i = 0; i < ndim; i++) order[i] = (i + dim) % ndim;
+    assert_ok(st_permute(t, order, &u, &err));
+    assert_ok(st_reshape(u, ndim, shape, &v, &err));
+    st_tensor_unref(u);
+    return v;
+}
+
 /* A pool of nodes that grows by random operations on random members: deep, wide and shared. Its last node is the result. */
 static st_tensor *random_expression(rng *r, const int64_t *shape, int ndim)
 {
@@ -78,7 +96,9 @@ static st_tensor *random_expression(rng *r, const int64_t *shape, int ndim)
         pool[n++] = random_leaf(r, rng_below(r, 3) ? common : numeric[rng_below(r, NUMERIC)], ndim, shape);
     for (size_t tries = 0; n < want + 3 && tries < 100; tries++) {
         st_tensor *t = NULL, *number = random_number(r);
-        if (rng_below(r, 6) == 0) {
+        if (rng_below(r, 8) == 0) {
+            t = random_view(r, pool[rng_below(r, n)], shape, ndim);
+        } else if (rng_below(r, 6) == 0) {
             st_cast(pool[rng_below(r, n)], numeric[rng_below(r, NUMERIC)], rng_below(r, 2), &t, NULL);
         } else {
             st_tensor *args[3];

@@ -1,0 +1,100 @@
+/* hold.c - values kept in memory. Layer: exec. */
+#include "hold.h"
+#include "eval.h"
+#include "mem.h"
+
+st_dtype st_held_dtype(const st_tensor *t)
+{
+    st_reg reg = st_dtype_reg(t->dtype);
+    return t->node == ST_N_RANGE || t->node == ST_N_VALUES || reg == ST_R_NONE ? t->dtype : st_reg_dtype(reg);
+}
+
+const void *st_held(const st_tensor *t) { return t->node == ST_N_VALUES ? t->values : t->forced; }
+
+/* ---------------------------------------------------------------- pins */
+
+typedef st_status (*visit_fn)(st_tensor *t, st_err *err);
+
+/* What must be in memory before `t` can be computed in the fused pass: calls fn for each. *any (may be NULL) becomes true
+ * if there is something. */
+static st_status each_apart(st_tensor *t, visit_fn fn, bool *any, st_err *err)
+{
+    st_tensor **list;
+    size_t n;
+    ST_TRY(st_topological(&t, 1, false, &list, &n, err));
+    st_status s = ST_OK;
+    for (size_t i = 0; s == ST_OK && i < n; i++) {
+        st_tensor *x = list[i];
+        bool scattered = x->node == ST_N_VIEW && !x->forced && !st_view_is_plain(x) && x->args[0]->node != ST_N_VALUES;
+        if (!scattered && x->node != ST_N_WHOLE) continue;
+        if (any) *any = true;
+        s = fn(scattered ? x->args[0] : x, err);
+    }
+    st_free(list);
+    return s;
+}
+
+/* The same for a node whose value is computed apart itself. */
+static st_status each_input(st_tensor *t, visit_fn fn, st_err *err)
+{
+    if (t->node == ST_N_RANGE) return ST_OK;
+    if (t->node != ST_N_WHOLE) return each_apart(t, fn, NULL, err);
+    for (int i = 0; i < t->nargs; i++) ST_TRY(each_apart(t->args[i], fn, NULL, err));
+    return ST_OK;
+}
+
+static st_status pin_one(st_tensor *t, st_err *err)
+{
+    if (t->forced && !t->pins) return ST_OK; /* kept for good */
+    return t->pins++ ? ST_OK : each_input(t, pin_one, err);
+}
+
+static st_status unpin_one(st_tensor *t, st_err *err)
+{
+    (void)err;
+    if (!t->pins || --t->pins) return ST_OK;
+    st_free(t->forced);
+    t->forced = NULL;
+    return ST_OK;
+}
+
+st_status st_pin(st_tensor *root, bool *any, st_err *err)
+{
+    *any = false;
+    return each_apart(root, pin_one, any, err);
+}
+
+void st_unpin(st_tensor *root) { each_apart(root, unpin_one, NULL, NULL); }
+
+/* ---------------------------------------------------------------- holding */
+
+static st_status fill(st_ctx *ctx, st_tensor *t, void *values, st_err *err)
+{
+    if (t->node == ST_N_RANGE) return st_read_raw(t, 0, values, st_tensor_nbytes(t), err);
+    if (t->node == ST_N_WHOLE) return t->numel ? t->whole->compute(ctx, t, values, err) : ST_OK;
+    return st_export(ctx, t, 0, t->numel, st_held_dtype(t), values, err);
+}
+
+st_status st_hold(st_ctx *ctx, st_tensor *t, st_err *err)
+{
+    if (st_held(t)) return ST_OK;
+    uint64_t bytes = t->numel * (st_dtype_bits(st_held_dtype(t)) / 8); /* fits: numel is at most INT64_MAX / 8 */
+    if (bytes > st_ctx_memory(ctx))
+        return st_fail(err, ST_LIMIT, st_tensor_file(t), t->name,
+                       "this tensor is needed whole, which takes %llu bytes; the limit is %llu (raise it with --memory)",
+                       (unsigned long long)bytes, (unsigned long long)st_ctx_memory(ctx));
+    void *values = st_malloc(bytes);
+    if (!values) return st_fail_nomem(err, bytes);
+    st_status s = fill(ctx, t, values, err);
+    if (s == ST_OK && t->pins) each_input(t, unpin_one, NULL); /* its inputs have served it */
+    void *none = NULL;
+    if (s != ST_OK || !__atomic_compare_exchange_n((void **)&t->forced, &none, values, false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE))
+        st_free(values);
+    return s;
+}
+
+st_status st_force(st_ctx *ctx, st_tensor *t, st_err *err)
+{
+    if (t->node == ST_N_NUMBER || st_dtype_reg(t->dtype) == ST_R_NONE) return ST_OK;
+    return st_hold(ctx, t, err);
+}

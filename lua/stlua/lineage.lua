@@ -6,6 +6,7 @@
 -- models, in order of first use), merged (true once values of it were computed by a formula or from several
 -- models), raw (name -> tensor before the cast to the first model's dtype), notes (remarks for people).
 
+local core = require "stlua.core"
 local text = require "stlua.text"
 
 local lineage = {}
@@ -24,7 +25,7 @@ end
 
 --- Remembers a model that was opened from `path`.
 function lineage.opened(model, path)
-   local record = { label = text.basename(path), path = path, model = model, notes = {} }
+   local record = { label = core.escape(text.basename(path)), model = model, notes = {} }
    record.leaves = { record }
    records[model] = record
    return model

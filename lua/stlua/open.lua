@@ -68,35 +68,42 @@ local function only(names, test)
    return #found == 1 and found[1] or nil, found
 end
 
+-- Names for a message; they may come from a stranger's archive.
+local function list(names)
+   local shown = {}
+   for i, name in ipairs(names) do shown[i] = core.escape(name) end
+   return table.concat(shown, ", ")
+end
+
+-- No file or too many: says what there is.
+local function throw_choice(folder, files, candidates, variant)
+   folder = core.escape(folder)
+   if #candidates > 0 then
+      local shards = candidates[1]:find("%-%d+%-of%-%d+%.") and " (shards without their index)" or ""
+      errors.throwf("io", "%s: which of these is the model%s? %s (give the file's name%s)", folder, shards,
+         list(candidates), variant and "" or ', or variant = "..." where the names differ in it')
+   end
+   local _, all = only(files, function(name) return is_weights(name) or is_index(name) end)
+   if variant and #all > 0 then
+      errors.throwf("io", '%s: no file of variant "%s"; it holds %s', folder, variant, list(all))
+   end
+   errors.throwf("io", "%s: the folder holds no .safetensors file", folder)
+end
+
 -- Which file of a folder is the model: an index, else the standard name, else the only candidate.
 local function choose(folder, files, variant)
    local present = {}
    for _, name in ipairs(files) do present[name] = true end
-   local found = first_present(present, index_names, variant)
-   if found then return found end
-
-   -- Without a variant a name that carries one does not count as an index; any file will do if it is the only one.
    local function of_variant(name)
       return not variant or name:find("." .. variant .. ".", 1, true)
    end
-   found = only(files, function(name)
+   -- Without a variant a name that carries one does not count as an index; any file will do if it is the only one.
+   local index = only(files, function(name)
       return is_index(name) and of_variant(name) and (variant or name:find("%.safetensors%.index%.json$"))
-   end) or first_present(present, file_names, variant)
-   if found then return found end
-   local candidates
-   found, candidates = only(files, function(name) return is_weights(name) and of_variant(name) end)
-   if found then return found end
-
-   if #candidates == 0 then
-      local _, all = only(files, function(name) return is_weights(name) or is_index(name) end)
-      if variant and #all > 0 then
-         errors.throwf("io", '%s: no file of variant "%s"; it holds %s', folder, variant, table.concat(all, ", "))
-      end
-      errors.throwf("io", "%s: the folder holds no .safetensors file", folder)
-   end
-   local shards = candidates[1]:find("%-%d+%-of%-%d+%.") and " (shards without their index)" or ""
-   errors.throwf("io", "%s: which of these is the model%s? %s (give the file's name%s)", folder, shards,
-      table.concat(candidates, ", "), variant and "" or ', or variant = "..." where the names differ in it')
+   end)
+   local file, candidates = only(files, function(name) return is_weights(name) and of_variant(name) end)
+   return first_present(present, index_names, variant) or index or first_present(present, file_names, variant) or file
+      or throw_choice(folder, files, candidates, variant)
 end
 
 -- The parts of a diffusers pipeline: its folders that hold weights.
@@ -115,8 +122,8 @@ local function open_component(folder, folders, component)
    for _, name in ipairs(parts) do
       if name == component then return join(folder, name) end
    end
-   errors.throwf("name", "%s: no component %s%s (it has %s)", folder, text.quote(component),
-      text.did_you_mean(component, parts), #parts > 0 and table.concat(parts, ", ") or "none")
+   errors.throwf("name", "%s: no component %s%s (it has %s)", core.escape(folder), text.quote(component),
+      text.did_you_mean(component, parts), #parts > 0 and list(parts) or "none")
 end
 
 -- What to open in a folder: its path.
@@ -129,9 +136,9 @@ local function resolve_folder(path, opts)
    local pipeline = only(files, function(name) return name == "model_index.json" end)
    if pipeline then
       local _, whole = only(files, is_weights)
-      local files_too = #whole > 0 and ("; or open a file: " .. table.concat(whole, ", ")) or ""
+      local files_too = #whole > 0 and "; or open a file: " .. list(whole) or ""
       errors.throwf("arg", '%s: a diffusers pipeline: say component = "..." or open one of its folders (%s)%s',
-         path, table.concat(components(path, folders), ", "), files_too)
+         core.escape(path), list(components(path, folders)), files_too)
    end
    return join(path, choose(path, files, opts.variant))
 end
@@ -168,7 +175,7 @@ function open.open(path, opts)
    if stat.type == "dir" then
       target = resolve_folder(path, opts)
    elseif opts.component or opts.variant then
-      errors.throwf("arg", "%s: component and variant are for folders, this is a file", path)
+      errors.throwf("arg", "%s: component and variant are for folders, this is a file", core.escape(path))
    end
    local model = target:find("%.json$") and core.open_index(target) or core.open_file(target)
    -- "." and ".." say nothing in a formula; the file's name does.

@@ -144,7 +144,7 @@ local function model_tostring(m)
    local what, bytes = n > 0 and ": " .. count_dtypes(m) or "", 0
    for i = 1, n do bytes = bytes + select(4, m:info(i)) end
    local lines = { ("Model[%s, %s%s]"):format(text.plural(n, "tensor"), core.size(bytes), what) }
-   lines[#lines + 1] = "  = " .. core.escape(lineage.formula(m), 400)
+   lines[#lines + 1] = "  = " .. lineage.formula(m)
    for _, note in ipairs(m:notes()) do lines[#lines + 1] = "  note: " .. note end
    if n > 0 then
       for line in m:rows(1, math.min(n, SHOWN), "table"):gmatch("[^\n]+") do lines[#lines + 1] = "  " .. line end

@@ -214,7 +214,8 @@ test-programs: $(TEST_BIN) $(REPLAY)
 run-tests:
 	+@$(MAKE_AGAIN) FAULTS=1 test-programs $(if $(SAN),tree)
 	$(if $(SAN),,+@$(MAKE_AGAIN) -s all)
-	@LUA="$(if $(SAN),$B-faults/plainlua,$(LUA))" SAN="$(SAN)" STLUA_TREE="$(CURDIR)$(if $(SAN),/$B-faults/tree)" tests/run $B-faults/tests
+	@LUA="$(if $(SAN),$B-faults/plainlua,$(LUA))" SAN="$(SAN)" \
+	   STLUA_TREE="$(CURDIR)$(if $(SAN),/$B-faults/tree)" tests/run $B-faults/tests
 
 run-lint: all
 	@CC="$(CC)" MAKE="$(MAKE_AGAIN)" tests/tools/lint

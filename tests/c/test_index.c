@@ -166,8 +166,8 @@ static void test_shard_names(void **state)
         "..model.safetensors",
         "a..b.safetensors",
         ".safetensors",
-        "m\xc3\xb6"
-        "del.safetensors",
+        ("m\xc3\xb6"
+         "del.safetensors"),
         "a b.safetensors",
         "con1.safetensors",
         "console.safetensors",

@@ -51,7 +51,7 @@ once = $(eval $1 := $2)$($1)
 LUA_PC     = $(call once,LUA_PC,$(firstword \
    $(foreach p,lua5.4 lua54 lua-5.4 lua,$(shell $(PKG_CONFIG) --exists $p && echo $p))))
 PKG_CFLAGS = $(call once,PKG_CFLAGS,$(shell $(PKG_CONFIG) --cflags $(LUA_PC) libcjson sleef libxxhash libcrypto))
-LIB_LIBS   = $(call once,LIB_LIBS,-Wl$(comma)--as-needed $(shell $(PKG_CONFIG) --libs sleef libxxhash libcrypto) -lm)
+LIB_LIBS   = $(call once,LIB_LIBS,-Wl$(comma)--as-needed $(shell $(PKG_CONFIG) --libs sleef libxxhash) -ldl -lm)
 LUA_LIBS   = $(call once,LUA_LIBS,$(shell $(PKG_CONFIG) --libs $(LUA_PC)))
 JSON_LIBS  = $(call once,JSON_LIBS,$(shell $(PKG_CONFIG) --libs libcjson))
 CMOCKA     = $(call once,CMOCKA,$(shell $(PKG_CONFIG) --cflags --libs cmocka))

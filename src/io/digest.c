@@ -1,9 +1,13 @@
 /* digest.c - SHA-256 of memory and of files. Layer: io; may touch libcrypto and sources. */
 #include "digest.h"
-
+#include "lazy.h"
 #include "mem.h"
 
 #include <openssl/evp.h>
+
+#define CRYPTO(X) \
+    X(EVP_MD_CTX_new) X(EVP_MD_CTX_free) X(EVP_sha256) X(EVP_DigestInit_ex) X(EVP_DigestUpdate) X(EVP_DigestFinal_ex)
+ST_LAZY(crypto, "libcrypto (OpenSSL)", "crypto", "3", "1.1", CRYPTO);
 
 enum { PIECE = 256 * 1024 };
 
@@ -17,7 +21,7 @@ static st_status finish(EVP_MD_CTX *ctx, const char *label, char out[65], st_err
     static const char digits[] = "0123456789abcdef";
     unsigned char sum[EVP_MAX_MD_SIZE];
     unsigned len = 0;
-    if (EVP_DigestFinal_ex(ctx, sum, &len) != 1 || len != 32) return fail_digest(err, label);
+    if (crypto_fn.EVP_DigestFinal_ex(ctx, sum, &len) != 1 || len != 32) return fail_digest(err, label);
     for (unsigned i = 0; i < len; i++) {
         out[2 * i] = digits[sum[i] >> 4];
         out[2 * i + 1] = digits[sum[i] & 15];
@@ -28,9 +32,9 @@ static st_status finish(EVP_MD_CTX *ctx, const char *label, char out[65], st_err
 
 static EVP_MD_CTX *start(void)
 {
-    EVP_MD_CTX *ctx = EVP_MD_CTX_new();
-    if (ctx && EVP_DigestInit_ex(ctx, EVP_sha256(), NULL) != 1) {
-        EVP_MD_CTX_free(ctx);
+    EVP_MD_CTX *ctx = crypto_fn.EVP_MD_CTX_new();
+    if (ctx && crypto_fn.EVP_DigestInit_ex(ctx, crypto_fn.EVP_sha256(), NULL) != 1) {
+        crypto_fn.EVP_MD_CTX_free(ctx);
         ctx = NULL;
     }
     return ctx;
@@ -38,10 +42,11 @@ static EVP_MD_CTX *start(void)
 
 st_status st_sha256_hex(const void *data, size_t n, char out[65], st_err *err)
 {
+    ST_TRY(st_lazy_load(&crypto, err));
     EVP_MD_CTX *ctx = start();
     if (!ctx) return st_fail_nomem(err, sizeof(void *));
-    st_status s = EVP_DigestUpdate(ctx, data, n) == 1 ? finish(ctx, NULL, out, err) : fail_digest(err, NULL);
-    EVP_MD_CTX_free(ctx);
+    st_status s = crypto_fn.EVP_DigestUpdate(ctx, data, n) == 1 ? finish(ctx, NULL, out, err) : fail_digest(err, NULL);
+    crypto_fn.EVP_MD_CTX_free(ctx);
     return s;
 }
 
@@ -50,7 +55,7 @@ static st_status feed(EVP_MD_CTX *ctx, st_source *src, uint64_t off, uint64_t n,
     while (n > 0) {
         size_t now = n < PIECE ? (size_t)n : PIECE;
         ST_TRY(src->ops->read(src, buf, off, now, err));
-        if (EVP_DigestUpdate(ctx, buf, now) != 1) return fail_digest(err, src->label);
+        if (crypto_fn.EVP_DigestUpdate(ctx, buf, now) != 1) return fail_digest(err, src->label);
         off += now;
         n -= now;
     }
@@ -59,11 +64,12 @@ static st_status feed(EVP_MD_CTX *ctx, st_source *src, uint64_t off, uint64_t n,
 
 st_status st_sha256_source(st_source *src, uint64_t off, uint64_t n, char out[65], st_err *err)
 {
+    ST_TRY(st_lazy_load(&crypto, err));
     char *buf = st_malloc(PIECE);
     EVP_MD_CTX *ctx = start();
     st_status s = buf && ctx ? feed(ctx, src, off, n, buf, err) : st_fail_nomem(err, PIECE);
     if (s == ST_OK) s = finish(ctx, src->label, out, err);
-    EVP_MD_CTX_free(ctx);
+    crypto_fn.EVP_MD_CTX_free(ctx);
     st_free(buf);
     return s;
 }

@@ -73,8 +73,8 @@ typedef struct st_err {
     char tensor[512];
 } st_err;
 
-/* Copies a counted string from a file for printing: control, bidirectional and invalid bytes escaped, the middle cut when
- * it does not fit. Always terminates. */
+/* Copies a counted string from a file for printing: control, bidirectional and invalid bytes escaped, the middle cut
+ * when it does not fit. Always terminates. */
 void st_escape(char *dst, size_t cap, const char *src, size_t len);
 
 /* ---------------------------------------------------------------- dtypes */
@@ -199,10 +199,11 @@ st_status st_file_header_sha256(st_file *f, char out[65], st_err *err);
 /* The same of the whole file, which is read for it. */
 st_status st_file_sha256(st_file *f, char out[65], st_err *err);
 
-/* Checks a header held in memory, as st_file_open does: `buf` holds the first `len` bytes of a file of `file_size` bytes
- * (len >= 8 + header length unless the file is shorter). For tests and fuzzers. */
+/* Checks a header held in memory, as st_file_open does: `buf` holds the first `len` bytes of a file of `file_size`
+ * bytes (len >= 8 + header length unless the file is shorter). For tests and fuzzers. */
 typedef struct st_header st_header;
-st_status st_header_parse(const char *label, const void *buf, size_t len, uint64_t file_size, st_header **out, st_err *err);
+st_status st_header_parse(const char *label, const void *buf, size_t len, uint64_t file_size, st_header **out,
+                          st_err *err);
 void st_header_free(st_header *h);
 size_t st_header_count(const st_header *h);
 st_info st_header_info(const st_header *h, size_t i);
@@ -226,7 +227,8 @@ bool st_index_total_size(const st_index *x, uint64_t *out);       /* metadata.to
 
 /* A tensor is an expression: a range of a file, values in memory, or an operation on other tensors. Building one checks
  * shapes and dtypes at once and computes nothing. Arithmetic is done in F32 (F64 where an operand is F64, integers
- * in 64 bits, wrapped to the declared dtype); rounding to the declared float dtype happens at a cast, a save or an export. */
+ * in 64 bits, wrapped to the declared dtype); rounding to the declared float dtype happens at a cast, a save or an
+ * export. */
 typedef struct st_tensor st_tensor;
 
 /* X(enumerator, name, operands, result dtype): SAME = torch.result_type of the operands; FLOAT = the same, integers
@@ -278,8 +280,8 @@ const char *st_tensor_file(const st_tensor *t);
 const char *st_tensor_name(const st_tensor *t);
 
 /* Values in memory: copies `nbytes` = the exact size for dtype and shape. */
-st_status st_tensor_new(st_dtype dtype, int ndim, const int64_t *shape, const void *values, uint64_t nbytes, st_tensor **out,
-                        st_err *err);
+st_status st_tensor_new(st_dtype dtype, int ndim, const int64_t *shape, const void *values, uint64_t nbytes,
+                        st_tensor **out, st_err *err);
 /* A number, of torch's weak kind: it takes part in result_type only by its kind (BOOL, I64 or F64). */
 st_status st_number(double value, st_tensor **out, st_err *err);
 st_status st_integer(int64_t value, st_tensor **out, st_err *err);
@@ -296,7 +298,8 @@ st_status st_permute(st_tensor *t, const int *order, st_tensor **out, st_err *er
 st_status st_narrow(st_tensor *t, int dim, int64_t start, int64_t count, int64_t step, st_tensor **out, st_err *err);
 /* Broadcasts to a shape: sizes of 1 are repeated, dimensions may be added in front. */
 st_status st_expand(st_tensor *t, int ndim, const int64_t *shape, st_tensor **out, st_err *err);
-/* Computes elements [start, start + count) in row-major order and writes them as `dtype` (a cast from the tensor's own). */
+/* Computes elements [start, start + count) in row-major order and writes them as `dtype` (a cast from the tensor's
+ * own). */
 st_status st_export(st_ctx *ctx, st_tensor *t, uint64_t start, uint64_t count, st_dtype dtype, void *out, st_err *err);
 /* Computes all and keeps the values, in the compute dtype, inside the tensor: later uses read them. */
 st_status st_force(st_ctx *ctx, st_tensor *t, st_err *err);
@@ -315,7 +318,8 @@ st_status st_model_new(st_model **out, st_err *err);
 void st_model_free(st_model *m);
 /* One file. */
 st_status st_model_open_file(const char *path, st_model **out, st_err *err);
-/* All shards of an index; every mapped tensor must be in its shard. Metadata is the first shard's. `path` names the index. */
+/* All shards of an index; every mapped tensor must be in its shard. Metadata is the first shard's. `path` names the
+ * index. */
 st_status st_model_open_index(const char *path, st_model **out, st_err *err);
 size_t st_model_count(const st_model *m);
 /* The i-th entry; `shape` lives as long as the model. begin and end are 0 for what is not a file's range. */
@@ -323,7 +327,8 @@ st_info st_model_info(const st_model *m, size_t i);
 int64_t st_model_find(const st_model *m, const char *name, size_t len); /* -1 if there is none */
 /* Borrows nothing: a reference the caller gives back. */
 st_status st_model_tensor(st_model *m, size_t i, st_tensor **out, st_err *err);
-/* Appends; a name that is there already is an error, as are "__metadata__" and names over 64 KiB. Takes its own reference. */
+/* Appends; a name that is there already is an error, as are "__metadata__" and names over 64 KiB. Takes its own
+ * reference. */
 st_status st_model_add(st_model *m, const char *name, size_t len, st_tensor *t, st_err *err);
 /* Metadata: strings. `value` NULL removes a key. */
 st_status st_model_set_meta(st_model *m, const char *key, size_t klen, const char *value, size_t vlen, st_err *err);

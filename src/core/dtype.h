@@ -5,11 +5,11 @@
 #include "status.h"
 
 /* Register classes: the representations in which values are computed. */
-#define ST_REGS(X)            \
-    X(F32, float, 4)          \
-    X(F64, double, 8)         \
-    X(I64, int64_t, 8)        \
-    X(U64, uint64_t, 8)       \
+#define ST_REGS(X)      \
+    X(F32, float, 4)    \
+    X(F64, double, 8)   \
+    X(I64, int64_t, 8)  \
+    X(U64, uint64_t, 8) \
     X(B8, uint8_t, 1)
 
 typedef enum st_reg {

@@ -42,10 +42,10 @@ static inline void st_source_advise(st_source *s, uint64_t off, uint64_t n)
     s->ops->advise(s, off, n < s->size - off ? n : s->size - off);
 }
 
-/* A sink takes one file's bytes. Life: write and copy in any order and from any thread (offsets are absolute, every byte
- * of [0, size) exactly once), then sync, then commit, then free. Free before commit leaves the target as it was and
- * removes whatever was written. A sink with `ordered` set wants ascending offsets from one thread at a time: whoever streams
- * to it keeps a bounded window. */
+/* A sink takes one file's bytes. Life: write and copy in any order and from any thread (offsets are absolute, every
+ * byte of [0, size) exactly once), then sync, then commit, then free. Free before commit leaves the target as it was
+ * and removes whatever was written. A sink with `ordered` set wants ascending offsets from one thread at a time:
+ * whoever streams to it keeps a bounded window. */
 typedef struct st_sink st_sink;
 typedef struct st_sink_ops {
     st_status (*write)(st_sink *k, const void *buf, uint64_t off, size_t n, st_err *err);

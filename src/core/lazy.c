@@ -10,7 +10,9 @@ static st_status load(st_lazy *l, st_err *err)
 {
     void *handle = NULL;
     for (size_t i = 0; !handle && l->files[i]; i++) handle = dlopen(l->files[i], RTLD_NOW | RTLD_LOCAL);
-    if (!handle) return st_fail(err, ST_IO, l->files[0], NULL, "%s is needed for this and could not be loaded; install it", l->what);
+    if (!handle)
+        return st_fail(err, ST_IO, l->files[0], NULL, "%s is needed for this and could not be loaded; install it",
+                       l->what);
     for (size_t i = 0; l->symbols[i]; i++) {
         l->functions[i] = dlsym(handle, l->symbols[i]);
         if (!l->functions[i]) {

@@ -1,5 +1,5 @@
-/* lazy.h - libraries that few runs need, loaded at their first use: loading libcrypto or OpenBLAS takes longer than all that
- * `stlua info` does. Layer: core. */
+/* lazy.h - libraries that few runs need, loaded at their first use: loading libcrypto or OpenBLAS takes longer than all
+ * that `stlua info` does. Layer: core. */
 #ifndef ST_LAZY_H
 #define ST_LAZY_H
 
@@ -17,16 +17,23 @@ typedef struct st_lazy {
 st_status st_lazy_load(st_lazy *l, st_err *err);
 
 #ifdef __APPLE__
-#define ST_LAZY_FILES(name, v1, v2) {"lib" name "." v1 ".dylib", "lib" name "." v2 ".dylib", "lib" name ".dylib", NULL}
+#define ST_LAZY_FILES(name, v1, v2)                                                       \
+    {                                                                                     \
+        "lib" name "." v1 ".dylib", "lib" name "." v2 ".dylib", "lib" name ".dylib", NULL \
+    }
 #else
-#define ST_LAZY_FILES(name, v1, v2) {"lib" name ".so." v1, "lib" name ".so." v2, "lib" name ".so", NULL}
+#define ST_LAZY_FILES(name, v1, v2)                                        \
+    {                                                                      \
+        "lib" name ".so." v1, "lib" name ".so." v2, "lib" name ".so", NULL \
+    }
 #endif
 
-/* Declares `var` for an X-macro of functions whose header is included: call var_fn.FUNCTION after ST_TRY(st_lazy_load(&var)). */
-#define ST_LAZY(var, text, name, v1, v2, LIST)                          \
-    static struct {                                                     \
-        LIST(ST_LAZY_POINTER)                                           \
-    } var##_fn;                                                         \
+/* Declares `var` for an X-macro of functions whose header is included: call var_fn.FUNCTION after
+ * ST_TRY(st_lazy_load(&var)). */
+#define ST_LAZY(var, text, name, v1, v2, LIST)                            \
+    static struct {                                                       \
+        LIST(ST_LAZY_POINTER)                                             \
+    } var##_fn;                                                           \
     static const char *const var##_files[] = ST_LAZY_FILES(name, v1, v2); \
     static const char *const var##_symbols[] = {LIST(ST_LAZY_NAME) NULL}; \
     static st_lazy var = {text, var##_files, var##_symbols, (void **)(void *)&var##_fn, false}

@@ -5,7 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Every block is 64-byte aligned behind a header of the same size that remembers its length: one kind of block, one free. */
+/* Every block is 64-byte aligned behind a header of the same size that remembers its length: one kind of block, one
+ * free. */
 enum { ALIGN = 64 };
 typedef struct block {
     size_t size;

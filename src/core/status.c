@@ -26,7 +26,8 @@ static size_t utf8_one(const unsigned char *p, size_t n, uint32_t *cp)
         if ((p[i] & 0xc0) != 0x80) return 0;
         c = c << 6 | (p[i] & 0x3fu);
     }
-    if ((len == 3 && (c < 0x800 || (c >= 0xd800 && c < 0xe000))) || (len == 4 && (c < 0x10000 || c > 0x10ffff))) return 0;
+    if ((len == 3 && (c < 0x800 || (c >= 0xd800 && c < 0xe000))) || (len == 4 && (c < 0x10000 || c > 0x10ffff)))
+        return 0;
     return *cp = c, len;
 }
 
@@ -76,8 +77,8 @@ void st_escape(char *dst, size_t cap, const char *src, size_t len)
     dst[o] = '\0';
 }
 
-static ST_PRINTF(5, 0) st_status fail_v(st_err *err, st_status code, const char *file, const char *tensor,
-                                        const char *fmt, va_list ap)
+static ST_PRINTF(5, 0) st_status
+    fail_v(st_err *err, st_status code, const char *file, const char *tensor, const char *fmt, va_list ap)
 {
     if (!err) return code;
     err->code = code;
@@ -100,7 +101,8 @@ st_status st_fail(st_err *err, st_status code, const char *file, const char *ten
     return code;
 }
 
-st_status st_fail_named(st_err *err, st_status code, const char *file, const char *name, size_t len, const char *fmt, ...)
+st_status st_fail_named(st_err *err, st_status code, const char *file, const char *name, size_t len, const char *fmt,
+                        ...)
 {
     char shown[400];
     st_escape(shown, sizeof shown, name, len);
@@ -113,8 +115,12 @@ st_status st_fail_named(st_err *err, st_status code, const char *file, const cha
 
 st_status st_fail_errno(st_err *err, int errnum, const char *file, const char *doing)
 {
-    const char *hint = errnum == EMFILE ? " (raise the limit with `ulimit -n`)" : errnum == EROFS ? " (choose another folder)" : "";
-    st_status code = errnum == ENOSPC || errnum == EDQUOT || errnum == EFBIG ? ST_SPACE : errnum == ENOMEM ? ST_NOMEM : ST_IO;
+    const char *hint = errnum == EMFILE  ? " (raise the limit with `ulimit -n`)"
+                       : errnum == EROFS ? " (choose another folder)"
+                                         : "";
+    st_status code = errnum == ENOSPC || errnum == EDQUOT || errnum == EFBIG ? ST_SPACE
+                     : errnum == ENOMEM                                      ? ST_NOMEM
+                                                                             : ST_IO;
     /* strerror: of a known number it is a constant, and strerror_r has two incompatible signatures. */
     return st_fail(err, code, file, NULL, "%s: %s%s", doing, strerror(errnum), hint);
 }

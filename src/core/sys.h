@@ -62,18 +62,18 @@ unsigned sys_cgroup_cpus(const char *groups, const char *mount);
 #ifdef ST_FAULTS
 /* X(call): the calls that can be made to fail. */
 #define SYS_CALLS(X) \
-    X(open)      \
-    X(close)     \
-    X(fstat)     \
-    X(pread)     \
-    X(pwrite)    \
-    X(copy)      \
-    X(fallocate) \
-    X(truncate)  \
-    X(fsync)     \
-    X(rename)    \
-    X(link)      \
-    X(unlink)    \
+    X(open)          \
+    X(close)         \
+    X(fstat)         \
+    X(pread)         \
+    X(pwrite)        \
+    X(copy)          \
+    X(fallocate)     \
+    X(truncate)      \
+    X(fsync)         \
+    X(rename)        \
+    X(link)          \
+    X(unlink)        \
     X(mkdir)
 typedef enum sys_call {
 #define X(c) SYS_##c,
@@ -86,7 +86,7 @@ typedef enum sys_call {
  * stat, lstat and free_space count as fstat, rmdir as unlink, symlink as link, every kind of rename as rename. */
 void sys_fault(sys_call call, uint64_t k, int errnum);
 void sys_fault_also(sys_call call, uint64_t k, int errnum); /* one more, after sys_fault */
-bool sys_fault_pending(sys_call call); /* armed, and not met yet */
+bool sys_fault_pending(sys_call call);                      /* armed, and not met yet */
 /* SIGKILL ends the process just before its k-th call of any kind from now; 0 = never. */
 void sys_kill_at(uint64_t k);
 uint64_t sys_calls_made(void); /* since sys_kill_at */

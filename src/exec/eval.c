@@ -40,9 +40,16 @@ static st_status range_worker(void *arg, unsigned worker, st_err *err)
     return s;
 }
 
-static st_status run_range(st_ctx *ctx, const st_program *p, uint64_t start, uint64_t count, size_t width, void *out, st_err *err)
+static st_status run_range(st_ctx *ctx, const st_program *p, uint64_t start, uint64_t count, size_t width, void *out,
+                           st_err *err)
 {
-    range_job j = {.ctx = ctx, .program = p, .start = start, .count = count, .tile = st_program_tile(p), .out = out, .width = width};
+    range_job j = {.ctx = ctx,
+                   .program = p,
+                   .start = start,
+                   .count = count,
+                   .tile = st_program_tile(p),
+                   .out = out,
+                   .width = width};
     uint64_t tiles = (count + j.tile - 1) / j.tile;
     return st_ctx_run(ctx, tiles > 1024 ? 1024 : (unsigned)tiles, range_worker, &j, err);
 }
@@ -50,8 +57,8 @@ static st_status run_range(st_ctx *ctx, const st_program *p, uint64_t start, uin
 static st_status check_range(const st_tensor *t, uint64_t start, uint64_t count, st_err *err)
 {
     if (start <= t->numel && count <= t->numel - start) return ST_OK;
-    return st_fail(err, ST_ARG, NULL, t->name, "elements %llu to %llu were asked for, there are %llu", (unsigned long long)start + 1,
-                   (unsigned long long)(start + count), (unsigned long long)t->numel);
+    return st_fail(err, ST_ARG, NULL, t->name, "elements %llu to %llu were asked for, there are %llu",
+                   (unsigned long long)start + 1, (unsigned long long)(start + count), (unsigned long long)t->numel);
 }
 
 st_status st_export(st_ctx *ctx, st_tensor *t, uint64_t start, uint64_t count, st_dtype dtype, void *out, st_err *err)
@@ -61,7 +68,8 @@ st_status st_export(st_ctx *ctx, st_tensor *t, uint64_t start, uint64_t count, s
     if (t->dtype == dtype && st_is_raw(t)) {
         uint64_t off, n, bits = st_dtype_bits(dtype);
         if (start * bits % 8 || count * bits % 8)
-            return st_fail(err, ST_ARG, NULL, t->name, "a range of %s must begin and end on a byte", st_dtype_name(dtype));
+            return st_fail(err, ST_ARG, NULL, t->name, "a range of %s must begin and end on a byte",
+                           st_dtype_name(dtype));
         off = start * bits / 8;
         n = count * bits / 8;
         return st_read_raw(t, off, out, n, err);

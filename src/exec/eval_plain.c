@@ -81,7 +81,8 @@ static st_status plain_op(const plain *p, const st_tensor *t, void *out, st_err 
     }
     if (ok) {
         call(p->k->op[t->op][t->operands], out, arg[0], arg[1], arg[2], t->numel);
-        if (!st_dtype_is_float(t->dtype) && p->k->round[t->dtype]) call(p->k->round[t->dtype], out, out, NULL, NULL, t->numel);
+        if (!st_dtype_is_float(t->dtype) && p->k->round[t->dtype])
+            call(p->k->round[t->dtype], out, out, NULL, NULL, t->numel);
     }
     for (int i = 0; i < t->nargs; i++) st_free(arg[i]);
     return ok ? ST_OK : st_fail_nomem(err, t->numel * 8);

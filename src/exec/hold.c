@@ -15,8 +15,8 @@ const void *st_held(const st_tensor *t) { return t->node == ST_N_VALUES ? t->val
 
 typedef st_status (*visit_fn)(st_tensor *t, st_err *err);
 
-/* What must be in memory before `t` can be computed in the fused pass: calls fn for each. *any (may be NULL) becomes true
- * if there is something. */
+/* What must be in memory before `t` can be computed in the fused pass: calls fn for each. *any (may be NULL) becomes
+ * true if there is something. */
 static st_status each_apart(st_tensor *t, visit_fn fn, bool *any, st_err *err)
 {
     st_tensor **list;
@@ -80,15 +80,17 @@ st_status st_hold(st_ctx *ctx, st_tensor *t, st_err *err)
     if (st_held(t)) return ST_OK;
     uint64_t bytes = t->numel * (st_dtype_bits(st_held_dtype(t)) / 8); /* fits: numel is at most INT64_MAX / 8 */
     if (bytes > st_ctx_memory(ctx))
-        return st_fail(err, ST_LIMIT, st_tensor_file(t), t->name,
-                       "this tensor is needed whole, which takes %llu bytes; the limit is %llu (raise it with --memory)",
-                       (unsigned long long)bytes, (unsigned long long)st_ctx_memory(ctx));
+        return st_fail(
+            err, ST_LIMIT, st_tensor_file(t), t->name,
+            "this tensor is needed whole, which takes %llu bytes; the limit is %llu (raise it with --memory)",
+            (unsigned long long)bytes, (unsigned long long)st_ctx_memory(ctx));
     void *values = st_malloc(bytes);
     if (!values) return st_fail_nomem(err, bytes);
     st_status s = fill(ctx, t, values, err);
     if (s == ST_OK && t->pins) each_input(t, unpin_one, NULL); /* its inputs have served it */
     void *none = NULL;
-    if (s != ST_OK || !__atomic_compare_exchange_n((void **)&t->forced, &none, values, false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE))
+    if (s != ST_OK ||
+        !__atomic_compare_exchange_n((void **)&t->forced, &none, values, false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE))
         st_free(values);
     return s;
 }

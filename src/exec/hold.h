@@ -4,16 +4,18 @@
 
 #include "tensor.h"
 
-/* The dtype of values kept in memory: a leaf's own; of computed tensors the one that is exactly their register class. */
+/* The dtype of values kept in memory: a leaf's own; of computed tensors the one that is exactly their register class.
+ */
 st_dtype st_held_dtype(const st_tensor *t);
 /* Values in memory (numel elements of st_held_dtype), or NULL when there are none yet. */
 const void *st_held(const st_tensor *t);
 /* Makes st_held give values: reads a range, computes an expression. LIMIT when the context's memory is too small. */
 st_status st_hold(st_ctx *ctx, st_tensor *t, st_err *err);
 
-/* A plan pins what its outputs need whole, once per use, and unpins it use by use: values are then dropped after the last
- * one, so that memory does not grow with the model. Values that were there before are left alone. Under the context's lock.
- * *any tells whether there is anything to unpin. Without memory st_unpin does nothing: values are then kept longer. */
+/* A plan pins what its outputs need whole, once per use, and unpins it use by use: values are then dropped after the
+ * last one, so that memory does not grow with the model. Values that were there before are left alone. Under the
+ * context's lock. *any tells whether there is anything to unpin. Without memory st_unpin does nothing: values are then
+ * kept longer. */
 st_status st_pin(st_tensor *root, bool *any, st_err *err);
 void st_unpin(st_tensor *root);
 

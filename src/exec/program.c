@@ -1,8 +1,8 @@
 /* program.c - the fused evaluator: compiles expressions to kernel calls on registers, runs them block by block.
  * Layer: exec.
  *
- * A register holds BLOCK elements of one class. Compiling walks the nodes in topological order; a register is given back
- * after its last reader, so that a long chain needs few. A tile is what is read from the files in one go; inside
+ * A register holds BLOCK elements of one class. Compiling walks the nodes in topological order; a register is given
+ * back after its last reader, so that a long chain needs few. A tile is what is read from the files in one go; inside
  * it the blocks run through all kernels while they are in the first-level caches. */
 #include "program.h"
 #include "hold.h"
@@ -11,10 +11,10 @@
 #include <string.h>
 
 enum {
-    BLOCK = 2048,            /* elements: 8 KiB of F32 per register */
-    TILE_BYTES = 768 << 10,  /* raw bytes in and out per tile: they stay in a 1 MiB second-level cache */
+    BLOCK = 2048,           /* elements: 8 KiB of F32 per register */
+    TILE_BYTES = 768 << 10, /* raw bytes in and out per tile: they stay in a 1 MiB second-level cache */
     TILE_MIN = 2 * BLOCK,
-    REG_SIZE = BLOCK * 8,    /* the widest class */
+    REG_SIZE = BLOCK * 8, /* the widest class */
 };
 
 typedef enum leaf_kind { LEAF_RANGE, LEAF_MEMORY, LEAF_VIEW } leaf_kind;
@@ -77,7 +77,8 @@ static int new_reg(compiler *c) { return c->nidle ? c->idle[--c->nidle] : c->p->
 
 static st_status release(compiler *c, int reg)
 {
-    if (!st_grow((void **)&c->idle, &c->idle_cap, c->nidle + 1, sizeof *c->idle)) return st_fail_nomem(c->err, sizeof *c->idle);
+    if (!st_grow((void **)&c->idle, &c->idle_cap, c->nidle + 1, sizeof *c->idle))
+        return st_fail_nomem(c->err, sizeof *c->idle);
     c->idle[c->nidle++] = reg;
     return ST_OK;
 }
@@ -86,7 +87,8 @@ static st_status emit(compiler *c, instr in)
 {
     st_program *p = c->p;
     if (!in.fn) return st_fail(c->err, ST_INTERNAL, NULL, NULL, "no kernel for a conversion");
-    if (!st_grow((void **)&p->instrs, &p->instr_cap, p->ninstrs + 1, sizeof in)) return st_fail_nomem(c->err, sizeof in);
+    if (!st_grow((void **)&p->instrs, &p->instr_cap, p->ninstrs + 1, sizeof in))
+        return st_fail_nomem(c->err, sizeof in);
     p->instrs[p->ninstrs++] = in;
     return ST_OK;
 }
@@ -143,10 +145,7 @@ static st_status view_leaf(compiler *c, const st_tensor *t, int *index)
 }
 
 /* Dtypes that are not computed on can still be views: their bits travel as integers of their width. */
-static st_dtype mover(st_dtype d)
-{
-    return st_dtype_reg(d) != ST_R_NONE ? d : st_dtype_bits(d) == 64 ? ST_U64 : ST_U8;
-}
+static st_dtype mover(st_dtype d) { return st_dtype_reg(d) != ST_R_NONE ? d : st_dtype_bits(d) == 64 ? ST_U64 : ST_U8; }
 
 static st_status compile_leaf(compiler *c, const st_tensor *t, int dst)
 {
@@ -158,7 +157,10 @@ static st_status compile_leaf(compiler *c, const st_tensor *t, int dst)
     } else {
         if (t->node == ST_N_WHOLE) ST_TRY(st_hold(c->ctx, (st_tensor *)t, c->err));
         held = st_held_dtype(t);
-        leaf l = {.kind = st_held(t) ? LEAF_MEMORY : LEAF_RANGE, .t = t, .values = st_held(t), .width = st_dtype_bits(held) / 8};
+        leaf l = {.kind = st_held(t) ? LEAF_MEMORY : LEAF_RANGE,
+                  .t = t,
+                  .values = st_held(t),
+                  .width = st_dtype_bits(held) / 8};
         ST_TRY(add_leaf(c, l, &index));
     }
     return emit(c, (instr){.fn = c->k->load[mover(held)], .leaf = index, .output = -1, .dst = dst, .nsrc = 1});
@@ -285,7 +287,8 @@ static st_status compile_output(compiler *c, size_t i)
     bool owned;
     int reg;
     ST_TRY(cast_steps(c, o->t, o->dtype, o->saturate, &reg, &owned));
-    ST_TRY(emit(c, (instr){.fn = c->k->store[mover(o->dtype)], .leaf = -1, .output = (int)i, .src = {reg, -1, -1}, .nsrc = 1}));
+    ST_TRY(emit(
+        c, (instr){.fn = c->k->store[mover(o->dtype)], .leaf = -1, .output = (int)i, .src = {reg, -1, -1}, .nsrc = 1}));
     if (owned) ST_TRY(release(c, reg));
     return used(c, o->t);
 }
@@ -318,8 +321,7 @@ static st_status compile(compiler *c, st_tensor *const *list, size_t n)
     c->places = st_calloc(n + 1, sizeof *c->places);
     st_status s = uses && c->places ? ST_OK : st_fail_nomem(c->err, n * sizeof *c->places);
     if (s == ST_OK) count_uses(list, n, p, uses);
-    for (size_t i = 0; s == ST_OK && i < n; i++)
-        s = compile_node(c, list[i], uses[i]);
+    for (size_t i = 0; s == ST_OK && i < n; i++) s = compile_node(c, list[i], uses[i]);
     for (size_t o = 0; s == ST_OK && o < p->nouts; o++) s = compile_output(c, o);
     st_free(uses);
     st_free(c->places);
@@ -391,7 +393,8 @@ void st_program_advise(const st_program *p, uint64_t start, uint64_t count, uint
 {
     for (size_t i = 0; i < p->nleaves; i++) {
         const leaf *l = &p->leaves[i];
-        if (l->kind == LEAF_RANGE) st_source_advise(l->t->source, l->t->offset + start * l->width + ahead, count * l->width);
+        if (l->kind == LEAF_RANGE)
+            st_source_advise(l->t->source, l->t->offset + start * l->width + ahead, count * l->width);
     }
 }
 
@@ -463,7 +466,8 @@ static const void *leaf_block(const st_program *p, const leaf *l, char *lane, ui
     return lane + p->tile_bytes;
 }
 
-st_status st_program_run(const st_program *p, st_lane *lane, uint64_t start, uint64_t count, void *const *outs, st_err *err)
+st_status st_program_run(const st_program *p, st_lane *lane, uint64_t start, uint64_t count, void *const *outs,
+                         st_err *err)
 {
     ST_TRY(reserve(p, lane, err));
     for (size_t i = 0; i < p->nleaves; i++) {
@@ -472,7 +476,8 @@ st_status st_program_run(const st_program *p, st_lane *lane, uint64_t start, uin
         st_status s = l->t->source->ops->read(l->t->source, lane->buf + l->tile_offset, l->t->offset + start * l->width,
                                               count * l->width, err);
         if (s != ST_OK) {
-            if (err && !err->tensor[0]) memcpy(err->tensor, l->t->name, strnlen(l->t->name, sizeof err->tensor - 1) + 1);
+            if (err && !err->tensor[0])
+                memcpy(err->tensor, l->t->name, strnlen(l->t->name, sizeof err->tensor - 1) + 1);
             return s;
         }
     }

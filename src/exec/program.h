@@ -34,6 +34,7 @@ void st_lane_free(st_lane *l);
 
 /* Computes elements [start, start + count), count at most a tile, of every output: outs[i] receives raw values of its
  * dtype. From any thread, each with its own lane. */
-st_status st_program_run(const st_program *p, st_lane *lane, uint64_t start, uint64_t count, void *const *outs, st_err *err);
+st_status st_program_run(const st_program *p, st_lane *lane, uint64_t start, uint64_t count, void *const *outs,
+                         st_err *err);
 
 #endif

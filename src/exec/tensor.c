@@ -12,10 +12,13 @@ static st_status check_shape(st_dtype dtype, int ndim, const int64_t *shape, uin
     if (ndim < 0 || ndim > ST_MAX_DIMS)
         return st_fail(err, ST_SHAPE, NULL, NULL, "%d dimensions: at most %d are supported", ndim, ST_MAX_DIMS);
     for (int d = 0; d < ndim; d++)
-        if (shape[d] < 0) return st_fail(err, ST_SHAPE, NULL, NULL, "dimension %d has size %lld", d + 1, (long long)shape[d]);
-    if (st_shape_numel(ndim, shape, numel) && st_dtype_bytes(dtype, *numel, &bytes) && *numel <= INT64_MAX / 8) return ST_OK;
+        if (shape[d] < 0)
+            return st_fail(err, ST_SHAPE, NULL, NULL, "dimension %d has size %lld", d + 1, (long long)shape[d]);
+    if (st_shape_numel(ndim, shape, numel) && st_dtype_bytes(dtype, *numel, &bytes) && *numel <= INT64_MAX / 8)
+        return ST_OK;
     st_shape_text(text, sizeof text, ndim, shape);
-    return st_fail(err, ST_SHAPE, NULL, NULL, "a tensor of shape %s and dtype %s is too large, or does not end on a byte", text,
+    return st_fail(err, ST_SHAPE, NULL, NULL,
+                   "a tensor of shape %s and dtype %s is too large, or does not end on a byte", text,
                    st_dtype_name(dtype));
 }
 
@@ -91,8 +94,8 @@ const char *st_tensor_name(const st_tensor *t) { return t->name; }
 
 /* ---------------------------------------------------------------- leaves */
 
-st_status st_tensor_range(st_source *src, uint64_t offset, st_dtype dtype, int ndim, const int64_t *shape, const char *name,
-                          size_t name_len, const char *quant, st_tensor **out, st_err *err)
+st_status st_tensor_range(st_source *src, uint64_t offset, st_dtype dtype, int ndim, const int64_t *shape,
+                          const char *name, size_t name_len, const char *quant, st_tensor **out, st_err *err)
 {
     st_tensor *t;
     *out = NULL;
@@ -111,8 +114,8 @@ st_status st_tensor_range(st_source *src, uint64_t offset, st_dtype dtype, int n
     return ST_OK;
 }
 
-st_status st_tensor_new(st_dtype dtype, int ndim, const int64_t *shape, const void *values, uint64_t nbytes, st_tensor **out,
-                        st_err *err)
+st_status st_tensor_new(st_dtype dtype, int ndim, const int64_t *shape, const void *values, uint64_t nbytes,
+                        st_tensor **out, st_err *err)
 {
     st_tensor *t;
     *out = NULL;
@@ -166,12 +169,12 @@ st_status st_check_computable(const st_tensor *t, const char *doing, st_err *err
 {
     if (t->quant)
         return st_fail(err, ST_QUANT, st_tensor_file(t), t->name,
-                       "%s on a quantised tensor (%s layout): its values mean nothing without their scales; copy it, or dequantise "
-                       "the model first",
+                       "%s on a quantised tensor (%s layout): its values mean nothing without their scales; copy it, "
+                       "or dequantise the model first",
                        doing, t->quant);
     if (st_dtype_reg(t->dtype) == ST_R_NONE)
-        return st_fail(err, ST_DTYPE, st_tensor_file(t), t->name, "%s is not defined for %s, which can only be copied", doing,
-                       st_dtype_name(t->dtype));
+        return st_fail(err, ST_DTYPE, st_tensor_file(t), t->name, "%s is not defined for %s, which can only be copied",
+                       doing, st_dtype_name(t->dtype));
     return ST_OK;
 }
 
@@ -201,7 +204,8 @@ static st_status shape_error(st_tensor *const *args, int n, const char *name, st
 st_status st_apply(st_op op, st_tensor *const *args, st_tensor **out, st_err *err)
 {
     *out = NULL;
-    if ((unsigned)op >= ST_OP_COUNT) return st_fail(err, ST_INTERNAL, NULL, NULL, "operation %d does not exist", (int)op);
+    if ((unsigned)op >= ST_OP_COUNT)
+        return st_fail(err, ST_INTERNAL, NULL, NULL, "operation %d does not exist", (int)op);
     int n = ops[op].arity, first = ops[op].rule == RESULT_WHERE ? 1 : 0;
     for (int i = 0; i < n; i++) ST_TRY(st_check_computable(args[i], ops[op].name, err));
     if (first && args[0]->dtype != ST_BOOL)
@@ -213,8 +217,8 @@ st_status st_apply(st_op op, st_tensor *const *args, st_tensor **out, st_err *er
     if (ops[op].rule == RESULT_FLOAT && !st_dtype_is_float(dtype)) dtype = ST_F32;
     st_reg reg = st_dtype_reg(dtype);
     if (!st_kern()->op[op][reg])
-        return st_fail(err, ST_DTYPE, st_tensor_file(args[0]), args[0]->name,
-                       "%s is not defined for %s; cast it first", ops[op].name, st_dtype_name(dtype));
+        return st_fail(err, ST_DTYPE, st_tensor_file(args[0]), args[0]->name, "%s is not defined for %s; cast it first",
+                       ops[op].name, st_dtype_name(dtype));
 
     int ndim = 0;
     int64_t shape[ST_MAX_DIMS];
@@ -225,7 +229,8 @@ st_status st_apply(st_op op, st_tensor *const *args, st_tensor **out, st_err *er
     st_tensor *wide[3] = {NULL, NULL, NULL};
     st_status s = ST_OK;
     for (int i = 0; s == ST_OK && i < n; i++) s = expanded(args[i], ndim, shape, &wide[i], err);
-    if (s == ST_OK) s = st_node_new(ST_N_OP, ops[op].rule == RESULT_BOOL ? ST_BOOL : dtype, ndim, shape, n, wide, out, err);
+    if (s == ST_OK)
+        s = st_node_new(ST_N_OP, ops[op].rule == RESULT_BOOL ? ST_BOOL : dtype, ndim, shape, n, wide, out, err);
     for (int i = 0; i < n; i++) st_tensor_unref(wide[i]);
     if (s != ST_OK) return s;
     (*out)->op = op;
@@ -333,7 +338,8 @@ static int operands_below(const st_tensor *t, bool deep)
     return apart && !deep ? 0 : t->nargs;
 }
 
-st_status st_topological(st_tensor *const *roots, size_t nroots, bool deep, st_tensor ***list, size_t *count, st_err *err)
+st_status st_topological(st_tensor *const *roots, size_t nroots, bool deep, st_tensor ***list, size_t *count,
+                         st_err *err)
 {
     set seen = {0};
     visit *stack = NULL;

@@ -44,9 +44,9 @@ struct st_tensor {
     char *name;
     const char *quant; /* a constant string */
 
-    void *values;    /* VALUES: numel elements of `dtype` */
-    double f;        /* NUMBER of dtype F64 */
-    int64_t i;       /* NUMBER of dtype I64 */
+    void *values; /* VALUES: numel elements of `dtype` */
+    double f;     /* NUMBER of dtype F64 */
+    int64_t i;    /* NUMBER of dtype I64 */
 
     /* Computed once and kept: numel elements of st_held_dtype. Set by compare-and-swap. */
     void *_Atomic forced;
@@ -66,13 +66,15 @@ bool st_view_is_plain(const st_tensor *t);
 /* Refuses what cannot be computed on: quantised layouts, raw dtypes. */
 st_status st_check_computable(const st_tensor *t, const char *doing, st_err *err);
 /* A range of a source; `quant` is NULL or a constant string. Takes its own reference of the source, copies the name. */
-st_status st_tensor_range(st_source *src, uint64_t offset, st_dtype dtype, int ndim, const int64_t *shape, const char *name,
-                          size_t name_len, const char *quant, st_tensor **out, st_err *err);
-/* The dtype that a result has, as torch.result_type: tensors with dimensions count before 0-d ones, those before numbers. */
+st_status st_tensor_range(st_source *src, uint64_t offset, st_dtype dtype, int ndim, const int64_t *shape,
+                          const char *name, size_t name_len, const char *quant, st_tensor **out, st_err *err);
+/* The dtype that a result has, as torch.result_type: tensors with dimensions count before 0-d ones, those before
+ * numbers. */
 st_status st_result_dtype(st_tensor *const *args, int n, st_dtype *out, st_err *err);
 
 /* All nodes below and including `roots`, operands before users, each once. *list is st_malloc'ed. Nodes already forced
- * have no operands here; nor, unless `deep`, have those that are computed apart: WHOLE, and views that are not plain. */
+ * have no operands here; nor, unless `deep`, have those that are computed apart: WHOLE, and views that are not plain.
+ */
 st_status st_topological(st_tensor *const *roots, size_t nroots, bool deep, st_tensor ***list, size_t *n, st_err *err);
 
 #endif

@@ -1,5 +1,5 @@
-/* view.c - the same elements in another order: reshape, permute, narrow, expand. Layer: exec. Nothing is moved here; a view is a
- * start and a stride per dimension over its operand's row-major elements. */
+/* view.c - the same elements in another order: reshape, permute, narrow, expand. Layer: exec. Nothing is moved here; a
+ * view is a start and a stride per dimension over its operand's row-major elements. */
 #include "tensor.h"
 #include "shape.h"
 
@@ -28,7 +28,8 @@ static bool is_compact(int ndim, const int64_t *shape, const int64_t *strides)
 
 bool st_view_is_plain(const st_tensor *t)
 {
-    return t->node == ST_N_VIEW && t->start == 0 && t->numel == t->args[0]->numel && is_compact(t->ndim, t->shape, t->strides);
+    return t->node == ST_N_VIEW && t->start == 0 && t->numel == t->args[0]->numel &&
+           is_compact(t->ndim, t->shape, t->strides);
 }
 
 /* A view's place in what it is a view of; of any other tensor, all of it. */
@@ -54,11 +55,11 @@ static st_status new_view(const place *p, int ndim, const int64_t *shape, st_ten
     unsigned bits = st_dtype_bits(base->dtype);
     bool dense = is_compact(ndim, shape, p->strides);
     if (base->node == ST_N_RANGE && dense && bits % 8 == 0) /* still a range of the file */
-        return st_tensor_range(base->source, base->offset + (uint64_t)p->start * (bits / 8), base->dtype, ndim, shape, base->name,
-                               strlen(base->name), base->quant, out, err);
+        return st_tensor_range(base->source, base->offset + (uint64_t)p->start * (bits / 8), base->dtype, ndim, shape,
+                               base->name, strlen(base->name), base->quant, out, err);
     if (bits % 8 != 0)
-        return st_fail(err, ST_DTYPE, st_tensor_file(base), base->name, "parts of %s values, which share bytes, cannot be taken",
-                       st_dtype_name(base->dtype));
+        return st_fail(err, ST_DTYPE, st_tensor_file(base), base->name,
+                       "parts of %s values, which share bytes, cannot be taken", st_dtype_name(base->dtype));
     ST_TRY(st_node_new(ST_N_VIEW, base->dtype, ndim, shape, 1, &base, out, err));
     (*out)->start = p->start;
     (*out)->quant = base->quant;
@@ -98,7 +99,8 @@ st_status st_permute(st_tensor *t, const int *order, st_tensor **out, st_err *er
     for (int d = 0; d < t->ndim; d++) {
         int from = order[d];
         if (from < 0 || from >= t->ndim || seen[from])
-            return st_fail(err, ST_ARG, NULL, t->name, "permute: the order must name each of the %d dimensions once", t->ndim);
+            return st_fail(err, ST_ARG, NULL, t->name, "permute: the order must name each of the %d dimensions once",
+                           t->ndim);
         seen[from] = true;
         shape[d] = t->shape[from];
         q.strides[d] = p.strides[from];
@@ -118,7 +120,8 @@ st_status st_narrow(st_tensor *t, int dim, int64_t start, int64_t count, int64_t
     int64_t size = t->shape[dim];
     ok = ok && (count == 0 ? start >= 0 && start <= size : start >= 0 && start < size && last >= 0 && last < size);
     if (!ok)
-        return st_fail(err, ST_ARG, NULL, t->name, "narrow: %lld elements from %lld by %lld do not lie in dimension %d of size %lld",
+        return st_fail(err, ST_ARG, NULL, t->name,
+                       "narrow: %lld elements from %lld by %lld do not lie in dimension %d of size %lld",
                        (long long)count, (long long)start + 1, (long long)step, dim + 1, (long long)size);
     place_of(t, &p);
     if (t->ndim) memcpy(shape, t->shape, (size_t)t->ndim * sizeof *shape);
@@ -128,9 +131,10 @@ st_status st_narrow(st_tensor *t, int dim, int64_t start, int64_t count, int64_t
     return new_view(&p, t->ndim, shape, out, err);
 }
 
-/* Strides that a new shape has over old ones, where it can be had without moving anything: runs of old dimensions that lie
- * behind one another are cut anew. */
-static bool reshape_strides(int n, const int64_t *shape, const int64_t *strides, int m, const int64_t *want, int64_t *out)
+/* Strides that a new shape has over old ones, where it can be had without moving anything: runs of old dimensions that
+ * lie behind one another are cut anew. */
+static bool reshape_strides(int n, const int64_t *shape, const int64_t *strides, int m, const int64_t *want,
+                            int64_t *out)
 {
     int i = 0, j = 0;
     while (i < n || j < m) {
@@ -173,8 +177,8 @@ st_status st_reshape(st_tensor *t, int ndim, const int64_t *shape, st_tensor **o
     if (ndim > ST_MAX_DIMS || !st_shape_numel(ndim, shape, &numel) || numel != t->numel) {
         st_shape_text(from, sizeof from, t->ndim, t->shape);
         st_shape_text(to, sizeof to, ndim, shape);
-        return st_fail(err, ST_SHAPE, st_tensor_file(t), t->name, "reshape: %s has %llu elements, which do not fit %s", from,
-                       (unsigned long long)t->numel, to);
+        return st_fail(err, ST_SHAPE, st_tensor_file(t), t->name, "reshape: %s has %llu elements, which do not fit %s",
+                       from, (unsigned long long)t->numel, to);
     }
     place_of(t, &p);
     q = p;

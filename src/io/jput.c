@@ -43,7 +43,8 @@ void st_jput_string(st_jput *j, const char *p, size_t n)
         if (!letter) continue;
         st_jput_bytes(j, p + done, i - done);
         done = i + 1;
-        int w = letter == 'u' ? snprintf(item, sizeof item, "\\u%04x", (unsigned)p[i]) : snprintf(item, sizeof item, "\\%c", letter);
+        int w = letter == 'u' ? snprintf(item, sizeof item, "\\u%04x", (unsigned)p[i])
+                              : snprintf(item, sizeof item, "\\%c", letter);
         st_jput_bytes(j, item, (size_t)w);
     }
     st_jput_bytes(j, p + done, n - done);

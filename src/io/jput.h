@@ -13,7 +13,8 @@ typedef struct st_jput {
 void st_jput_bytes(st_jput *j, const char *p, size_t n);
 void st_jput_text(st_jput *j, const char *s);
 void st_jput_u64(st_jput *j, uint64_t v);
-/* In quotes, escaped as the reference library does: \" \\ \b \t \n \f \r, other bytes below 0x20 as \u00xx; the rest raw. */
+/* In quotes, escaped as the reference library does: \" \\ \b \t \n \f \r, other bytes below 0x20 as \u00xx; the rest
+ * raw. */
 void st_jput_string(st_jput *j, const char *p, size_t n);
 
 #endif

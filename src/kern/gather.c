@@ -3,7 +3,7 @@
 
 #include <string.h>
 
-#define STRIDED(bytes)                                                                                                  \
+#define STRIDED(bytes) \
     for (size_t i = 0; i < n; i++, from += stride * (bytes)) memcpy(to + i * (bytes), from, (bytes))
 
 void st_kern_gather(void *dst, const void *src, int64_t stride, size_t width, size_t n)

@@ -12,7 +12,7 @@
 typedef struct entry {
     const char *name; /* in the file's header, or owned (t is set and file is NO_FILE) */
     size_t len;
-    st_tensor *t;     /* NULL until asked for */
+    st_tensor *t; /* NULL until asked for */
     uint32_t file, index;
 } entry;
 
@@ -74,10 +74,12 @@ static st_status append(st_model *m, entry e, st_err *err)
 st_status st_model_add(st_model *m, const char *name, size_t len, st_tensor *t, st_err *err)
 {
     if (len > ST_NAME_MAX)
-        return st_fail_named(err, ST_LIMIT, NULL, name, len, "a name of %zu bytes: at most %u are allowed", len, ST_NAME_MAX);
+        return st_fail_named(err, ST_LIMIT, NULL, name, len, "a name of %zu bytes: at most %u are allowed", len,
+                             ST_NAME_MAX);
     if (len == 12 && memcmp(name, "__metadata__", 12) == 0)
         return st_fail(err, ST_NAME, NULL, "__metadata__", "this name is reserved for the metadata; choose another");
-    if (st_utf8_check(name, len) != len) return st_fail_named(err, ST_NAME, NULL, name, len, "a tensor's name must be UTF-8 text");
+    if (st_utf8_check(name, len) != len)
+        return st_fail_named(err, ST_NAME, NULL, name, len, "a tensor's name must be UTF-8 text");
     char *own = st_strndup(name, len);
     if (!own) return st_fail_nomem(err, len + 1);
     st_status s = append(m, (entry){own, len, t, NO_FILE, 0}, err);
@@ -114,7 +116,8 @@ static st_status adopt_file(st_model *m, st_file *f, st_err *err)
     }
     m->files = files;
     m->files[m->nfiles++] = f;
-    if (!st_grow((void **)&m->entries, &m->cap, m->count + n, sizeof *m->entries)) return st_fail_nomem(err, n * sizeof *m->entries);
+    if (!st_grow((void **)&m->entries, &m->cap, m->count + n, sizeof *m->entries))
+        return st_fail_nomem(err, n * sizeof *m->entries);
     ST_TRY(st_strmap_reserve(&m->map, m->count + n, err));
     for (size_t i = 0; i < n; i++) {
         st_info info = st_file_info(f, i);
@@ -163,8 +166,8 @@ static st_status check_index(const st_model *m, const st_index *x, const char *p
         st_index_entry(x, i, &name, &shard);
         int64_t at = st_model_find(m, name.ptr, name.len);
         if (at < 0)
-            return st_fail_named(err, ST_FORMAT, path, name.ptr, name.len, "the index maps it to %s, which does not hold it",
-                                 st_index_shard(x, shard));
+            return st_fail_named(err, ST_FORMAT, path, name.ptr, name.len,
+                                 "the index maps it to %s, which does not hold it", st_index_shard(x, shard));
         if (m->entries[at].file != shard)
             return st_fail_named(err, ST_FORMAT, path, name.ptr, name.len, "the index maps it to %s, but it is in %s",
                                  st_index_shard(x, shard), st_file_path(m->files[m->entries[at].file]));
@@ -227,13 +230,14 @@ st_info st_model_info(const st_model *m, size_t i)
 st_status st_model_tensor(st_model *m, size_t i, st_tensor **out, st_err *err)
 {
     *out = NULL;
-    if (i >= m->count) return st_fail(err, ST_ARG, label_of(m), NULL, "tensor %zu was asked for, there are %zu", i + 1, m->count);
+    if (i >= m->count)
+        return st_fail(err, ST_ARG, label_of(m), NULL, "tensor %zu was asked for, there are %zu", i + 1, m->count);
     entry *e = &m->entries[i];
     if (!e->t) {
         st_file *f = m->files[e->file];
         st_info in = st_file_info(f, e->index);
-        ST_TRY(st_tensor_range(st_file_source(f), st_file_data_start(f) + in.begin, in.dtype, in.ndim, in.shape, in.name,
-                               in.name_len, st_quant_layout(m, in.name, in.name_len), &e->t, err));
+        ST_TRY(st_tensor_range(st_file_source(f), st_file_data_start(f) + in.begin, in.dtype, in.ndim, in.shape,
+                               in.name, in.name_len, st_quant_layout(m, in.name, in.name_len), &e->t, err));
     }
     *out = st_tensor_ref(e->t);
     return ST_OK;

@@ -116,7 +116,8 @@ static st_status make_pieces(target *t, st_err *err)
         if (failed++ == 0) status = s;
         if (failed > 1 && failed <= LISTED && err) {
             size_t len = strlen(err->message);
-            snprintf(err->message + len, sizeof err->message - len, "%s\"%s\"", failed == 2 ? "; also " : ", ", one.tensor);
+            snprintf(err->message + len, sizeof err->message - len, "%s\"%s\"", failed == 2 ? "; also " : ", ",
+                     one.tensor);
         }
     }
     if (failed > LISTED && err) {
@@ -132,7 +133,8 @@ static st_status new_unit(target *t, st_err *err)
 {
     if (t->nunits == MAX_SHARDS)
         return st_fail(err, ST_LIMIT, t->path, NULL, "more than %d shards; choose a larger shard size", MAX_SHARDS);
-    if (!st_grow((void **)&t->units, &t->unit_cap, t->nunits + 1, sizeof *t->units)) return st_fail_nomem(err, sizeof *t->units);
+    if (!st_grow((void **)&t->units, &t->unit_cap, t->nunits + 1, sizeof *t->units))
+        return st_fail_nomem(err, sizeof *t->units);
     t->units[t->nunits++] = (unit){0};
     return ST_OK;
 }
@@ -187,8 +189,12 @@ static void name_units(target *t)
 static st_header_entry header_entry(const target *t, size_t i)
 {
     st_info in = st_model_info(t->model, i);
-    return (st_header_entry){.name = in.name, .name_len = in.name_len, .dtype = t->pieces[i].out.dtype, .ndim = in.ndim,
-                             .shape = in.shape, .tag = i};
+    return (st_header_entry){.name = in.name,
+                             .name_len = in.name_len,
+                             .dtype = t->pieces[i].out.dtype,
+                             .ndim = in.ndim,
+                             .shape = in.shape,
+                             .tag = i};
 }
 
 /* Lays one unit out: its pieces' offsets, its header. `e` has room for all entries. */
@@ -250,7 +256,8 @@ st_status st_plan_add(st_plan *p, st_model *m, const char *path, const st_save_o
     for (size_t i = 0; i < p->n; i++)
         if (strcmp(p->targets[i].path, path) == 0)
             return st_fail(err, ST_ARG, path, NULL, "two outputs have the same name; give each its own");
-    if (!st_grow((void **)&p->targets, &p->cap, p->n + 1, sizeof *p->targets)) return st_fail_nomem(err, sizeof *p->targets);
+    if (!st_grow((void **)&p->targets, &p->cap, p->n + 1, sizeof *p->targets))
+        return st_fail_nomem(err, sizeof *p->targets);
     target *t = &p->targets[p->n];
     *t = (target){.model = m, .path = st_strndup(path, strlen(path))};
     if (opts) t->opts = *opts;

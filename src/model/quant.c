@@ -1,7 +1,7 @@
 /* quant.c - which tensors are codes or scales of a quantised layout. Layer: model.
  *
- * Such files keep a weight's codes under one name and its scales under names beside it. Neither may be averaged or cast.
- * One row per pair: where both names exist under the same stem, both belong to the layout. */
+ * Such files keep a weight's codes under one name and its scales under names beside it. Neither may be averaged or
+ * cast. One row per pair: where both names exist under the same stem, both belong to the layout. */
 #include "quant.h"
 
 #include <string.h>

@@ -1,4 +1,5 @@
-/* stream.c - moves a plan's bytes: raw runs are copied inside the kernel, the rest is computed tile by tile. Layer: model.
+/* stream.c - moves a plan's bytes: raw runs are copied inside the kernel, the rest is computed tile by tile. Layer:
+ * model.
  *
  * Work is a list of items handed out in chunks by one cursor under one lock: each worker reads, computes and writes its
  * chunk alone. A program is compiled when the cursor reaches its item and freed when its last chunk is written, so
@@ -145,7 +146,8 @@ static st_status compute_chunk(const chunk *c, scratch *w, st_err *err)
 {
     const item *it = c->it;
     size_t total = 0;
-    for (size_t i = 0; i < it->n; i++) total += (c->count * (st_dtype_bits(it->pieces[i]->out.dtype) / 8) + 63) / 64 * 64;
+    for (size_t i = 0; i < it->n; i++)
+        total += (c->count * (st_dtype_bits(it->pieces[i]->out.dtype) / 8) + 63) / 64 * 64;
     ST_TRY(reserve(w, total, it->n, err));
     char *at = w->buf;
     for (size_t i = 0; i < it->n; i++) {

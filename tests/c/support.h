@@ -12,17 +12,17 @@
 #include "iface.h"
 
 /* Fails with the library's own message. */
-#define assert_ok(call)                                                           \
-    do {                                                                          \
-        st_status ok_status_ = (call);                                            \
-        if (ok_status_ != ST_OK) fail_msg("%s: %s", #call, err.message);          \
+#define assert_ok(call)                                                  \
+    do {                                                                 \
+        st_status ok_status_ = (call);                                   \
+        if (ok_status_ != ST_OK) fail_msg("%s: %s", #call, err.message); \
     } while (0)
 
 typedef struct rng {
     uint64_t s;
 } rng;
-uint64_t rng_next(rng *r);                    /* splitmix64 */
-uint64_t rng_below(rng *r, uint64_t n);       /* [0, n) */
+uint64_t rng_next(rng *r);              /* splitmix64 */
+uint64_t rng_below(rng *r, uint64_t n); /* [0, n) */
 
 /* A source over bytes in memory, which it copies. reads counts calls; a non-NULL fail_with makes reads fail. */
 typedef struct mem_source {

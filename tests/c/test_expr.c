@@ -9,8 +9,9 @@
 
 enum { EXPRESSIONS = 10000, MAX_NODES = 24 };
 
-static const st_dtype numeric[] = {ST_BOOL, ST_U8,  ST_I8,  ST_F8_E5M2, ST_F8_E4M3, ST_F8_E4M3FNUZ, ST_F8_E5M2FNUZ, ST_I16, ST_U16,
-                                   ST_F16,  ST_BF16, ST_I32, ST_U32,     ST_F32,     ST_F64,         ST_I64,         ST_U64};
+static const st_dtype numeric[] = {ST_BOOL,        ST_U8,  ST_I8,  ST_F8_E5M2, ST_F8_E4M3, ST_F8_E4M3FNUZ,
+                                   ST_F8_E5M2FNUZ, ST_I16, ST_U16, ST_F16,     ST_BF16,    ST_I32,
+                                   ST_U32,         ST_F32, ST_F64, ST_I64,     ST_U64};
 enum { NUMERIC = sizeof numeric / sizeof *numeric };
 
 /* Random bits, or values near each other and near zero: both kinds matter. */
@@ -68,7 +69,8 @@ static st_tensor *random_number(rng *r)
     return t;
 }
 
-/* The same elements in another order, in the shape of the pool: backwards along a dimension, or permuted and cut anew. */
+/* The same elements in another order, in the shape of the pool: backwards along a dimension, or permuted and cut anew.
+ */
 static st_tensor *random_view(rng *r, st_tensor *t, const int64_t *shape, int ndim)
 {
     st_tensor *u = NULL, *v = NULL;
@@ -86,7 +88,8 @@ static st_tensor *random_view(rng *r, st_tensor *t, const int64_t *shape, int nd
     return v;
 }
 
-/* A pool of nodes that grows by random operations on random members: deep, wide and shared. Its last node is the result. */
+/* A pool of nodes that grows by random operations on random members: deep, wide and shared. Its last node is the
+ * result. */
 static st_tensor *random_expression(rng *r, const int64_t *shape, int ndim)
 {
     st_tensor *pool[MAX_NODES + 4];
@@ -119,7 +122,8 @@ static void compare(st_ctx *ctx, st_tensor *t, uint64_t seed, const char *what, 
     uint64_t bytes = st_tensor_nbytes(t);
     unsigned char *got = malloc(bytes + 1);
     assert_ok(st_export(ctx, t, 0, t->numel, t->dtype, got, &err));
-    if (memcmp(got, want, bytes) != 0) fail_msg("expression %llu: %s differs from the plain evaluator", (unsigned long long)seed, what);
+    if (memcmp(got, want, bytes) != 0)
+        fail_msg("expression %llu: %s differs from the plain evaluator", (unsigned long long)seed, what);
     free(got);
 }
 

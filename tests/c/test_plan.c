@@ -1,5 +1,5 @@
-/* test_plan.c - models and saving: what is written is what the expressions say, in canonical bytes; several targets in one
- * pass; failures of memory, inputs and cancel leave nothing behind. */
+/* test_plan.c - models and saving: what is written is what the expressions say, in canonical bytes; several targets in
+ * one pass; failures of memory, inputs and cancel leave nothing behind. */
 #include "support.h"
 
 #include "file.h"

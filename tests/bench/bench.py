@@ -326,7 +326,8 @@ class HostileRow(Row):
         costs = []
         for path in hostile():
             cost = measure([STLUA, "info", path], fail_ok=True)
-            say("  %-34s %8.3f s  %8.1f MiB  exit %d" % (os.path.basename(path), cost.wall, cost.rss / MIB, cost.status))
+            say("  %-34s %8.3f s  %8.1f MiB  exit %d"
+                % (os.path.basename(path), cost.wall, cost.rss / MIB, cost.status))
             costs.append(cost)
         worst = max(costs, key=lambda c: c.wall)
         worst.rss = max(c.rss for c in costs)

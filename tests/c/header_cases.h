@@ -27,7 +27,7 @@ typedef struct header_case {
     uint64_t value;
 } header_case;
 
-/* clang-format off: a table */
+/* clang-format off */
 #define CASE(g, v, why, json, data) {g, v, why, json, sizeof json - 1, data, EXACT, 0},
 #define LENGTH(v, why, json, data, how, value) {1, v, why, json, sizeof json - 1, data, how, (uint64_t)(value)},
 

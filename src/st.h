@@ -233,27 +233,51 @@ typedef struct st_tensor st_tensor;
 
 /* X(enumerator, name, operands, result dtype): SAME = torch.result_type of the operands; FLOAT = the same, integers
  * become F32; BOOL = a mask; WHERE = result_type of operands 2 and 3, operand 1 is a mask. Meanings are PyTorch's. */
-#define ST_OPS(X)                    \
-    X(ADD, "add", 2, SAME)           \
-    X(SUB, "sub", 2, SAME)           \
-    X(MUL, "mul", 2, SAME)           \
-    X(DIV, "div", 2, FLOAT)          \
-    X(POW, "pow", 2, SAME)           \
-    X(MINIMUM, "minimum", 2, SAME)   \
-    X(MAXIMUM, "maximum", 2, SAME)   \
-    X(EQ, "eq", 2, BOOL)             \
-    X(NE, "ne", 2, BOOL)             \
-    X(LT, "lt", 2, BOOL)             \
-    X(LE, "le", 2, BOOL)             \
-    X(GT, "gt", 2, BOOL)             \
-    X(GE, "ge", 2, BOOL)             \
-    X(WHERE, "where", 3, WHERE)      \
-    X(NEG, "neg", 1, SAME)           \
-    X(ABS, "abs", 1, SAME)           \
-    X(SIGN, "sign", 1, SAME)         \
-    X(SQRT, "sqrt", 1, FLOAT)        \
-    X(EXP, "exp", 1, FLOAT)          \
-    X(LOG, "log", 1, FLOAT)
+#define ST_OPS(X)                                  \
+    X(ADD, "add", 2, SAME)                         \
+    X(SUB, "sub", 2, SAME)                         \
+    X(MUL, "mul", 2, SAME)                         \
+    X(DIV, "div", 2, FLOAT)                        \
+    X(POW, "pow", 2, SAME)                         \
+    X(MINIMUM, "minimum", 2, SAME)                 \
+    X(MAXIMUM, "maximum", 2, SAME)                 \
+    X(EQ, "eq", 2, BOOL)                           \
+    X(NE, "ne", 2, BOOL)                           \
+    X(LT, "lt", 2, BOOL)                           \
+    X(LE, "le", 2, BOOL)                           \
+    X(GT, "gt", 2, BOOL)                           \
+    X(GE, "ge", 2, BOOL)                           \
+    X(WHERE, "where", 3, WHERE)                    \
+    X(NEG, "neg", 1, SAME)                         \
+    X(ABS, "abs", 1, SAME)                         \
+    X(SIGN, "sign", 1, SAME)                       \
+    X(SQRT, "sqrt", 1, FLOAT)                      \
+    X(EXP, "exp", 1, FLOAT)                        \
+    X(LOG, "log", 1, FLOAT)                        \
+    X(FLOOR, "floor", 1, SAME)                     \
+    X(CEIL, "ceil", 1, SAME)                       \
+    X(ROUND, "round", 1, SAME)                     \
+    X(TRUNC, "trunc", 1, SAME)                     \
+    X(FMOD, "fmod", 2, SAME)                       \
+    X(REMAINDER, "remainder", 2, SAME)             \
+    X(FLOOR_DIVIDE, "floor_divide", 2, SAME)       \
+    X(BITWISE_AND, "bitwise_and", 2, SAME)         \
+    X(BITWISE_OR, "bitwise_or", 2, SAME)           \
+    X(BITWISE_XOR, "bitwise_xor", 2, SAME)         \
+    X(BITWISE_NOT, "bitwise_not", 1, SAME)         \
+    X(LEFT_SHIFT, "bitwise_left_shift", 2, SAME)   \
+    X(RIGHT_SHIFT, "bitwise_right_shift", 2, SAME) \
+    X(SIGMOID, "sigmoid", 1, FLOAT)                \
+    X(TANH, "tanh", 1, FLOAT)                      \
+    X(ERF, "erf", 1, FLOAT)                        \
+    X(EXP2, "exp2", 1, FLOAT)                      \
+    X(EXPM1, "expm1", 1, FLOAT)                    \
+    X(LOG2, "log2", 1, FLOAT)                      \
+    X(LOG10, "log10", 1, FLOAT)                    \
+    X(LOG1P, "log1p", 1, FLOAT)                    \
+    X(SIN, "sin", 1, FLOAT)                        \
+    X(COS, "cos", 1, FLOAT)                        \
+    X(TAN, "tan", 1, FLOAT)
 
 typedef enum st_op {
 #define X(id, name, arity, result) ST_OP_##id,

@@ -28,8 +28,8 @@ typedef struct st_kernels {
      * and saturate, NaN gives 0; to B8 it is `!= 0`; I64 <-> U64 keep the bits. */
     const st_kern_fn (*conv)[ST_REG_COUNT]; /* [ST_REG_COUNT] */
     /* Operations by the register class of their operands (of operands 2 and 3 for WHERE, whose first is B8).
-     * Comparisons give B8. NULL where the operation is not defined for the class: B8 has EQ NE, WHERE, and MINIMUM,
-     * MAXIMUM, MUL (and), ADD (or); SQRT EXP LOG DIV exist for floats only. */
+     * Comparisons give B8. NULL where the operation is not defined for the class: B8 has EQ NE, WHERE, the bit operations,
+     * and MINIMUM, MAXIMUM, MUL (and), ADD (or); SQRT EXP LOG DIV and their like exist for floats only. */
     const st_kern_fn (*op)[ST_REG_COUNT]; /* [ST_OP_COUNT] */
 } st_kernels;
 

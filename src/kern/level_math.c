@@ -1,4 +1,4 @@
-/* level_math.c - exp, log and pow, compiled once per SIMD level. Layer: kern.
+/* level_math.c - exp, log, pow, trigonometry and their like, compiled once per SIMD level. Layer: kern.
  *
  * SLEEF's "cinz" family computes with the same steps at every vector width and without FMA, so every level gives the
  * same bits; a lane's result does not depend on its neighbours, so a padded tail gives the same bits as the middle of
@@ -88,10 +88,27 @@ typedef double vec_f64;
 PAD(float)
 PAD(double)
 
-UNARY(ST_LEVELED(st_kern_exp_f32), float, vec_f32, F32_FN(exp), st_canon_f32)
-UNARY(ST_LEVELED(st_kern_exp_f64), double, vec_f64, F64_FN(exp), st_canon_f64)
-UNARY(ST_LEVELED(st_kern_log_f32), float, vec_f32, F32_FN(log), st_canon_f32)
-UNARY(ST_LEVELED(st_kern_log_f64), double, vec_f64, F64_FN(log), st_canon_f64)
+/* SLEEF has no sigmoid: 1 / (1 + exp(-x)), as torch computes it. */
+static vec_f32 sigmoid_f32(vec_f32 x) { return 1 / (1 + F32_FN(exp)(-x)); }
+static vec_f64 sigmoid_f64(vec_f64 x) { return 1 / (1 + F64_FN(exp)(-x)); }
+
+#define MATH(name, f32, f64)                                                   \
+    UNARY(ST_LEVELED(st_kern_##name##_f32), float, vec_f32, f32, st_canon_f32) \
+    UNARY(ST_LEVELED(st_kern_##name##_f64), double, vec_f64, f64, st_canon_f64)
+
+MATH(exp, F32_FN(exp), F64_FN(exp))
+MATH(log, F32_FN(log), F64_FN(log))
+MATH(sigmoid, sigmoid_f32, sigmoid_f64)
+MATH(tanh, F32_FN(tanh), F64_FN(tanh))
+MATH(erf, F32_FN(erf), F64_FN(erf))
+MATH(exp2, F32_FN(exp2), F64_FN(exp2))
+MATH(expm1, F32_FN(expm1), F64_FN(expm1))
+MATH(log2, F32_FN(log2), F64_FN(log2))
+MATH(log10, F32_FN(log10), F64_FN(log10))
+MATH(log1p, F32_FN(log1p), F64_FN(log1p))
+MATH(sin, F32_FN(sin), F64_FN(sin))
+MATH(cos, F32_FN(cos), F64_FN(cos))
+MATH(tan, F32_FN(tan), F64_FN(tan))
 BINARY(ST_LEVELED(st_kern_pow_f32), float, vec_f32, F32_FN(pow), st_canon_f32)
 BINARY(ST_LEVELED(st_kern_pow_f64), double, vec_f64, F64_FN(pow), st_canon_f64)
 

@@ -322,6 +322,23 @@ st_status st_permute(st_tensor *t, const int *order, st_tensor **out, st_err *er
 st_status st_narrow(st_tensor *t, int dim, int64_t start, int64_t count, int64_t step, st_tensor **out, st_err *err);
 /* Broadcasts to a shape: sizes of 1 are repeated, dimensions may be added in front. */
 st_status st_expand(st_tensor *t, int ndim, const int64_t *shape, st_tensor **out, st_err *err);
+/* ---------------------------------------------------------------- tensors: random numbers */
+
+/* Element i is a function of (seed, stream, i) alone: Philox4x32-10, see src/kern/level_random.c. The stream may be named, by a
+ * tensor's name for instance; without a name (NULL) it is number `stream`. Made when needed, so a large one costs no memory. */
+typedef struct st_seed {
+    uint64_t seed, stream;
+    const char *name;
+    size_t name_len;
+} st_seed;
+/* Uniform in [0, 1), normal with mean 0 and deviation 1: of F64 with 53 random bits, of other floats with 24 (32 in a normal's
+ * radius), before they are rounded to the dtype. */
+st_status st_rand(st_dtype dtype, int ndim, const int64_t *shape, const st_seed *seed, st_tensor **out, st_err *err);
+st_status st_randn(st_dtype dtype, int ndim, const int64_t *shape, const st_seed *seed, st_tensor **out, st_err *err);
+/* Integers in [low, high), which must fit the dtype. */
+st_status st_randint(st_dtype dtype, int ndim, const int64_t *shape, int64_t low, int64_t high, const st_seed *seed,
+                     st_tensor **out, st_err *err);
+
 /* Computes elements [start, start + count) in row-major order and writes them as `dtype` (a cast from the tensor's
  * own). */
 st_status st_export(st_ctx *ctx, st_tensor *t, uint64_t start, uint64_t count, st_dtype dtype, void *out, st_err *err);

@@ -110,6 +110,7 @@ static st_status plain_node(st_ctx *ctx, plain *p, size_t i, st_err *err)
     if (st_tensor_is_leaf(t) || t->forced) return plain_leaf(p, t, out, err);
     if (t->node == ST_N_OP) return plain_op(p, t, out, err);
     if (t->node == ST_N_CAST) return plain_cast(p, t, out, err);
+    if (t->node == ST_N_RANDOM) return p->k->generate[t->gen](out, &t->key, 0, t->numel), ST_OK;
     if (t->node == ST_N_WHOLE) return t->numel ? t->whole->compute(ctx, t, out, err) : ST_OK;
     plain_view(p, t, out);
     return ST_OK;

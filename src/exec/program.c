@@ -17,13 +17,14 @@ enum {
     REG_SIZE = BLOCK * 8, /* the widest class */
 };
 
-typedef enum leaf_kind { LEAF_RANGE, LEAF_MEMORY, LEAF_VIEW } leaf_kind;
+typedef enum leaf_kind { LEAF_RANGE, LEAF_MEMORY, LEAF_VIEW, LEAF_RANDOM } leaf_kind;
 typedef struct leaf {
     leaf_kind kind;
     const st_tensor *t;
     const char *values; /* MEMORY: raw values; VIEW: those of its operand */
     size_t width;       /* bytes of an element */
     size_t tile_offset; /* RANGE: where its bytes of the tile lie in the lane */
+    st_gen_fn generate; /* RANDOM */
 } leaf;
 
 typedef struct instr {
@@ -151,7 +152,10 @@ static st_status compile_leaf(compiler *c, const st_tensor *t, int dst)
 {
     st_dtype held;
     int index = -1;
-    if (t->node == ST_N_VIEW && !t->forced) {
+    if (t->node == ST_N_RANDOM && !t->forced) {
+        ST_TRY(add_leaf(c, (leaf){.kind = LEAF_RANDOM, .t = t, .generate = c->k->generate[t->gen]}, &index));
+        held = st_held_dtype(t);
+    } else if (t->node == ST_N_VIEW && !t->forced) {
         held = st_held_dtype(t->args[0]);
         ST_TRY(view_leaf(c, t, &index));
     } else {
@@ -446,7 +450,7 @@ static void gather(const leaf *l, uint64_t start, size_t n, char *dst)
     }
 }
 
-/* A lane holds: the raw tile of every file leaf | one raw block for gathering | the registers. */
+/* A lane holds: the raw tile of every file leaf | one raw block for gathering and random numbers | the registers. */
 static st_status reserve(const st_program *p, st_lane *lane, st_err *err)
 {
     size_t need = p->tile_bytes + REG_SIZE + (size_t)p->nregs * REG_SIZE;
@@ -462,7 +466,10 @@ static const void *leaf_block(const st_program *p, const leaf *l, char *lane, ui
 {
     if (l->kind == LEAF_RANGE) return lane + l->tile_offset + in_tile * l->width;
     if (l->kind == LEAF_MEMORY) return l->values + (start + in_tile) * l->width;
-    gather(l, start + in_tile, n, lane + p->tile_bytes);
+    if (l->kind == LEAF_RANDOM)
+        l->generate(lane + p->tile_bytes, &l->t->key, start + in_tile, n);
+    else
+        gather(l, start + in_tile, n, lane + p->tile_bytes);
     return lane + p->tile_bytes;
 }
 

@@ -12,6 +12,7 @@ typedef enum st_node {
     ST_N_OP,     /* an operation of ST_OPS */
     ST_N_CAST,   /* an explicit cast */
     ST_N_VIEW,   /* elements of args[0] in another order: start, strides */
+    ST_N_RANDOM, /* random numbers: made when they are needed, never kept */
     ST_N_WHOLE,  /* computed whole, by a function of its own */
 } st_node;
 
@@ -38,6 +39,9 @@ struct st_tensor {
     const st_whole *whole;   /* WHOLE */
     int64_t param[4];        /* WHOLE: its own */
     double real[2];
+
+    st_gen gen; /* RANDOM */
+    st_random_key key;
 
     st_source *source; /* RANGE */
     uint64_t offset;

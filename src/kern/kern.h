@@ -12,6 +12,24 @@
 
 typedef void (*st_kern_fn)(void *dst, const void *const src[3], size_t n);
 
+/* Random numbers are functions of seed, stream and the number of the element (level_random.c). Integers are low + [0,
+ * span), the F32 and F64 ones uniform in [0, 1) or normal. */
+typedef enum st_gen {
+    ST_G_UNIFORM_F32,
+    ST_G_UNIFORM_F64,
+    ST_G_NORMAL_F32,
+    ST_G_NORMAL_F64,
+    ST_G_INTEGER,
+    ST_GEN_COUNT
+} st_gen;
+typedef struct st_random_key {
+    uint64_t seed, stream;
+    int64_t low;
+    uint64_t span;
+} st_random_key;
+/* Elements [start, start + n) in the generator's register class. */
+typedef void (*st_gen_fn)(void *dst, const st_random_key *s, uint64_t start, size_t n);
+
 typedef struct st_kernels {
     const char *name;
     /* Raw little-endian values of a dtype to its register class, and back. NULL for dtypes that are not computed on.
@@ -28,9 +46,10 @@ typedef struct st_kernels {
      * and saturate, NaN gives 0; to B8 it is `!= 0`; I64 <-> U64 keep the bits. */
     const st_kern_fn (*conv)[ST_REG_COUNT]; /* [ST_REG_COUNT] */
     /* Operations by the register class of their operands (of operands 2 and 3 for WHERE, whose first is B8).
-     * Comparisons give B8. NULL where the operation is not defined for the class: B8 has EQ NE, WHERE, the bit operations,
-     * and MINIMUM, MAXIMUM, MUL (and), ADD (or); SQRT EXP LOG DIV and their like exist for floats only. */
+     * Comparisons give B8. NULL where the operation is not defined for the class: B8 has EQ NE, WHERE, the bit
+     * operations, and MINIMUM, MAXIMUM, MUL (and), ADD (or); SQRT EXP LOG DIV and their like exist for floats only. */
     const st_kern_fn (*op)[ST_REG_COUNT]; /* [ST_OP_COUNT] */
+    const st_gen_fn *generate;            /* [ST_GEN_COUNT] */
 } st_kernels;
 
 /* The best level of this processor; STLUA_SIMD=baseline|avx2|avx512 in the environment caps it. */

@@ -32,6 +32,7 @@
     extern const st_kern_fn st_kern_clamp_##level[ST_DTYPE_COUNT];            \
     extern const st_kern_fn st_kern_conv_##level[ST_REG_COUNT][ST_REG_COUNT]; \
     extern const st_kern_fn st_kern_op_##level[ST_OP_COUNT][ST_REG_COUNT];    \
+    extern const st_gen_fn st_kern_gen_##level[ST_GEN_COUNT];                 \
     /* Of level_math.c, gathered into the table of operations. */             \
     ST_MATH(ST_MATH_DECLARE, level)                                           \
     ST_DECLARE(pow_f32, level)                                                \

@@ -49,10 +49,9 @@ local function print_table(model, path)
    cli.write(("tensors   %d%s\n"):format(#model, #model > 0 and ": " .. cli.count_dtypes(model) or ""))
    print_metadata(model)
    if #model == 0 then return end
-   local _, name, dtype, shape, bytes = model:rows(1, 1)
+   local rows, name, dtype, shape, bytes = model:rows(1, #model)
    local row = ("%%-%ds  %%-%ds  %%-%ds  %%%ds\n"):format(name, dtype, shape, bytes)
-   cli.write("\n", row:format("name", "dtype", "shape", "size"))
-   cli.write((model:rows(1, #model)))
+   cli.write("\n", row:format("name", "dtype", "shape", "size"), rows)
 end
 
 local function run(args)

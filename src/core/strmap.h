@@ -7,7 +7,8 @@
 
 typedef struct st_strmap {
     struct st_strmap_slot *slots;
-    size_t mask, used;
+    struct st_strmap_entry *entries;
+    size_t mask, used, cap;
 } st_strmap;
 
 /* A zeroed map is empty and valid. */

@@ -21,7 +21,7 @@ enum { NO_FILE = UINT32_MAX };
 struct st_model {
     entry *entries;
     size_t count, cap;
-    st_strmap map;
+    st_strmap map; /* empty while the model is one file, which has a map of its own */
     st_file **files;
     size_t nfiles;
     st_meta_pair *meta; /* owned strings */
@@ -55,11 +55,28 @@ void st_model_free(st_model *m)
 
 static const char *label_of(const st_model *m) { return m->nfiles ? st_file_path(m->files[0]) : NULL; }
 
+static bool is_one_file(const st_model *m)
+{
+    return m->nfiles == 1 && m->count == st_file_count(m->files[0]) && !m->map.used;
+}
+
+/* Gives a model that outgrows its one file a map of its own. */
+static st_status index_entries(st_model *m, st_err *err)
+{
+    int64_t old;
+    while (m->map.used < m->count) {
+        const entry *e = &m->entries[m->map.used];
+        ST_TRY(st_strmap_add(&m->map, e->name, e->len, m->map.used, &old, err));
+    }
+    return ST_OK;
+}
+
 /* Appends without taking anything over; the caller frees on failure. */
 static st_status append(st_model *m, entry e, st_err *err)
 {
     int64_t old;
     if (!st_grow((void **)&m->entries, &m->cap, m->count + 1, sizeof e)) return st_fail_nomem(err, sizeof e);
+    ST_TRY(index_entries(m, err));
     ST_TRY(st_strmap_add(&m->map, e.name, e.len, m->count, &old, err));
     if (old >= 0) {
         const entry *first = &m->entries[old];
@@ -118,10 +135,15 @@ static st_status adopt_file(st_model *m, st_file *f, st_err *err)
     m->files[m->nfiles++] = f;
     if (!st_grow((void **)&m->entries, &m->cap, m->count + n, sizeof *m->entries))
         return st_fail_nomem(err, n * sizeof *m->entries);
-    ST_TRY(st_strmap_reserve(&m->map, m->count + n, err));
+    bool first = m->count == 0 && m->nfiles == 1; /* its names are known to differ */
+    if (!first) ST_TRY(st_strmap_reserve(&m->map, m->count + n, err));
     for (size_t i = 0; i < n; i++) {
         st_info info = st_file_info(f, i);
-        ST_TRY(append(m, (entry){info.name, info.name_len, NULL, (uint32_t)(m->nfiles - 1), (uint32_t)i}, err));
+        entry e = {info.name, info.name_len, NULL, (uint32_t)(m->nfiles - 1), (uint32_t)i};
+        if (first)
+            m->entries[m->count++] = e;
+        else
+            ST_TRY(append(m, e, err));
     }
     return ST_OK;
 }
@@ -218,7 +240,10 @@ st_status st_model_open_index(const char *path, st_model **out, st_err *err)
 size_t st_model_count(const st_model *m) { return m->count; }
 size_t st_model_files(const st_model *m) { return m->nfiles; }
 st_file *st_model_file(const st_model *m, size_t i) { return i < m->nfiles ? m->files[i] : NULL; }
-int64_t st_model_find(const st_model *m, const char *name, size_t len) { return st_strmap_find(&m->map, name, len); }
+int64_t st_model_find(const st_model *m, const char *name, size_t len)
+{
+    return is_one_file(m) ? st_file_find(m->files[0], name, len) : st_strmap_find(&m->map, name, len);
+}
 
 st_info st_model_info(const st_model *m, size_t i)
 {

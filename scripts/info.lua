@@ -49,9 +49,12 @@ local function print_table(model, path)
    cli.write(("tensors   %d%s\n"):format(#model, #model > 0 and ": " .. cli.count_dtypes(model) or ""))
    print_metadata(model)
    if #model == 0 then return end
-   local rows, name, dtype, shape, bytes = model:rows(1, #model)
+   local rows, name, dtype, shape, bytes = model:rows(1, math.min(CHUNK, #model))
    local row = ("%%-%ds  %%-%ds  %%-%ds  %%%ds\n"):format(name, dtype, shape, bytes)
    cli.write("\n", row:format("name", "dtype", "shape", "size"), rows)
+   for first = CHUNK + 1, #model, CHUNK do
+      cli.write((model:rows(first, math.min(first + CHUNK - 1, #model), "table", name, dtype, shape, bytes)))
+   end
 end
 
 local function run(args)

@@ -11,12 +11,15 @@ typedef struct widths {
     size_t name, dtype, shape, size;
 } widths;
 
+/* Bytes that a terminal shows as they are and st_escape leaves alone. */
+static const bool harmless[256] = {[0x20 ... 0x21] = true, [0x23 ... 0x5b] = true, [0x5d ... 0x7e] = true};
+
 /* A name as a table shows it: itself where that is harmless, else escaped in `room`. */
 static const char *shown_name(const st_info *info, char room[NAME_SHOWN], size_t *len, size_t *columns)
 {
     const char *s = info->name;
     size_t n = info->name_len, i = 0;
-    while (i < n && s[i] >= 0x20 && s[i] < 0x7f && s[i] != '\\' && s[i] != '"') i++;
+    while (i < n && harmless[(unsigned char)s[i]]) i++;
     if (i == n && n < NAME_SHOWN) {
         *len = *columns = n;
         return s;
@@ -108,20 +111,30 @@ static void add_json_row(bind_text *b, const st_info *info, bool stored)
     bind_text_str(b, "}");
 }
 
-/* m:rows([first [, last [, style]]]) -> text. Style "table" (the default) also gives the widths of its columns name,
- * dtype, shape and size; "json" gives objects { name, dtype, shape, data_offsets } joined by commas. */
+/* Widths that an earlier part of the listing gave, held to what a row has room for. */
+static widths given_widths(lua_State *L, int first)
+{
+    static const lua_Integer most[] = {NAME_PADDED, 32, ST_MAX_DIMS * 22, 32};
+    size_t w[4];
+    for (int i = 0; i < 4; i++) w[i] = (size_t)bind_integer(L, first + i, 0, most[i]);
+    return (widths){w[0], w[1], w[2], w[3]};
+}
+
+/* m:rows([first [, last [, style [, widths...]]]]) -> text. Style "table" (the default) also gives the widths of its
+ * columns name, dtype, shape and size, with which the next part is asked for; "json" gives objects { name, dtype,
+ * shape, data_offsets } joined by commas. */
 int bind_model_rows(lua_State *L)
 {
     static const char *const styles[] = {"table", "json"};
     uint64_t begin, end;
     bind_text b;
     widths w = {0};
-    bind_top(L, 4);
+    bind_top(L, 8);
     bind_range(L, 2, st_model_count(bind_model_get(L, 1)), &begin, &end);
     const char *style = lua_isnoneornil(L, 4) ? "table" : bind_string(L, 4, NULL);
     bool json = strcmp(style, styles[1]) == 0;
     if (!json && strcmp(style, styles[0]) != 0) return bind_fail_arg(L, 4, "style \"table\" or \"json\" expected");
-    if (!json) w = measure(bind_model_get(L, 1));
+    if (!json) w = lua_isnoneornil(L, 5) ? measure(bind_model_get(L, 1)) : given_widths(L, 5);
     bind_text_init(L, &b);
     for (uint64_t i = begin; i < end; i++) {
         const st_model *m = bind_model_get(L, 1);

@@ -6,11 +6,12 @@
 
 static const struct {
     const char *name;
+    size_t len; /* of the name */
     unsigned bits;
     st_kind kind;
     st_reg reg;
 } facts[] = {
-#define X(id, bits, kind, reg) [ST_##id] = {#id, bits, ST_KIND_##kind, ST_R_##reg},
+#define X(id, bits, kind, reg) [ST_##id] = {#id, sizeof #id - 1, bits, ST_KIND_##kind, ST_R_##reg},
     ST_DTYPES(X)
 #undef X
 };
@@ -57,10 +58,10 @@ static char upper(char c) { return c >= 'a' && c <= 'z' ? (char)(c - 'a' + 'A') 
 bool st_dtype_parse(const char *name, size_t len, bool fold, st_dtype *out)
 {
     for (int d = 0; d < ST_DTYPE_COUNT; d++) {
-        const char *known = facts[d].name;
+        if (facts[d].len != len) continue;
         size_t i = 0;
-        while (i < len && known[i] && (fold ? upper(name[i]) : name[i]) == known[i]) i++;
-        if (i == len && !known[i]) return *out = (st_dtype)d, true;
+        while (i < len && (fold ? upper(name[i]) : name[i]) == facts[d].name[i]) i++;
+        if (i == len) return *out = (st_dtype)d, true;
     }
     return false;
 }

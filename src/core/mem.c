@@ -1,5 +1,6 @@
 /* mem.c - counted allocation. Layer: core. */
 #include "mem.h"
+#include "sys.h"
 
 #include <stdatomic.h>
 #include <stdlib.h>
@@ -7,7 +8,11 @@
 
 /* Every block is 64-byte aligned behind a header of the same size that remembers its length: one kind of block, one
  * free. */
-enum { ALIGN = 64 };
+enum {
+    ALIGN = 64,
+    HUGE = 2 << 20, /* large blocks ask for pages of this size: the first touch of small ones is what they cost */
+    LARGE = 2 * HUGE,
+};
 typedef struct block {
     size_t size;
 } block;
@@ -51,9 +56,10 @@ static block *head(void *p) { return (block *)((char *)p - ALIGN); }
 void *st_malloc(size_t n)
 {
     if (injected() || n > SIZE_MAX / 2) return NULL;
-    size_t total = (n + 2 * ALIGN - 1) / ALIGN * ALIGN;
-    char *raw = aligned_alloc(ALIGN, total);
+    size_t unit = n < LARGE ? ALIGN : HUGE, total = (n + ALIGN + unit - 1) / unit * unit;
+    char *raw = aligned_alloc(unit, total);
     if (!raw) return NULL;
+    if (unit == HUGE) sys_huge_pages(raw, total);
     ((block *)(void *)raw)->size = n;
     count(n, 0);
     return raw + ALIGN;

@@ -12,6 +12,7 @@
 #include <string.h>
 #include <sys/file.h>
 #include <sys/resource.h>
+#include <sys/mman.h>
 #include <sys/statvfs.h>
 #include <time.h>
 #include <unistd.h>
@@ -414,6 +415,15 @@ mode_t sys_umask(void)
     mode_t m = umask(022);
     umask(m);
     return m;
+}
+
+void sys_huge_pages(void *p, size_t n)
+{
+#ifdef MADV_HUGEPAGE
+    madvise(p, n, MADV_HUGEPAGE);
+#else
+    (void)p, (void)n;
+#endif
 }
 
 uint64_t sys_random(void)

@@ -53,6 +53,7 @@ int sys_free_space(const char *dir, uint64_t *bytes);      /* UINT64_MAX when th
 uint64_t sys_file_limit(void); /* `ulimit -f`: to write beyond it is to be killed by SIGXFSZ */
 /* Calls fn for each entry but . and ..; a non-zero return of fn stops and is returned. */
 int sys_listdir(const char *path, int (*fn)(void *user, const char *name), void *user);
+void sys_huge_pages(void *p, size_t n); /* a hint */
 uint64_t sys_random(void);
 double sys_seconds(void); /* monotonic */
 unsigned sys_cpus(void);  /* affinity and cgroup aware, at least 1 */

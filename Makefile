@@ -50,9 +50,10 @@ INC_tests := $(INC_model) -Itests/c
 once = $(eval $1 := $2)$($1)
 LUA_PC     = $(call once,LUA_PC,$(firstword \
    $(foreach p,lua5.4 lua54 lua-5.4 lua,$(shell $(PKG_CONFIG) --exists $p && echo $p))))
-PKG_CFLAGS = $(call once,PKG_CFLAGS,$(shell $(PKG_CONFIG) --cflags $(LUA_PC) libcjson sleef libxxhash libcrypto))
+PKG_CFLAGS = $(call once,PKG_CFLAGS,$(shell $(PKG_CONFIG) --cflags $(LUA_PC) libcjson sleef libxxhash libcrypto libedit))
 LIB_LIBS   = $(call once,LIB_LIBS,-Wl$(comma)--as-needed $(shell $(PKG_CONFIG) --libs sleef libxxhash) -ldl -lm)
 LUA_LIBS   = $(call once,LUA_LIBS,$(shell $(PKG_CONFIG) --libs $(LUA_PC)))
+EDIT_LIBS  = $(call once,EDIT_LIBS,$(shell $(PKG_CONFIG) --libs libedit))
 JSON_LIBS  = $(call once,JSON_LIBS,$(shell $(PKG_CONFIG) --libs libcjson))
 CMOCKA     = $(call once,CMOCKA,$(shell $(PKG_CONFIG) --cflags --libs cmocka))
 
@@ -160,7 +161,7 @@ $B/core.so: $(BIND_O) $B/libst.a
 
 $B/stlua: $(CLI_O)
 	$(call say,LD)
-	$Q$(CC) $(ALL_CFLAGS) -rdynamic -o $@ $^ $(LUA_LIBS)
+	$Q$(CC) $(ALL_CFLAGS) -rdynamic -o $@ $^ $(LUA_LIBS) $(EDIT_LIBS)
 
 lua/stlua/core.so: $B/core.so
 	@cp $< $@.tmp && mv $@.tmp $@
@@ -181,6 +182,12 @@ $B/tests/%: tests/c/%.c $(TEST_AUX) $B/libst.a
 	$(call say,CC)
 	$Q$(CC) $(ALL_CFLAGS) $(INC_tests) $(PKG_CFLAGS) -MMD -MP -MF $@.d -o $@ $< $(TEST_AUX) $(WITH_BIND) $B/libst.a \
 	   $(CMOCKA) $(LIB_LIBS) $(if $(WITH_BIND),$(LUA_LIBS) $(JSON_LIBS))
+
+# A terminal for tests of the prompt.
+$B/tests/pty: tests/cli/pty.c
+	@mkdir -p $(@D)
+	$(call say,CC)
+	$Q$(CC) $(ALL_CFLAGS) -o $@ $<
 
 # Tests of the binding hold it, and Lua.
 TEST_BIND := $(filter $B/tests/test_bind_%,$(TEST_BIN))
@@ -208,7 +215,7 @@ tree: $B/stlua $B/core.so $B/plainlua
 	@rm -rf $B/tree && mkdir -p $B/tree
 	@cp -R lua scripts $B/tree && cp $B/stlua $B/tree && cp $B/core.so $B/tree/lua/stlua
 
-test-programs: $(TEST_BIN) $(REPLAY)
+test-programs: $(TEST_BIN) $(REPLAY) $B/tests/pty
 
 # The C tests need fault injection. Under a sanitizer the program is of the same build; without, it is what users get.
 run-tests:

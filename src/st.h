@@ -156,6 +156,8 @@ void st_ctx_set_progress(st_ctx *ctx, st_progress_fn fn, void *user);
 /* Bytes that libst holds now, and the most it ever held (without thread stacks and OpenBLAS's own buffers). */
 uint64_t st_memory_used(void);
 uint64_t st_memory_peak(void);
+/* Bytes taken from files so far, by this whole process: read, or copied inside the kernel. */
+uint64_t st_bytes_read(void);
 /* "avx512", "avx2" or "baseline": the SIMD level in use (STLUA_SIMD in the environment lowers it). */
 const char *st_simd_name(void);
 

@@ -13,11 +13,13 @@ local in_command = false     -- whether what runs is an installed command
 local HELP = [[
 Usage: stlua [options] FILE.lua [args]     run a script (- reads it from standard input)
        stlua [options] COMMAND [args]      run an installed command
-       stlua help COMMAND                  how to use it
+       stlua [options]                     type Lua at a prompt; where standard input is no terminal, run it
+       stlua help COMMAND                  how to use a command
 
 Options:
   -e CODE        run code, in which `st` is the module stlua; may be repeated
   -l MODULE      require a module into a global of its name
+  -i             go on at the prompt when that is done
   -j N           threads to work with (default: as many as this process may use)
   -q, --quiet    print nothing but results and errors
   --trace        print the Lua traceback of an error
@@ -29,7 +31,7 @@ Commands:
 
 -- Every option, and whether it takes an argument.
 local TAKES_ARGUMENT = {
-   ["-e"] = true, ["-l"] = true, ["-j"] = true, ["--threads"] = true, ["-q"] = false, ["--quiet"] = false,
+   ["-e"] = true, ["-i"] = false, ["-l"] = true, ["-j"] = true, ["--threads"] = true, ["-q"] = false, ["--quiet"] = false,
    ["--trace"] = false, ["--version"] = false, ["-h"] = false, ["--help"] = false,
 }
 
@@ -120,39 +122,6 @@ local function run_code(code)
    chunk()
 end
 
-local function dispatch(argv)
-   local options, first = parse(argv)
-   local ran = false
-   for _, option in ipairs(options) do
-      local name, value = option[1], option[2]
-      if name == "-h" or name == "--help" then return print_help() end
-      if name == "--version" then return cli.write("stlua ", core.version, "\n") end
-      if name == "-q" or name == "--quiet" then cli.set_quiet() end
-      if name == "-j" or name == "--threads" then
-         local n, message = cli.count(value)
-         if not n then cli.usage("%s %s", name, message) end
-         core.threads(n)
-      end
-   end
-   for _, option in ipairs(options) do
-      if option[1] == "-l" then
-         _G[option[2]] = require(option[2])
-         ran = true
-      elseif option[1] == "-e" then
-         run_code(option[2])
-         ran = true
-      end
-   end
-   local word = argv[first]
-   if word == "help" then
-      help(argv[first + 1])
-   elseif word then
-      run_script(word, argv, first + 1)
-   elseif not ran then
-      print_help()
-   end
-end
-
 -- The one line that the user sees, and the exit status.
 local function report(e, traceback)
    local code, status, message = errors.is(e) and e.code or "lua", 1, tostring(e)
@@ -171,6 +140,74 @@ local function report(e, traceback)
    return status
 end
 
+-- Options that act before anything runs. Returns whether one of them was all that was wanted.
+local function set_options(options)
+   for _, option in ipairs(options) do
+      local name, value = option[1], option[2]
+      if name == "-h" or name == "--help" then return true, print_help() end
+      if name == "--version" then return true, cli.write("stlua ", core.version, "\n") end
+      if name == "-q" or name == "--quiet" then cli.set_quiet() end
+      if name == "-j" or name == "--threads" then
+         local n, message = cli.count(value)
+         if not n then cli.usage("%s %s", name, message) end
+         core.threads(n)
+      end
+   end
+end
+
+-- Runs -l, -e and the script or command. Returns whether there was any.
+local function run_words(options, argv, first)
+   local ran = false
+   for _, option in ipairs(options) do
+      if option[1] == "-l" then
+         _G[option[2]] = require(option[2])
+         ran = true
+      elseif option[1] == "-e" then
+         run_code(option[2])
+         ran = true
+      end
+   end
+   local word = argv[first]
+   if word == "help" then
+      help(argv[first + 1])
+   elseif word then
+      run_script(word, argv, first + 1)
+   end
+   return ran or word ~= nil
+end
+
+local function has(options, name)
+   for _, option in ipairs(options) do
+      if option[1] == name then return true end
+   end
+   return false
+end
+
+-- -i: what fails before the prompt is told, and can be looked at there.
+local function run_then_prompt(options, argv, first, trace)
+   local ignore = require("stlua.repl").globals()
+   ignore.arg = true
+   local traceback
+   local ok, e = xpcall(run_words, function(e)
+      traceback = trace and debug.traceback("", 2):gsub("^%s+", "") or nil
+      return e
+   end, options, argv, first)
+   if not ok then report(e, traceback) end
+   require("stlua.repl.loop").run { trace = trace, ignore = ignore }
+end
+
+local function dispatch(argv, trace)
+   local options, first = parse(argv)
+   if set_options(options) then return end
+   if has(options, "-i") then return run_then_prompt(options, argv, first, trace) end
+   if run_words(options, argv, first) then return end
+   if core.isatty(0) then
+      require("stlua.repl.loop").run { trace = trace }
+   else
+      run_script("-", argv, first)
+   end
+end
+
 --- Runs the program.
 -- @tparam {string,...} argv the words of the command line; argv[0] is the program
 -- @treturn integer exit status: 0, 1 error, 2 usage, 130 interrupted
@@ -184,7 +221,7 @@ return function(argv)
    local ok, e = xpcall(dispatch, function(e)
       if trace then traceback = debug.traceback("", 2):gsub("^%s+", "") end
       return e
-   end, argv)
+   end, argv, trace)
    if ok then
       local flushed, message = io.stdout:flush()
       if flushed then return 0 end

@@ -192,6 +192,9 @@ end
 
 Model.save = save.save
 
+-- What the prompt offers within `m["`.
+core.model_meta.__complete = all_names
+
 --- Two models as one: the union of their names.
 -- @raise "name" when both hold a name (all of them are listed)
 function core.model_meta.__concat(a, b)

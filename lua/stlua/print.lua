@@ -6,10 +6,12 @@ local core = require "stlua.core"
 local dtype = require "stlua.dtype"
 local errors = require "stlua.errors"
 local lineage = require "stlua.lineage"
+local outline = require "stlua.outline"
 local text = require "stlua.text"
 
 local EDGE = 3      -- rows and columns at each end
-local SHOWN = 6     -- names of a model
+local SHOWN = 6     -- keys of metadata
+local BLOCKS = 16   -- lines of a model's outline
 
 -- Positions 1..n with the middle left out: { 1, 2, 3, false, n-2, n-1, n }.
 local function corners(n)
@@ -112,12 +114,17 @@ local function add_values(lines, t)
    end
 end
 
-local function tensor_tostring(t)
+-- "Tensor[4096x4096 BF16, 32.0 MiB, a.safetensors:name]"
+local function describe(t)
    local shape, file, name = t:shape(), t:source()
    local about = { table.concat(shape, "x") .. (#shape > 0 and " " or "") .. t:dtype(), core.size(t:nbytes()) }
    if file then about[#about + 1] = core.escape(text.basename(file)) .. ":" .. core.escape(name) end
    if t:quant() then about[#about + 1] = "quantised: " .. t:quant() end
-   local lines = { "Tensor[" .. table.concat(about, ", ") .. "]" }
+   return "Tensor[" .. table.concat(about, ", ") .. "]"
+end
+
+local function tensor_tostring(t)
+   local lines = { describe(t) }
    if t:numel() > 0 and dtype.kind[t:dtype()] ~= "raw" and dtype.kind[t:dtype()] ~= "complex" then
       -- print must never fail for a file that went away meanwhile: it says so instead.
       local ok, e = pcall(add_values, lines, t)
@@ -147,8 +154,7 @@ local function model_tostring(m)
    lines[#lines + 1] = "  = " .. lineage.formula(m)
    for _, note in ipairs(m:notes()) do lines[#lines + 1] = "  note: " .. note end
    if n > 0 then
-      for line in m:rows(1, math.min(n, SHOWN), "table"):gmatch("[^\n]+") do lines[#lines + 1] = "  " .. line end
-      if n > SHOWN then lines[#lines + 1] = ("  ... %d more"):format(n - SHOWN) end
+      for _, line in ipairs(outline.tree(m, BLOCKS)) do lines[#lines + 1] = "  " .. line end
    end
    local _, keys = m:metadata()
    if #keys > 0 then
@@ -159,7 +165,12 @@ local function model_tostring(m)
    return table.concat(lines, "\n")
 end
 
+--- A table of what is in the model: one line for each kind of tensor, with how many there are, parameters and size.
+-- Numbered layers that are alike are one line.
+-- @treturn string
+function core.Model:summary() return outline.summary(self) end
+
 core.tensor_meta.__tostring = tensor_tostring
 core.model_meta.__tostring = model_tostring
 
-return { count_dtypes = count_dtypes }
+return { count_dtypes = count_dtypes, describe = describe }

@@ -146,4 +146,24 @@ function text.did_you_mean(word, names)
    return "; did you mean " .. table.concat(near, ", ") .. " or " .. last .. "?"
 end
 
+--- Aligned columns: texts left, sizes (numbers) right.
+-- @tparam {{string,...},...} rows the first is the heading
+-- @tparam {boolean,...} right which columns are aligned to the right
+-- @treturn string
+function text.columns(rows, right)
+   local widths, lines = {}, {}
+   for _, row in ipairs(rows) do
+      for i, cell in ipairs(row) do widths[i] = math.max(widths[i] or 0, utf8.len(cell) or #cell) end
+   end
+   for _, row in ipairs(rows) do
+      local cells = {}
+      for i, cell in ipairs(row) do
+         local pad = (" "):rep(widths[i] - (utf8.len(cell) or #cell))
+         cells[i] = right[i] and pad .. cell or cell .. pad
+      end
+      lines[#lines + 1] = (table.concat(cells, "  "):gsub("%s+$", ""))
+   end
+   return table.concat(lines, "\n")
+end
+
 return text

@@ -6,6 +6,7 @@
 #include "bind.h"
 
 #include <limits.h>
+#include <time.h>
 
 #define CONTEXT "stlua.Context"
 
@@ -159,6 +160,22 @@ static int memory_peak(lua_State *L)
     return 1;
 }
 
+/* core.bytes_read(): taken from files so far. */
+static int bytes_read(lua_State *L)
+{
+    lua_pushinteger(L, (lua_Integer)st_bytes_read());
+    return 1;
+}
+
+/* core.clock(): seconds of a clock that nobody sets. */
+static int monotonic(lua_State *L)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    lua_pushnumber(L, (lua_Number)t.tv_sec + (lua_Number)t.tv_nsec / 1e9);
+    return 1;
+}
+
 static int simd(lua_State *L)
 {
     lua_pushstring(L, st_simd_name());
@@ -205,7 +222,8 @@ void bind_context_open(lua_State *L, int core)
     static const luaL_Reg functions[] = {
         {"threads", threads},         {"memory", memory},         {"memory_used", memory_used},
         {"memory_peak", memory_peak}, {"progress", set_progress}, {"simd", simd},
-        {"resume", resume},           {"cancelled", cancelled},   {NULL, NULL},
+        {"resume", resume},           {"cancelled", cancelled},   {"bytes_read", bytes_read},
+        {"clock", monotonic},         {NULL, NULL},
     };
     lua_pushvalue(L, core);
     luaL_setfuncs(L, functions, 0);

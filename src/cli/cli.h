@@ -15,4 +15,9 @@ void cli_signals_on(lua_State *L);
 void cli_signals_off(void);
 /* The signal that asked to stop; 0 if none did. */
 int cli_signal_pending(void);
+/* The user knows of it and goes on: nothing more will throw. */
+void cli_signal_answered(void);
+
+/* terminal.c: opens the module stlua.terminal. */
+int cli_terminal(lua_State *L);
 #endif

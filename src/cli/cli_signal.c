@@ -100,3 +100,9 @@ void cli_signals_on(lua_State *L)
 void cli_signals_off(void) { sig.L = NULL; }
 
 int cli_signal_pending(void) { return sig.pending; }
+
+void cli_signal_answered(void)
+{
+    if (sig.L && lua_gethook(sig.L) == interrupt_hook) lua_sethook(sig.L, NULL, 0, 0);
+    sig.pending = 0;
+}

@@ -29,6 +29,9 @@ static int run(lua_State *L)
     cli_paths(L, c->argv[0]);
     require(L, "stlua.core");
     cli_signals_on(L);
+    luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_PRELOAD_TABLE);
+    lua_pushcfunction(L, cli_terminal);
+    lua_setfield(L, -2, "stlua.terminal");
     require(L, "stlua.main");
     lua_createtable(L, c->argc, 1);
     for (int i = 0; i < c->argc; i++) {

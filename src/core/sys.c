@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -26,10 +27,13 @@
 /* The kernel moves at most this much in one call; asking for more would look like a short count. */
 enum { CALL_MAX = 0x7ffff000 };
 
+static _Atomic uint64_t bytes_read;
+
+uint64_t st_bytes_read(void) { return bytes_read; }
+
 /* ---------------------------------------------------------------- faults */
 
 #ifdef ST_FAULTS
-#include <stdatomic.h>
 
 typedef struct fault {
     _Atomic uint64_t left; /* counts down to the call that fails; 0 = off */
@@ -184,6 +188,7 @@ int64_t sys_pread(int fd, void *buf, size_t n, uint64_t off)
         if (r == 0) break;
         done += (size_t)r;
     }
+    atomic_fetch_add_explicit(&bytes_read, done, memory_order_relaxed);
     return (int64_t)done;
 }
 
@@ -210,10 +215,11 @@ int64_t sys_copy_range(int in, uint64_t in_off, int out, uint64_t out_off, size_
         ssize_t r;
         RETRY(r, FAILS_OR_SHORT(copy, &want), copy_file_range(in, &from, out, &to, want, 0));
         /* What was copied counts: the reason comes back at the next call. */
-        if (r < 0) return done ? (int64_t)done : -errno;
-        if (r == 0) break;
+        if (r < 0 && done == 0) return -errno;
+        if (r <= 0) break;
         done += (size_t)r;
     }
+    atomic_fetch_add_explicit(&bytes_read, done, memory_order_relaxed);
     return (int64_t)done;
 #else
     (void)in, (void)in_off, (void)out, (void)out_off, (void)n;

@@ -95,8 +95,8 @@ function suite.test_models()
    prints([[
 Model[2 tensors, 10 B: 1 BF16, 1 F32]
   = m.safetensors
-  a     F32    [2]     8 B
-  b     BF16   []      2 B
+  a  F32 [2]        8 B
+  b  BF16 []        2 B
   metadata: k]], m)
    local list = {}
    for i = 1, 9 do list[i] = { "t" .. i, support.tensor("F32", {}, { i }) } end

@@ -1,7 +1,6 @@
 # The program's own help, and that of every command.
 stlua --version
-stlua
-stlua --help | head -n 1
+stlua --help
 for command in cast cat completion info merge; do
    echo "--- $command"
    stlua help $command

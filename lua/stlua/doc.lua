@@ -1,0 +1,266 @@
+--- The comments beside functions, read from the sources: behind `?name`, the editor stubs and the reference manual.
+-- A comment begins with three dashes and ends at the code it describes. Its tags are LDoc's: tparam, param, treturn,
+-- return, raise; `function NAME` and `field NAME` where no code follows (lua/stlua/reference.lua describes what C
+-- provides), and `torch NAME`, what PyTorch calls it.
+-- Layer: Lua, above stlua.core.
+
+local core = require "stlua.core"
+
+local doc = {}
+
+-- ---------------------------------------------------------------- parsing
+
+-- A type at the beginning of a text: balanced braces or a word. Gives type, rest.
+local function take_type(s)
+   local t = s:match("^[%w%.|%?%[%]\"=]*%b{}[%w|%.{}]*") or s:match("^%S+")
+   return t or "any", s:sub(#(t or "") + 1):gsub("^%s+", "")
+end
+
+-- What a tag adds to an entry: the list it goes to and its item.
+local TAGS = {}
+
+function TAGS.tparam(entry, rest, modifier)
+   local kind, after = take_type(rest)
+   local name, text = after:match("^(%S+)%s*(.*)$")
+   local optional = modifier:find("^%[opt") ~= nil or kind:find("^%?") ~= nil
+   local item = { name = name or "?", type = (kind:gsub("^%?", "")), text = text or "", optional = optional,
+      default = modifier:match("^%[opt=(.*)%]$") }
+   table.insert(entry.params, item)
+   return item
+end
+
+function TAGS.param(entry, rest)
+   local item = { type = "any" }
+   repeat      -- "a, b text" describes two
+      local name, more = rest:match("^([%w_%.]+),%s*(.*)$")
+      if name then
+         table.insert(entry.params, { name = name, type = "any", text = "" })
+         rest = more
+      end
+   until not name
+   item.name, item.text = rest:match("^([%w_%.]+)%s*(.*)$")
+   item.name, item.text = item.name or "?", item.text or rest
+   table.insert(entry.params, item)
+   return item
+end
+
+function TAGS.treturn(entry, rest)
+   local kind, text = take_type(rest)
+   local item = { type = kind, text = text }
+   table.insert(entry.returns, item)
+   return item
+end
+
+TAGS["return"] = function(entry, rest)
+   local item = { type = "any", text = rest }
+   table.insert(entry.returns, item)
+   return item
+end
+
+function TAGS.raise(entry, rest)
+   entry.raise = { text = rest }
+   return entry.raise
+end
+
+function TAGS.torch(entry, rest)
+   entry.torch = { text = rest }
+   return entry.torch
+end
+
+TAGS["function"] = function(entry, rest)
+   entry.name, entry.virtual = rest, "function"
+end
+
+function TAGS.field(entry, rest)
+   entry.name, entry.virtual = rest, "field"
+end
+
+-- Fills an entry from the lines of a comment, without their dashes.
+local function parse_comment(lines)
+   local entry = { params = {}, returns = {}, text = "" }
+   local text, item = {}, nil
+   for _, line in ipairs(lines) do
+      local tag, modifier, rest = line:match("^%s*@(%w+)(%b[])%s*(.*)$")
+      if not tag then tag, rest = line:match("^%s*@(%w+)%s*(.*)$") end
+      if tag and TAGS[tag] then
+         item = TAGS[tag](entry, rest, modifier or "") or { text = "" }
+      elseif item then
+         item.text = (item.text .. " " .. line:gsub("^%s+", "")):gsub("^%s+", "")
+      else
+         text[#text + 1] = line
+      end
+   end
+   entry.text = table.concat(text, "\n"):gsub("^%s+", ""):gsub("%s+$", "")
+   entry.summary = entry.text:gsub("\n", " "):match("^(.-%.)%s") or entry.text:gsub("\n", " ")
+   return entry
+end
+
+-- What the line of code after a comment defines: name and parameters.
+local function parse_code(line)
+   local name, args = line:match("^%s*l?o?c?a?l?%s*function%s+([%w_%.:]+)%s*%((.-)%)")
+   if name then return name, args end
+   name, args = line:match("^%s*l?o?c?a?l?%s*([%w_%.]+)%s*=%s*function%s*%((.-)%)")
+   if name then return name, args end
+   return line:match("^%s*l?o?c?a?l?%s*([%w_%.]+)%s*="), nil
+end
+
+--- Reads all comments of a source text.
+-- @tparam string source
+-- @treturn {table,...} entries { name, args, line = of the code, text, summary, params, returns, raise, torch, virtual }
+function doc.parse(source)
+   local entries, comment, number = {}, nil, 0
+   local function finish(code)
+      local entry = parse_comment(comment)
+      local name, args = parse_code(code)
+      if not entry.virtual then entry.name, entry.args = name, args end
+      entry.line = number
+      entries[#entries + 1] = entry
+      comment = nil
+   end
+   for line in (source .. "\n"):gmatch("(.-)\r?\n") do
+      number = number + 1
+      local first = line:match("^%s*%-%-%-%s?(.*)$")
+      if first and not (comment and #comment > 0) then
+         comment = { first }
+      elseif comment and line:find("^%s*%-%-") then
+         comment[#comment + 1] = line:match("^%s*%-%-%-?%s?(.*)$")
+      elseif comment then
+         finish(line)
+      end
+   end
+   if comment then finish("") end
+   return entries
+end
+
+-- ---------------------------------------------------------------- finding
+
+local files = {}      -- path -> { by_line, by_name } of what was read
+
+local function read(path)
+   if files[path] then return files[path] end
+   local found = { by_line = {}, by_name = {}, list = {} }
+   files[path] = found
+   local file = io.open(path, "r")
+   if not file then return found end
+   found.list = doc.parse(file:read("a"))
+   file:close()
+   for _, entry in ipairs(found.list) do
+      found.by_line[entry.line] = entry
+      if entry.name and not found.by_name[entry.name] then found.by_name[entry.name] = entry end
+   end
+   return found
+end
+
+local function read_module(name)
+   local path = package.searchpath(name, package.path)
+   return path and read(path) or { by_line = {}, by_name = {}, list = {} }
+end
+
+--- The comment above a Lua function's definition, or nil.
+-- @tparam function fn
+function doc.of(fn)
+   local info = debug.getinfo(fn, "S")
+   local path = info.source:match("^@(.*)$")
+   if not path then return nil end
+   local entry = read(path).by_line[info.linedefined]
+   return entry and not entry.virtual and entry or nil
+end
+
+local function is_internal(name) return name:sub(1, 1) == "_" end
+
+local function sorted_keys(t)
+   local keys = {}
+   for key in pairs(t) do
+      if type(key) == "string" and not is_internal(key) then keys[#keys + 1] = key end
+   end
+   table.sort(keys)
+   return keys
+end
+
+-- An entry of the catalogue: the public name, what it is, and its comment (nil where it has none).
+local function add(list, name, value, entry)
+   local item = { name = name, value = value, kind = type(value) == "function" and "function" or "value" }
+   if entry and entry.text ~= "" then item.entry = entry end
+   list[#list + 1], list[name] = item, item
+end
+
+local function add_table(list, prefix, t, named, reference)
+   for _, key in ipairs(sorted_keys(t)) do
+      local value, name = t[key], prefix .. key
+      add(list, name, value, reference[name] or named[key] or type(value) == "function" and doc.of(value))
+   end
+end
+
+-- The comment of a function as that of a method: its first parameter is the object.
+local function as_method(entry)
+   local copy = {}
+   for key, value in pairs(entry) do copy[key] = value end
+   copy.params = table.move(entry.params, 2, #entry.params, 1, {})
+   copy.args = entry.args and entry.args:match(",%s*(.*)$") or ""
+   return copy
+end
+
+-- Methods are described by themselves, by the comment of the function they are, or, of tensors, by st.NAME.
+local function add_methods(list, prefix, t, reference)
+   for _, key in ipairs(sorted_keys(t)) do
+      local name, entry = prefix .. key, reference[prefix .. key]
+      if not entry then
+         entry = doc.of(t[key])
+         if entry and not (entry.name or ""):find(":", 1, true) then entry = as_method(entry) end
+      end
+      if not entry and prefix == "Tensor:" and reference["st." .. key] then
+         entry = as_method(reference["st." .. key])
+      end
+      add(list, name, t[key], entry)
+   end
+end
+
+local catalogue
+
+--- Everything public, in order: what `require "stlua"` returns, methods of tensors and of models, and what the REPL
+-- adds. Also by name: catalogue["st.lerp"], catalogue["Model:save"].
+-- @treturn {table,...} items { name, kind = "function" or "value", value, entry = comment or nil }
+function doc.catalogue()
+   if catalogue then return catalogue end
+   local list, reference = {}, read_module("stlua.reference").by_name
+   local st = require "stlua"
+   add_table(list, "st.", st, read_module("stlua").by_name, reference)
+   add_table(list, "st.json.", st.json, read_module("stlua.json").by_name, reference)
+   add_methods(list, "Tensor:", core.Tensor, reference)
+   add_methods(list, "Model:", core.Model, reference)
+   add(list, "who", nil, reference.who)
+   catalogue = list
+   return list
+end
+
+-- ---------------------------------------------------------------- showing
+
+--- "st.lerp(a, b, t)"; optional parameters in brackets.
+-- @tparam string name public name
+-- @tparam table entry its comment
+-- @treturn string
+function doc.signature(name, entry)
+   if entry.virtual == "field" or (entry.args == nil and not entry.virtual and #entry.params == 0) then return name end
+   local parts = {}
+   for _, p in ipairs(entry.params) do parts[#parts + 1] = p.optional and "[" .. p.name .. "]" or p.name end
+   if #parts == 0 and entry.args then return name .. "(" .. entry.args .. ")" end
+   return name .. "(" .. table.concat(parts, ", ") .. ")"
+end
+
+--- The keys that an options parameter takes: what stands in backquotes in its description.
+-- @tparam table entry
+-- @treturn {string,...}
+function doc.options(entry)
+   local names, seen = {}, {}
+   for _, p in ipairs(entry.params) do
+      if p.type == "table" and p.name:find("^opt") then
+         for name in p.text:gmatch("`([a-z][a-z0-9_]*)`") do
+            if not seen[name] then names[#names + 1] = name end
+            seen[name] = true
+         end
+      end
+   end
+   return names
+end
+
+return doc

@@ -1,0 +1,374 @@
+--- Texts of what is not written in Lua: methods that C provides, and the family of functions made from the core's list
+-- of operations. The one place where they are described; see doc.lua.
+-- Layer: Lua; holds no code.
+
+-- ---------------------------------------------------------------- numbers and names
+
+--- Version of stlua, such as "0.1.0".
+-- @field st.version
+
+--- What a callback of st.map returns to leave a tensor out.
+-- @field st.drop
+
+--- JSON for configurations and metadata values: decode, encode, array, null.
+-- @field st.json
+
+--- Stands for JSON's null: Lua tables cannot hold nil.
+-- @field st.json.null
+
+--- Makes a tensor from raw bytes.
+-- @function st.from_bytes
+-- @tparam string dtype such as "F32"
+-- @tparam {integer,...} shape
+-- @tparam string bytes little-endian, exactly as many as dtype and shape need
+-- @treturn tensor
+-- @raise "arg", "dtype"
+
+--- Threads to work with; as many as this process may use unless it is told otherwise.
+-- @function st.threads
+-- @tparam[opt] integer n sets the number; 0 asks for as many as there may be
+-- @treturn integer threads in use
+
+--- Bytes that operations on whole tensors may hold (1 GiB); streamed work needs far less by itself.
+-- @function st.memory
+-- @tparam[opt] integer bytes sets it
+-- @treturn integer
+
+--- Text to value. Objects and arrays become tables, null becomes `st.json.null`.
+-- @function st.json.decode
+-- @tparam string text at most 64 MB and 64 levels deep
+-- @return the value
+-- @raise "format" for anything that is not JSON, for a key that stands twice, for `\u0000`, for integers beyond 2^53
+
+--- Value to text, keys sorted.
+-- @function st.json.encode
+-- @param value a table, string, number, boolean or `st.json.null`
+-- @tparam[opt] table opts `indent` = number of blanks per level (none: one line)
+-- @treturn string
+
+--- Marks a table as an array, so that an empty one is written `[]`.
+-- @function st.json.array
+-- @tparam table t
+-- @treturn table the same
+
+-- ---------------------------------------------------------------- operations, as functions
+
+--- Sum, elementwise: `a + b`.
+-- @function st.add
+-- @param a tensor, number or model
+-- @param b the same
+-- @return a deferred tensor, or a model
+-- @torch torch.add
+
+--- Difference, elementwise: `a - b`.
+-- @function st.sub
+-- @param a tensor, number or model
+-- @param b the same
+-- @return a deferred tensor, or a model
+-- @torch torch.sub
+
+--- Product, elementwise: `a * b`.
+-- @function st.mul
+-- @param a tensor, number or model
+-- @param b the same
+-- @return a deferred tensor, or a model
+-- @torch torch.mul
+
+--- Quotient, elementwise: `a / b`. Integers give floats.
+-- @function st.div
+-- @param a tensor, number or model
+-- @param b the same
+-- @return a deferred tensor, or a model
+-- @torch torch.div
+
+--- Power, elementwise: `a ^ b`.
+-- @function st.pow
+-- @param a tensor, number or model
+-- @param b the same
+-- @return a deferred tensor, or a model
+-- @torch torch.pow
+
+--- The smaller of two values, elementwise; NaN where either is NaN.
+-- @function st.minimum
+-- @param a tensor, number or model
+-- @param b the same
+-- @return a deferred tensor, or a model
+-- @torch torch.minimum
+
+--- The larger of two values, elementwise; NaN where either is NaN.
+-- @function st.maximum
+-- @param a tensor, number or model
+-- @param b the same
+-- @return a deferred tensor, or a model
+-- @torch torch.maximum
+
+--- A mask: where two values are equal. (Lua's `==` asks whether two tensors are one object.)
+-- @function st.eq
+-- @param a tensor, number or model
+-- @param b the same
+-- @return a deferred BOOL tensor, or a model
+-- @torch torch.eq
+
+--- A mask: where two values differ.
+-- @function st.ne
+-- @param a tensor, number or model
+-- @param b the same
+-- @return a deferred BOOL tensor, or a model
+-- @torch torch.ne
+
+--- A mask: where a < b.
+-- @function st.lt
+-- @param a tensor, number or model
+-- @param b the same
+-- @return a deferred BOOL tensor, or a model
+-- @torch torch.lt
+
+--- A mask: where a <= b.
+-- @function st.le
+-- @param a tensor, number or model
+-- @param b the same
+-- @return a deferred BOOL tensor, or a model
+-- @torch torch.le
+
+--- A mask: where a > b.
+-- @function st.gt
+-- @param a tensor, number or model
+-- @param b the same
+-- @return a deferred BOOL tensor, or a model
+-- @torch torch.gt
+
+--- A mask: where a >= b.
+-- @function st.ge
+-- @param a tensor, number or model
+-- @param b the same
+-- @return a deferred BOOL tensor, or a model
+-- @torch torch.ge
+
+--- Elements of `a` where the mask is true, of `b` where it is false.
+-- @function st.where
+-- @param mask a BOOL tensor
+-- @param a tensor or number
+-- @param b tensor or number
+-- @return a deferred tensor
+-- @torch torch.where
+
+--- The opposite: `-x`.
+-- @function st.neg
+-- @param x tensor or model
+-- @return a deferred tensor, or a model
+-- @torch torch.neg
+
+--- Absolute value.
+-- @function st.abs
+-- @param x tensor or model
+-- @return a deferred tensor, or a model
+-- @torch torch.abs
+
+--- -1, 0 or 1 by the sign.
+-- @function st.sign
+-- @param x tensor or model
+-- @return a deferred tensor, or a model
+-- @torch torch.sign
+
+--- Square root.
+-- @function st.sqrt
+-- @param x tensor or model
+-- @return a deferred tensor, or a model
+-- @torch torch.sqrt
+
+--- e to the power of x.
+-- @function st.exp
+-- @param x tensor or model
+-- @return a deferred tensor, or a model
+-- @torch torch.exp
+
+--- Natural logarithm.
+-- @function st.log
+-- @param x tensor or model
+-- @return a deferred tensor, or a model
+-- @torch torch.log
+
+-- ---------------------------------------------------------------- methods of tensors
+
+--- Its dtype, in the format's spelling: "BF16".
+-- @function Tensor:dtype
+-- @treturn string
+
+--- Its sizes: { 2, 3 }; an empty table for a tensor without dimensions.
+-- @function Tensor:shape
+-- @treturn {integer,...}
+
+--- Number of dimensions.
+-- @function Tensor:ndim
+-- @treturn integer
+-- @torch Tensor.ndim
+
+--- Number of elements.
+-- @function Tensor:numel
+-- @treturn integer
+-- @torch Tensor.numel
+
+--- Size in bytes, as it would be saved.
+-- @function Tensor:nbytes
+-- @treturn integer
+-- @torch Tensor.nbytes
+
+--- True for values of a file or in memory, false for work still to be done.
+-- @function Tensor:is_leaf
+-- @treturn boolean
+
+--- True if the last operation is a cast.
+-- @function Tensor:is_cast
+-- @treturn boolean
+
+--- The quantised layout that a file's tensor belongs to, such as "bnb nf4". Such tensors can be copied, not computed
+-- with.
+-- @function Tensor:quant
+-- @treturn ?string
+
+--- Where a file's tensor lies; nothing for one that is computed.
+-- @function Tensor:source
+-- @treturn ?string the file
+-- @treturn ?string its name there
+
+--- Computes and gives raw little-endian bytes.
+-- @function Tensor:bytes
+-- @tparam[opt] string dtype of the bytes (default: its own)
+-- @tparam[opt=1] integer first element, in row-major order
+-- @tparam[opt] integer count of elements (default: all that follow)
+-- @treturn string
+-- @raise "limit" for more than st.memory() allows
+
+--- Computes and gives elements in row-major order, as numbers or booleans.
+-- @function Tensor:values
+-- @tparam[opt=1] integer first
+-- @tparam[opt] integer count (default: all that follow)
+-- @treturn {number,...}
+-- @raise "limit" for more than st.memory() allows
+
+--- Computes and gives the only element as a number or boolean.
+-- @function Tensor:item
+-- @treturn number
+-- @raise "shape" unless there is exactly one
+-- @torch Tensor.item
+
+--- Computes and gives nested tables of numbers or booleans.
+-- @function Tensor:totable
+-- @treturn table
+-- @torch Tensor.tolist
+
+--- Computes all values now and keeps them in memory: later uses read them.
+-- @function Tensor:force
+-- @treturn tensor the same
+-- @raise "limit" for more than st.memory() allows
+
+--- True if both have the same dtype, shape and bytes. Streams: neither is held in memory.
+-- @function Tensor:identical
+-- @tparam tensor other
+-- @treturn boolean
+-- @torch torch.equal
+
+--- The same values in another dtype, rounded to nearest even.
+-- @function Tensor:cast
+-- @tparam string dtype in any case
+-- @tparam[opt] table opts `saturate` = true clamps to the largest finite value, where torch would give infinity or NaN
+-- @treturn tensor
+-- @torch Tensor.to
+
+--- Interpolates towards another tensor: st.lerp(t, other, weight).
+-- @function Tensor:lerp
+-- @param other tensor or number
+-- @param weight number or tensor
+-- @treturn tensor
+-- @torch torch.lerp
+
+--- Limits values to [low, high]; either may be nil.
+-- @function Tensor:clamp
+-- @param low number, tensor or nil
+-- @param high number, tensor or nil
+-- @treturn tensor
+-- @torch torch.clamp
+
+-- ---------------------------------------------------------------- methods of models
+
+--- Number of tensors; `#m` is the same.
+-- @function Model:count
+-- @treturn integer
+
+--- The name of a tensor.
+-- @function Model:name
+-- @tparam integer i position in the model's order; -1 is the last
+-- @treturn string
+
+--- What is known of a tensor without reading it.
+-- @function Model:info
+-- @tparam integer i position
+-- @treturn string name
+-- @treturn string dtype
+-- @treturn {integer,...} shape
+-- @treturn integer size in bytes
+-- @treturn ?integer begin of its bytes in the file's data, where it is a file's
+-- @treturn ?integer end
+
+--- The position of a tensor.
+-- @function Model:find
+-- @tparam string name
+-- @treturn ?integer
+
+--- The tensor at a position.
+-- @function Model:tensor
+-- @tparam integer i
+-- @treturn tensor
+
+--- Appends a tensor to a model that was made by `st.model`.
+-- @function Model:add
+-- @tparam string name
+-- @tparam tensor t
+-- @treturn model the same
+-- @raise "name" for one that is there already
+
+--- Metadata: a table of texts, and the keys in the file's order.
+-- @function Model:metadata
+-- @treturn {[string]=string} texts by key
+-- @treturn {string,...} keys
+
+--- Sets one metadata text of this very model; `with_metadata` gives a changed model instead.
+-- @function Model:set_meta
+-- @tparam string key
+-- @tparam[opt] string value nil removes the key
+-- @treturn model the same
+
+--- The files behind an opened model: none for a computed one.
+-- @function Model:files
+-- @treturn {table,...} { path, size, header_bytes, data_start }
+
+--- SHA-256 of the header of a file: it changes with names, shapes, dtypes and metadata.
+-- @function Model:header_sha256
+-- @tparam integer i which of the files
+-- @treturn string
+
+--- SHA-256 of a whole file, which is read for it.
+-- @function Model:file_sha256
+-- @tparam integer i which of the files
+-- @treturn string
+
+--- Number of tensors of each dtype.
+-- @function Model:dtype_counts
+-- @treturn {[string]=integer} such as { BF16 = 199, I64 = 1 }
+
+--- A listing as text, made fast for models with many thousand tensors.
+-- @function Model:rows
+-- @tparam[opt=1] integer first
+-- @tparam[opt=-1] integer last
+-- @tparam[opt="table"] string style "table" (aligned columns) or "json"
+-- @treturn string
+-- @treturn ?integer widths of the columns name, dtype, shape and size of a table
+
+--- Releases the files now; otherwise the collector does it.
+-- @function Model:close
+
+-- ---------------------------------------------------------------- at the prompt
+
+--- The user's own globals at the prompt, with kind, size, dtype and shape. Printed as a table.
+-- @function who
+-- @treturn {table,...} { name, kind, bytes, dtype, shape }

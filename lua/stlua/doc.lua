@@ -1,7 +1,7 @@
 --- The comments beside functions, read from the sources: behind `?name`, the editor stubs and the reference manual.
 -- A comment begins with three dashes and ends at the code it describes. Its tags are LDoc's: tparam, param, treturn,
--- return, raise; `function NAME` and `field NAME` where no code follows (lua/stlua/reference.lua describes what C
--- provides), and `torch NAME`, what PyTorch calls it.
+-- return, raise; `torch NAME`, what PyTorch calls it; and where no code follows (lua/stlua/reference.lua describes what C
+-- provides) `function NAME`, `field NAME`, `elementwise NAME OPERANDS`.
 -- Layer: Lua, above stlua.core.
 
 local core = require "stlua.core"
@@ -69,6 +69,16 @@ end
 
 TAGS["function"] = function(entry, rest)
    entry.name, entry.virtual = rest, "function"
+end
+
+-- One of the family of elementwise operations: "pow a b" stands for its name, parameters, result and torch's name.
+function TAGS.elementwise(entry, rest)
+   local name, operands = rest:match("^(%S+)%s*(.*)$")
+   entry.name, entry.virtual, entry.torch = "st." .. name, "function", { text = "torch." .. name }
+   for operand in operands:gmatch("%S+") do
+      table.insert(entry.params, { name = operand, type = "any", text = "tensor, number or model" })
+   end
+   entry.returns[1] = { type = "any", text = "a deferred tensor, or a model" }
 end
 
 function TAGS.field(entry, rest)

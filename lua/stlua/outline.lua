@@ -134,17 +134,12 @@ end
 -- @treturn {string,...} lines
 function outline.tree(model, budget)
    local rows = open_rows(grow(model), budget)
-   local labels, whats, width, wide = {}, {}, 0, 0
+   local cells, lines = {}, {}
    for i = 1, math.min(#rows, budget) do
-      labels[i] = ("  "):rep(rows[i].depth) .. core.escape(rows[i].label, 60)
-      whats[i] = what(rows[i])
-      width, wide = math.max(width, #labels[i]), math.max(wide, #whats[i])
+      local row = rows[i]
+      cells[i] = { ("  "):rep(row.depth) .. core.escape(row.label, 60), what(row), core.size(row.bytes) }
    end
-   local lines = {}
-   for i, label in ipairs(labels) do
-      lines[i] = ("%s  %s  %9s"):format(label .. (" "):rep(width - #label), whats[i] .. (" "):rep(wide - #whats[i]),
-         core.size(rows[i].bytes))
-   end
+   for line in text.columns(cells, { false, false, true }):gmatch("[^\n]+") do lines[#lines + 1] = line end
    if #rows > budget then lines[#lines + 1] = ("... %d more"):format(#rows - budget) end
    return lines
 end

@@ -54,95 +54,43 @@
 -- ---------------------------------------------------------------- operations, as functions
 
 --- Sum, elementwise: `a + b`.
--- @function st.add
--- @param a tensor, number or model
--- @param b the same
--- @return a deferred tensor, or a model
--- @torch torch.add
+-- @elementwise add a b
 
 --- Difference, elementwise: `a - b`.
--- @function st.sub
--- @param a tensor, number or model
--- @param b the same
--- @return a deferred tensor, or a model
--- @torch torch.sub
+-- @elementwise sub a b
 
 --- Product, elementwise: `a * b`.
--- @function st.mul
--- @param a tensor, number or model
--- @param b the same
--- @return a deferred tensor, or a model
--- @torch torch.mul
+-- @elementwise mul a b
 
 --- Quotient, elementwise: `a / b`. Integers give floats.
--- @function st.div
--- @param a tensor, number or model
--- @param b the same
--- @return a deferred tensor, or a model
--- @torch torch.div
+-- @elementwise div a b
 
 --- Power, elementwise: `a ^ b`.
--- @function st.pow
--- @param a tensor, number or model
--- @param b the same
--- @return a deferred tensor, or a model
--- @torch torch.pow
+-- @elementwise pow a b
 
 --- The smaller of two values, elementwise; NaN where either is NaN.
--- @function st.minimum
--- @param a tensor, number or model
--- @param b the same
--- @return a deferred tensor, or a model
--- @torch torch.minimum
+-- @elementwise minimum a b
 
 --- The larger of two values, elementwise; NaN where either is NaN.
--- @function st.maximum
--- @param a tensor, number or model
--- @param b the same
--- @return a deferred tensor, or a model
--- @torch torch.maximum
+-- @elementwise maximum a b
 
 --- A mask: where two values are equal. (Lua's `==` asks whether two tensors are one object.)
--- @function st.eq
--- @param a tensor, number or model
--- @param b the same
--- @return a deferred BOOL tensor, or a model
--- @torch torch.eq
+-- @elementwise eq a b
 
 --- A mask: where two values differ.
--- @function st.ne
--- @param a tensor, number or model
--- @param b the same
--- @return a deferred BOOL tensor, or a model
--- @torch torch.ne
+-- @elementwise ne a b
 
 --- A mask: where a < b.
--- @function st.lt
--- @param a tensor, number or model
--- @param b the same
--- @return a deferred BOOL tensor, or a model
--- @torch torch.lt
+-- @elementwise lt a b
 
 --- A mask: where a <= b.
--- @function st.le
--- @param a tensor, number or model
--- @param b the same
--- @return a deferred BOOL tensor, or a model
--- @torch torch.le
+-- @elementwise le a b
 
 --- A mask: where a > b.
--- @function st.gt
--- @param a tensor, number or model
--- @param b the same
--- @return a deferred BOOL tensor, or a model
--- @torch torch.gt
+-- @elementwise gt a b
 
 --- A mask: where a >= b.
--- @function st.ge
--- @param a tensor, number or model
--- @param b the same
--- @return a deferred BOOL tensor, or a model
--- @torch torch.ge
+-- @elementwise ge a b
 
 --- Elements of `a` where the mask is true, of `b` where it is false.
 -- @function st.where
@@ -153,40 +101,94 @@
 -- @torch torch.where
 
 --- The opposite: `-x`.
--- @function st.neg
--- @param x tensor or model
--- @return a deferred tensor, or a model
--- @torch torch.neg
+-- @elementwise neg x
 
 --- Absolute value.
--- @function st.abs
--- @param x tensor or model
--- @return a deferred tensor, or a model
--- @torch torch.abs
+-- @elementwise abs x
 
 --- -1, 0 or 1 by the sign.
--- @function st.sign
--- @param x tensor or model
--- @return a deferred tensor, or a model
--- @torch torch.sign
+-- @elementwise sign x
 
 --- Square root.
--- @function st.sqrt
--- @param x tensor or model
--- @return a deferred tensor, or a model
--- @torch torch.sqrt
+-- @elementwise sqrt x
 
 --- e to the power of x.
--- @function st.exp
--- @param x tensor or model
--- @return a deferred tensor, or a model
--- @torch torch.exp
+-- @elementwise exp x
 
 --- Natural logarithm.
--- @function st.log
--- @param x tensor or model
--- @return a deferred tensor, or a model
--- @torch torch.log
+-- @elementwise log x
+
+--- Rounds down to an integer.
+-- @elementwise floor x
+
+--- Rounds up to an integer.
+-- @elementwise ceil x
+
+--- Rounds to the nearest integer, halves to the even one.
+-- @elementwise round x
+
+--- Rounds towards zero.
+-- @elementwise trunc x
+
+--- Remainder with the sign of `a`, as C's fmod.
+-- @elementwise fmod a b
+
+--- Remainder with the sign of `b`, as Lua's `%`.
+-- @elementwise remainder a b
+
+--- Quotient rounded down, as Lua's `//`.
+-- @elementwise floor_divide a b
+
+--- Bits that are set in both; of integers and masks.
+-- @elementwise bitwise_and a b
+
+--- Bits that are set in either; of integers and masks.
+-- @elementwise bitwise_or a b
+
+--- Bits that are set in one of the two; of integers and masks.
+-- @elementwise bitwise_xor a b
+
+--- All bits flipped; of a mask, its opposite.
+-- @elementwise bitwise_not x
+
+--- Bits of `a` moved left by `b` places.
+-- @elementwise bitwise_left_shift a b
+
+--- Bits of `a` moved right by `b` places; the sign stays.
+-- @elementwise bitwise_right_shift a b
+
+--- 1 / (1 + exp(-x)).
+-- @elementwise sigmoid x
+
+--- Hyperbolic tangent.
+-- @elementwise tanh x
+
+--- Error function.
+-- @elementwise erf x
+
+--- 2 to the power of x.
+-- @elementwise exp2 x
+
+--- exp(x) - 1, exact near zero.
+-- @elementwise expm1 x
+
+--- Logarithm to base 2.
+-- @elementwise log2 x
+
+--- Logarithm to base 10.
+-- @elementwise log10 x
+
+--- log(1 + x), exact near zero.
+-- @elementwise log1p x
+
+--- Sine.
+-- @elementwise sin x
+
+--- Cosine.
+-- @elementwise cos x
+
+--- Tangent.
+-- @elementwise tan x
 
 -- ---------------------------------------------------------------- methods of tensors
 

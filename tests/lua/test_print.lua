@@ -1,5 +1,6 @@
 --- Printing tensors and models, and the text helpers.
 local support = require "support"
+local core = require "stlua.core"
 local lu = require "luaunit"
 local npy = require "stlua.npy"
 local progress = require "stlua.progress"
@@ -95,13 +96,80 @@ function suite.test_models()
    prints([[
 Model[2 tensors, 10 B: 1 BF16, 1 F32]
   = m.safetensors
-  a  F32 [2]        8 B
-  b  BF16 []        2 B
+  a  F32 [2]  8 B
+  b  BF16 []  2 B
   metadata: k]], m)
    local list = {}
-   for i = 1, 9 do list[i] = { "t" .. i, support.tensor("F32", {}, { i }) } end
+   for i = 1, 19 do list[i] = { "t" .. i, support.tensor("F32", {}, { i }) } end
    lu.assertStrContains(tostring(st.model(list)), "... 3 more")
    lu.assertEquals(tostring(st.model {}), "Model[0 tensors, 0 B]\n  = model")
+end
+
+local function layers()
+   local list, x = {}, support.tensor("BF16", { 4, 2 }, { 1, 2, 3, 4, 5, 6, 7, 8 })
+   for i = 0, 11 do
+      for _, name in ipairs { "attn.q.weight", "attn.k.weight", "norm" } do
+         list[#list + 1] = { ("model.layers.%d.%s"):format(i, name), x }
+      end
+   end
+   list[#list + 1] = { "model.layers.12.norm", x }
+   list[#list + 1] = { "head.weight", x }
+   return st.model(list)
+end
+
+function suite.test_layers_that_are_alike_are_one_line()
+   prints([[
+Model[38 tensors, 608 B: 38 BF16]
+  = model
+  model.layers    37 tensors        592 B
+    0-11          12 x 3 tensors    576 B
+      attn        12 x 2 tensors    384 B
+        q.weight  12 x BF16 [4, 2]  192 B
+        k.weight  12 x BF16 [4, 2]  192 B
+      norm        12 x BF16 [4, 2]  192 B
+    12.norm       BF16 [4, 2]        16 B
+  head.weight     BF16 [4, 2]        16 B]], layers())
+end
+
+function suite.test_an_outline_is_short()
+   local list, x = {}, support.tensor("F32", {}, { 1 })
+   for i = 1, 300 do
+      for j = 1, i % 7 + 1 do list[#list + 1] = { ("block%d.%d.weight%d"):format(i % 10, i, j), x } end
+   end
+   local _, lines = tostring(st.model(list)):gsub("\n", "")
+   lu.assertTrue(lines <= 19, lines .. " lines")
+end
+
+function suite.test_a_name_that_begins_others()
+   local x = support.tensor("F32", { 2 }, { 1, 2 })
+   local m = st.model { { "a", x }, { "a.b", x }, { "a.b.c", x }, { "\27[31m", x } }
+   lu.assertStrContains(m:summary(), "a.b.c       F32    [2]        1           2   8 B")
+   lu.assertStrContains(m:summary(), "all                           4           8  32 B")
+   lu.assertNil((tostring(m) .. m:summary()):find("\27", 1, true))
+end
+
+function suite.test_summary()
+   lu.assertEquals(layers():summary(), [[
+tensor                           dtype  shape   count  parameters   size
+model.layers.0-11.attn.q.weight  BF16   [4, 2]     12          96  192 B
+model.layers.0-11.attn.k.weight  BF16   [4, 2]     12          96  192 B
+model.layers.0-11.norm           BF16   [4, 2]     12          96  192 B
+model.layers.12.norm             BF16   [4, 2]      1           8   16 B
+head.weight                      BF16   [4, 2]      1           8   16 B
+all                                                38         304  608 B]])
+end
+
+function suite.test_only_the_elements_shown_are_read()
+   local path = support.path("sparse.safetensors")
+   local header = '{"x":{"dtype":"F32","shape":[16384,16384],"data_offsets":[0,1073741824]}}'
+   support.write(path, string.pack("<s8", header))
+   support.shell("truncate -s " .. 8 + #header + (1 << 30) .. " @/sparse.safetensors")
+   local x = st.open(path).x
+   local read, began = core.bytes_read(), core.clock()
+   lu.assertStrContains(tostring(x), "Tensor[16384x16384 F32, 1.0 GiB, sparse.safetensors:x]")
+   lu.assertStrContains(tostring(x * 2 + 1), "1.0000")
+   lu.assertTrue(core.clock() - began < 0.5)
+   lu.assertTrue(core.bytes_read() - read < 1 << 20, core.bytes_read() - read)
 end
 
 function suite.test_npy()

@@ -279,8 +279,8 @@ end
 
 local function in_code(line, env)
    local head, mark, prefix = line:match("^(.-)([%.:])%s*([%a_]?[%w_]*)$")
-   if head and not head:find("%.$") and not head:find("%d$") then
-      local known = known_of(head, env)
+   if head then      -- of ".." and "1." nothing is known, either
+      local known = not head:find("%.$") and known_of(head, env)
       local names = known and members(known, mark == ":") or {}
       return sort_naturally(matching(names, prefix)), #line - #prefix + 1, ""
    end

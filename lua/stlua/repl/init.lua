@@ -44,6 +44,11 @@ end
 
 -- ---------------------------------------------------------------- evaluating
 
+-- More lines would help; a quoted text cannot go on, though.
+local function is_incomplete(message)
+   return message:find("near <eof>$") and not message:find("unfinished string near <eof>$")
+end
+
 -- Compiles as an expression, else as a statement. Nil and "incomplete", or nil and the message.
 local function compile(code, env)
    local chunk, first = load("return " .. code, "=" .. CHUNK, "t", env)
@@ -51,7 +56,7 @@ local function compile(code, env)
    local second
    chunk, second = load(code, "=" .. CHUNK, "t", env)
    if chunk then return chunk, nil, false end
-   if first:find("near <eof>$") or second:find("near <eof>$") then return nil, "incomplete" end
+   if is_incomplete(first) or is_incomplete(second) then return nil, "incomplete" end
    return nil, second
 end
 

@@ -25,10 +25,11 @@ local function harmless(s)
    end):gsub("\xC2([\x80-\x9F])", function(c) return ("\\u{%02X}"):format(c:byte()) end))
 end
 
+local ESCAPES = { ["\\"] = "\\\\", ['"'] = '\\"', ["\n"] = "\\n", ["\t"] = "\\t" }
+
 local function quoted(s)
    local cut = #s > 200 and ("... (%d bytes)"):format(#s) or ""
-   return '"' .. harmless(s:sub(1, 200)):gsub('[\\"\n\t]', { ["\\"] = "\\\\", ['"'] = '\\"', ["\n"] = "\\n",
-      ["\t"] = "\\t" }) .. '"' .. cut
+   return '"' .. harmless((s:sub(1, 200):gsub('[\\"\n\t]', ESCAPES))) .. '"' .. cut
 end
 
 local function has_tostring(v)

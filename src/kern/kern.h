@@ -9,6 +9,7 @@
 #define ST_KERN_H
 
 #include "dtype.h"
+#include "fold.h"
 
 typedef void (*st_kern_fn)(void *dst, const void *const src[3], size_t n);
 
@@ -50,6 +51,8 @@ typedef struct st_kernels {
      * operations, and MINIMUM, MAXIMUM, MUL (and), ADD (or); SQRT EXP LOG DIV and their like exist for floats only. */
     const st_kern_fn (*op)[ST_REG_COUNT]; /* [ST_OP_COUNT] */
     const st_gen_fn *generate;            /* [ST_GEN_COUNT] */
+    /* Reductions of a block (fold.h) by register class; NULL where there is none. */
+    const st_fold_fn (*fold)[ST_REG_COUNT]; /* [ST_FOLD_COUNT] */
 } st_kernels;
 
 /* The best level of this processor; STLUA_SIMD=baseline|avx2|avx512 in the environment caps it. */

@@ -17,27 +17,29 @@
 #define ST_LEVELED(name) ST_PASTE(name, ST_LEVEL)
 
 /* Functions of one float, each for F32 and F64. */
-#define ST_MATH(X, level)                                                                                      \
-    X(exp, level)                                                                                              \
-    X(log, level) X(sigmoid, level) X(tanh, level) X(erf, level) X(exp2, level) X(expm1, level) X(log2, level) \
-        X(log10, level) X(log1p, level) X(sin, level) X(cos, level) X(tan, level)
+#define ST_MATH(X, level)                                                                                        \
+    X(exp, level)                                                                                                \
+    X(log, level)                                                                                                \
+    X(sigmoid, level) X(tanh, level) X(erf, level) X(exp2, level) X(expm1, level) X(log2, level) X(log10, level) \
+        X(log1p, level) X(sin, level) X(cos, level) X(tan, level)
 #define ST_DECLARE(name, level) void st_kern_##name##_##level(void *dst, const void *const src[3], size_t n);
 #define ST_MATH_DECLARE(fn, level) ST_DECLARE(fn##_f32, level) ST_DECLARE(fn##_f64, level)
 
 /* The tables of one level: what each level_*.c exports. */
-#define ST_LEVEL_TABLES(level)                                                \
-    extern const st_kern_fn st_kern_load_##level[ST_DTYPE_COUNT];             \
-    extern const st_kern_fn st_kern_store_##level[ST_DTYPE_COUNT];            \
-    extern const st_kern_fn st_kern_round_##level[ST_DTYPE_COUNT];            \
-    extern const st_kern_fn st_kern_clamp_##level[ST_DTYPE_COUNT];            \
-    extern const st_kern_fn st_kern_conv_##level[ST_REG_COUNT][ST_REG_COUNT]; \
-    extern const st_kern_fn st_kern_op_##level[ST_OP_COUNT][ST_REG_COUNT];    \
-    extern const st_gen_fn st_kern_gen_##level[ST_GEN_COUNT];                 \
-    /* Of level_math.c, gathered into the table of operations. */             \
-    ST_MATH(ST_MATH_DECLARE, level)                                           \
-    ST_DECLARE(pow_f32, level)                                                \
-    ST_DECLARE(pow_f64, level)                                                \
-    ST_DECLARE(pow_i64, level)                                                \
+#define ST_LEVEL_TABLES(level)                                                 \
+    extern const st_kern_fn st_kern_load_##level[ST_DTYPE_COUNT];              \
+    extern const st_kern_fn st_kern_store_##level[ST_DTYPE_COUNT];             \
+    extern const st_kern_fn st_kern_round_##level[ST_DTYPE_COUNT];             \
+    extern const st_kern_fn st_kern_clamp_##level[ST_DTYPE_COUNT];             \
+    extern const st_kern_fn st_kern_conv_##level[ST_REG_COUNT][ST_REG_COUNT];  \
+    extern const st_kern_fn st_kern_op_##level[ST_OP_COUNT][ST_REG_COUNT];     \
+    extern const st_gen_fn st_kern_gen_##level[ST_GEN_COUNT];                  \
+    extern const st_fold_fn st_kern_fold_##level[ST_FOLD_COUNT][ST_REG_COUNT]; \
+    /* Of level_math.c, gathered into the table of operations. */              \
+    ST_MATH(ST_MATH_DECLARE, level)                                            \
+    ST_DECLARE(pow_f32, level)                                                 \
+    ST_DECLARE(pow_f64, level)                                                 \
+    ST_DECLARE(pow_i64, level)                                                 \
     ST_DECLARE(pow_u64, level)
 
 ST_LEVEL_TABLES(baseline)

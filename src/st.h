@@ -352,6 +352,89 @@ st_status st_export_plain(st_ctx *ctx, st_tensor *t, void *out, st_err *err);
 /* True in *out if both hold the same bytes (same dtype, shape, raw values; NaN equal to the same NaN). Streams. */
 st_status st_tensor_identical(st_ctx *ctx, st_tensor *a, st_tensor *b, bool *out, st_err *err);
 
+/* ---------------------------------------------------------------- reductions */
+
+/* X(enumerator, name). Deferred, as all operations. Floats are accumulated in F64, in an order fixed by index: the bits are
+ * the same on every number of threads and at every SIMD level. */
+#define ST_REDUCTIONS(X)              \
+    X(SUM, "sum")                     \
+    X(PROD, "prod")                   \
+    X(MEAN, "mean")                   \
+    X(VAR, "var")                     \
+    X(STD, "std")                     \
+    X(NORM, "norm")                   \
+    X(MIN, "min")                     \
+    X(MAX, "max")                     \
+    X(ARGMIN, "argmin")               \
+    X(ARGMAX, "argmax")               \
+    X(ANY, "any")                     \
+    X(ALL, "all")                     \
+    X(COUNT_NONZERO, "count_nonzero") \
+    X(DOT, "dot")
+
+typedef enum st_reduction {
+#define X(id, name) ST_RED_##id,
+    ST_REDUCTIONS(X)
+#undef X
+        ST_REDUCTION_COUNT
+} st_reduction;
+
+typedef struct st_reduce_opts {
+    const int *dims; /* dimensions to reduce; none: all of them */
+    int ndims;
+    bool keepdim;      /* reduced dimensions stay, with size 1 */
+    double correction; /* VAR, STD: divide by n less this (torch: 1) */
+    double p;          /* NORM: any number, infinities included */
+} st_reduce_opts;
+
+/* Every reduction but DOT; opts may be NULL (all, correction 1, p 2). Over all dimensions the result is F64 for floats, I64
+ * for integers; over some, floats keep their dtype, as in torch. MIN and MAX keep the dtype, ARG* and counts are I64
+ * (0-based, of the flattened elements when over all), ANY and ALL BOOL. DTYPE for MEAN, VAR, STD and NORM of integers. */
+st_status st_reduce(st_reduction what, st_tensor *t, const st_reduce_opts *opts, st_tensor **out, st_err *err);
+/* The sum of a * b over all elements, which must be equally many. */
+st_status st_dot(st_tensor *a, st_tensor *b, st_tensor **out, st_err *err);
+/* st_force of several: reductions over equally many elements are computed in one pass, so that what they read in common is
+ * read once. Saving and exporting do the same for the reductions in one expression. */
+st_status st_force_all(st_ctx *ctx, st_tensor *const *tensors, size_t n, st_err *err);
+
+/* The k-th smallest of all elements (0-based; NaN is larger than all), in the tensor's dtype. Found by counting, in two to four
+ * streaming passes: nothing is stored or sorted. */
+st_status st_kth(st_tensor *t, int64_t k, st_tensor **out, st_err *err);
+/* The lower median of all elements, NaN if there is one. */
+st_status st_median(st_tensor *t, st_tensor **out, st_err *err);
+
+/* X(enumerator, name): what a quantile between two elements is. */
+#define ST_INTERPOLATIONS(X) \
+    X(LINEAR, "linear")      \
+    X(LOWER, "lower")        \
+    X(HIGHER, "higher")      \
+    X(NEAREST, "nearest")    \
+    X(MIDPOINT, "midpoint")
+typedef enum st_interpolation {
+#define X(id, name) ST_IP_##id,
+    ST_INTERPOLATIONS(X)
+#undef X
+        ST_IP_COUNT
+} st_interpolation;
+
+/* Quantiles of all elements, F64, NaN if there is a NaN: `n` of them (one with `scalar`: without dimensions). Floats only. */
+st_status st_quantile(st_tensor *t, const double *q, int64_t n, bool scalar, st_interpolation how, st_tensor **out, st_err *err);
+/* How many elements fall into each of `bins` equal parts of [low, high], the last one closed: I64. With low = high the range
+ * is that of the values. Elements outside, and NaN, are not counted. */
+st_status st_histogram(st_tensor *t, int64_t bins, double low, double high, st_tensor **out, st_err *err);
+
+/* Places (0-based, I64) of the elements from `start` on, `count` of them, in order along a dimension: stable, NaN the largest. */
+st_status st_order(st_tensor *t, int dim, int64_t start, int64_t count, bool descending, st_tensor **out, st_err *err);
+/* The place of the lower median along a dimension, which becomes 1 long; of the first NaN if there is one. */
+st_status st_median_place(st_tensor *t, int dim, st_tensor **out, st_err *err);
+/* Elements along a dimension by their places (torch.take_along_dim; shapes are equal but there). */
+st_status st_take(st_tensor *t, int dim, st_tensor *places, st_tensor **out, st_err *err);
+/* Sums from the first element on; integers become I64. */
+st_status st_cumsum(st_tensor *t, int dim, st_tensor **out, st_err *err);
+/* The distinct values in order, how often each is there, and for each element the number (0-based) of its value. Computes:
+ * how many there are is not known before. */
+st_status st_unique(st_ctx *ctx, st_tensor *t, st_tensor **values, st_tensor **counts, st_tensor **inverse, st_err *err);
+
 /* ---------------------------------------------------------------- models */
 
 /* Ordered names -> tensors, and metadata. */

@@ -75,23 +75,53 @@ static st_status fill(st_ctx *ctx, st_tensor *t, void *values, st_err *err)
     return st_export(ctx, t, 0, t->numel, st_held_dtype(t), values, err);
 }
 
-st_status st_hold(st_ctx *ctx, st_tensor *t, st_err *err)
+/* Memory for the values of `t`, within the context's limit. */
+static st_status room(st_ctx *ctx, const st_tensor *t, void **values, st_err *err)
 {
-    if (st_held(t)) return ST_OK;
     uint64_t bytes = t->numel * (st_dtype_bits(st_held_dtype(t)) / 8); /* fits: numel is at most INT64_MAX / 8 */
     if (bytes > st_ctx_memory(ctx))
         return st_fail(
             err, ST_LIMIT, st_tensor_file(t), t->name,
             "this tensor is needed whole, which takes %llu bytes; the limit is %llu (raise it with --memory)",
             (unsigned long long)bytes, (unsigned long long)st_ctx_memory(ctx));
-    void *values = st_malloc(bytes);
-    if (!values) return st_fail_nomem(err, bytes);
-    st_status s = fill(ctx, t, values, err);
-    if (s == ST_OK && t->pins) each_input(t, unpin_one, NULL); /* its inputs have served it */
+    *values = st_malloc(bytes);
+    return *values ? ST_OK : st_fail_nomem(err, bytes);
+}
+
+/* Gives `t` its computed values, unless another thread was faster. */
+static void publish(st_tensor *t, void *values)
+{
+    if (t->pins) each_input(t, unpin_one, NULL); /* its inputs have served it */
     void *none = NULL;
-    if (s != ST_OK ||
-        !__atomic_compare_exchange_n((void **)&t->forced, &none, values, false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE))
+    if (!__atomic_compare_exchange_n((void **)&t->forced, &none, values, false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE))
         st_free(values);
+}
+
+st_status st_hold(st_ctx *ctx, st_tensor *t, st_err *err)
+{
+    void *values;
+    if (st_held(t)) return ST_OK;
+    ST_TRY(room(ctx, t, &values, err));
+    st_status s = fill(ctx, t, values, err);
+    if (s == ST_OK)
+        publish(t, values);
+    else
+        st_free(values);
+    return s;
+}
+
+st_status st_hold_group(st_ctx *ctx, st_tensor *const *nodes, size_t n, st_together_fn compute, st_err *err)
+{
+    void **values = st_calloc(n, sizeof *values);
+    st_status s = values ? ST_OK : st_fail_nomem(err, n * sizeof *values);
+    for (size_t i = 0; s == ST_OK && i < n; i++) s = room(ctx, nodes[i], &values[i], err);
+    if (s == ST_OK) s = compute(ctx, nodes, values, n, err);
+    for (size_t i = 0; values && i < n; i++)
+        if (s == ST_OK)
+            publish(nodes[i], values[i]);
+        else
+            st_free(values[i]);
+    st_free(values);
     return s;
 }
 

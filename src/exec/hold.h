@@ -11,6 +11,10 @@ st_dtype st_held_dtype(const st_tensor *t);
 const void *st_held(const st_tensor *t);
 /* Makes st_held give values: reads a range, computes an expression. LIMIT when the context's memory is too small. */
 st_status st_hold(st_ctx *ctx, st_tensor *t, st_err *err);
+/* The same for several nodes that `compute` knows how to compute together: outs[i] receives numel registers of
+ * nodes[i]. */
+typedef st_status (*st_together_fn)(st_ctx *ctx, st_tensor *const *nodes, void *const *outs, size_t n, st_err *err);
+st_status st_hold_group(st_ctx *ctx, st_tensor *const *nodes, size_t n, st_together_fn compute, st_err *err);
 
 /* A plan pins what its outputs need whole, once per use, and unpins it use by use: values are then dropped after the
  * last one, so that memory does not grow with the model. Values that were there before are left alone. Under the

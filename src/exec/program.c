@@ -7,6 +7,7 @@
 #include "program.h"
 #include "hold.h"
 #include "mem.h"
+#include "reduce.h"
 
 #include <string.h>
 
@@ -364,6 +365,7 @@ st_status st_program_new(st_ctx *ctx, const st_output *outs, size_t nouts, st_pr
         p->outs[p->nouts++] = outs[i];
         p->numel = outs[i].t->numel;
     }
+    if (s == ST_OK) s = st_reduce_ahead(ctx, roots, nouts, err);
     if (s == ST_OK) s = st_topological(roots, nouts, false, &list, &n, err);
     if (s == ST_OK) {
         compiler c = {.p = p, .ctx = ctx, .err = err, .k = st_kern()};

@@ -1,7 +1,7 @@
 /* fold.h - reducing arrays to one value: what one block gives, and how two results become one. Layer: kern.
  *
- * Same bits everywhere: a row is cut into blocks of ST_FOLD_BLOCK elements by index, a block into ST_FOLD_LANES lanes by
- * index; lanes are joined as a tree, blocks in order. Floats are accumulated in double. */
+ * Same bits everywhere: a row is cut into blocks of ST_FOLD_BLOCK elements by index, a block into ST_FOLD_LANES lanes
+ * by index; lanes are joined as a tree, blocks in order. Floats are accumulated in double. */
 #ifndef ST_FOLD_H
 #define ST_FOLD_H
 
@@ -10,19 +10,19 @@
 enum { ST_FOLD_BLOCK = 2048, ST_FOLD_LANES = 16 };
 
 /* X(enumerator, of what): each over x; DOT over x * y. */
-#define ST_FOLDS(X)                                        \
-    X(SUM, "x")                                            \
-    X(SUMABS, "|x|; floats")                               \
-    X(SUMSQ, "x * x; floats")                              \
-    X(PROD, "x")                                           \
-    X(MOMENTS, "mean, and squares around it; floats")      \
-    X(MIN, "x, NaN where there is one")                    \
-    X(MAX, "x, NaN where there is one")                    \
-    X(MINABS, "|x|; floats")                               \
-    X(MAXABS, "|x|; floats")                               \
-    X(ARGMIN, "place of the first minimum, or first NaN")  \
-    X(ARGMAX, "place of the first maximum, or first NaN")  \
-    X(NONZERO, "how many are not 0")                       \
+#define ST_FOLDS(X)                                       \
+    X(SUM, "x")                                           \
+    X(SUMABS, "|x|; floats")                              \
+    X(SUMSQ, "x * x; floats")                             \
+    X(PROD, "x")                                          \
+    X(MOMENTS, "mean, and squares around it; floats")     \
+    X(MIN, "x, NaN where there is one")                   \
+    X(MAX, "x, NaN where there is one")                   \
+    X(MINABS, "|x|; floats")                              \
+    X(MAXABS, "|x|; floats")                              \
+    X(ARGMIN, "place of the first minimum, or first NaN") \
+    X(ARGMAX, "place of the first maximum, or first NaN") \
+    X(NONZERO, "how many are not 0")                      \
     X(DOT, "x * y")
 
 typedef enum st_fold {

@@ -63,6 +63,12 @@ const st_kernels *st_kern_level(unsigned n);
 /* One raw value as a double, for printing: I64 and U64 may lose bits, dtypes that are not computed on give NaN. */
 double st_kern_to_double(st_dtype d, const void *raw);
 
+/* Keys that order as unsigned integers as the values of a register class do: -0 as 0, every NaN behind all else (st_key_nan).
+ * Half as many bits for F32, whose keys are below 2^32. */
+void st_kern_keys(st_reg r, const void *x, uint64_t *keys, size_t n);
+uint64_t st_key_nan(st_reg r); /* no value of an integer class has a key that is this and means NaN: ask floats only */
+void st_kern_unkey(st_reg r, uint64_t key, void *x);
+
 /* dst[i] = src[i * stride], elements of `width` bytes (1, 2, 4, 8) of any alignment; the arrays do not overlap. */
 void st_kern_gather(void *dst, const void *src, int64_t stride, size_t width, size_t n);
 

@@ -326,15 +326,16 @@ st_status st_narrow(st_tensor *t, int dim, int64_t start, int64_t count, int64_t
 st_status st_expand(st_tensor *t, int ndim, const int64_t *shape, st_tensor **out, st_err *err);
 /* ---------------------------------------------------------------- tensors: random numbers */
 
-/* Element i is a function of (seed, stream, i) alone: Philox4x32-10, see src/kern/level_random.c. The stream may be named, by a
- * tensor's name for instance; without a name (NULL) it is number `stream`. Made when needed, so a large one costs no memory. */
+/* Element i is a function of (seed, stream, i) alone: Philox4x32-10, see src/kern/level_random.c. The stream may be
+ * named, by a tensor's name for instance; without a name (NULL) it is number `stream`. Made when needed, so a large
+ * one costs no memory. */
 typedef struct st_seed {
     uint64_t seed, stream;
     const char *name;
     size_t name_len;
 } st_seed;
-/* Uniform in [0, 1), normal with mean 0 and deviation 1: of F64 with 53 random bits, of other floats with 24 (32 in a normal's
- * radius), before they are rounded to the dtype. */
+/* Uniform in [0, 1), normal with mean 0 and deviation 1: of F64 with 53 random bits, of other floats with 24 (32 in a
+ * normal's radius), before they are rounded to the dtype. */
 st_status st_rand(st_dtype dtype, int ndim, const int64_t *shape, const st_seed *seed, st_tensor **out, st_err *err);
 st_status st_randn(st_dtype dtype, int ndim, const int64_t *shape, const st_seed *seed, st_tensor **out, st_err *err);
 /* Integers in [low, high), which must fit the dtype. */
@@ -354,8 +355,8 @@ st_status st_tensor_identical(st_ctx *ctx, st_tensor *a, st_tensor *b, bool *out
 
 /* ---------------------------------------------------------------- reductions */
 
-/* X(enumerator, name). Deferred, as all operations. Floats are accumulated in F64, in an order fixed by index: the bits are
- * the same on every number of threads and at every SIMD level. */
+/* X(enumerator, name). Deferred, as all operations. Floats are accumulated in F64, in an order fixed by index: the
+ * bits are the same on every number of threads and at every SIMD level. */
 #define ST_REDUCTIONS(X)              \
     X(SUM, "sum")                     \
     X(PROD, "prod")                   \
@@ -387,18 +388,19 @@ typedef struct st_reduce_opts {
     double p;          /* NORM: any number, infinities included */
 } st_reduce_opts;
 
-/* Every reduction but DOT; opts may be NULL (all, correction 1, p 2). Over all dimensions the result is F64 for floats, I64
- * for integers; over some, floats keep their dtype, as in torch. MIN and MAX keep the dtype, ARG* and counts are I64
- * (0-based, of the flattened elements when over all), ANY and ALL BOOL. DTYPE for MEAN, VAR, STD and NORM of integers. */
+/* Every reduction but DOT; opts may be NULL (all, correction 1, p 2). Over all dimensions the result is F64 for
+ * floats, I64 for integers; over some, floats keep their dtype, as in torch. MIN and MAX keep the dtype, ARG* and
+ * counts are I64 (0-based, of the flattened elements when over all), ANY and ALL BOOL. DTYPE for MEAN, VAR, STD and
+ * NORM of integers. */
 st_status st_reduce(st_reduction what, st_tensor *t, const st_reduce_opts *opts, st_tensor **out, st_err *err);
 /* The sum of a * b over all elements, which must be equally many. */
 st_status st_dot(st_tensor *a, st_tensor *b, st_tensor **out, st_err *err);
-/* st_force of several: reductions over equally many elements are computed in one pass, so that what they read in common is
- * read once. Saving and exporting do the same for the reductions in one expression. */
+/* st_force of several: reductions over equally many elements are computed in one pass, so that what they read in
+ * common is read once. Saving and exporting do the same for the reductions in one expression. */
 st_status st_force_all(st_ctx *ctx, st_tensor *const *tensors, size_t n, st_err *err);
 
-/* The k-th smallest of all elements (0-based; NaN is larger than all), in the tensor's dtype. Found by counting, in two to four
- * streaming passes: nothing is stored or sorted. */
+/* The k-th smallest of all elements (0-based; NaN is larger than all), in the tensor's dtype. Found by counting, in
+ * two to four streaming passes: nothing is stored or sorted. */
 st_status st_kth(st_tensor *t, int64_t k, st_tensor **out, st_err *err);
 /* The lower median of all elements, NaN if there is one. */
 st_status st_median(st_tensor *t, st_tensor **out, st_err *err);
@@ -417,13 +419,16 @@ typedef enum st_interpolation {
         ST_IP_COUNT
 } st_interpolation;
 
-/* Quantiles of all elements, F64, NaN if there is a NaN: `n` of them (one with `scalar`: without dimensions). Floats only. */
-st_status st_quantile(st_tensor *t, const double *q, int64_t n, bool scalar, st_interpolation how, st_tensor **out, st_err *err);
-/* How many elements fall into each of `bins` equal parts of [low, high], the last one closed: I64. With low = high the range
- * is that of the values. Elements outside, and NaN, are not counted. */
+/* Quantiles of all elements, F64, NaN if there is a NaN: `n` of them (one with `scalar`: without dimensions). Floats
+ * only. */
+st_status st_quantile(st_tensor *t, const double *q, int64_t n, bool scalar, st_interpolation how, st_tensor **out,
+                      st_err *err);
+/* How many elements fall into each of `bins` equal parts of [low, high], the last one closed: I64. With low = high the
+ * range is that of the values. Elements outside, and NaN, are not counted. */
 st_status st_histogram(st_tensor *t, int64_t bins, double low, double high, st_tensor **out, st_err *err);
 
-/* Places (0-based, I64) of the elements from `start` on, `count` of them, in order along a dimension: stable, NaN the largest. */
+/* Places (0-based, I64) of the elements from `start` on, `count` of them, in order along a dimension: stable, NaN the
+ * largest. */
 st_status st_order(st_tensor *t, int dim, int64_t start, int64_t count, bool descending, st_tensor **out, st_err *err);
 /* The place of the lower median along a dimension, which becomes 1 long; of the first NaN if there is one. */
 st_status st_median_place(st_tensor *t, int dim, st_tensor **out, st_err *err);
@@ -431,9 +436,10 @@ st_status st_median_place(st_tensor *t, int dim, st_tensor **out, st_err *err);
 st_status st_take(st_tensor *t, int dim, st_tensor *places, st_tensor **out, st_err *err);
 /* Sums from the first element on; integers become I64. */
 st_status st_cumsum(st_tensor *t, int dim, st_tensor **out, st_err *err);
-/* The distinct values in order, how often each is there, and for each element the number (0-based) of its value. Computes:
- * how many there are is not known before. */
-st_status st_unique(st_ctx *ctx, st_tensor *t, st_tensor **values, st_tensor **counts, st_tensor **inverse, st_err *err);
+/* The distinct values in order, how often each is there, and for each element the number (0-based) of its value.
+ * Computes: how many there are is not known before. */
+st_status st_unique(st_ctx *ctx, st_tensor *t, st_tensor **values, st_tensor **counts, st_tensor **inverse,
+                    st_err *err);
 
 /* ---------------------------------------------------------------- models */
 

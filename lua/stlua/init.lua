@@ -13,6 +13,7 @@ local core = require "stlua.core"
 local map = require "stlua.map"
 local model = require "stlua.model"
 local ops = require "stlua.ops"
+local reduce = require "stlua.reduce"
 local save = require "stlua.save"
 require "stlua.print"
 
@@ -37,5 +38,9 @@ local st = {
 
 -- One function per operation (st.add, st.where, st.minimum, st.exp ...), and st.lerp, st.clamp, st.apply.
 for name, fn in pairs(ops) do st[name] = fn end
+-- st.sum, st.norm, st.quantile, st.sort ...
+for name, fn in pairs(reduce) do
+   if type(fn) == "function" then st[name] = fn end
+end
 
 return st

@@ -108,6 +108,7 @@ st_tensor *bind_tensor(lua_State *L, int arg);
 bool bind_is_tensor(lua_State *L, int arg);
 void bind_tensor_open(lua_State *L, int core);
 void bind_values_open(lua_State *L, int core); /* bind_values.c: more methods of tensors */
+void bind_reduce_open(lua_State *L, int core); /* bind_reduce.c: reductions, selection, sorting */
 void bind_ops_open(lua_State *L, int core);    /* bind_ops.c: operations and arithmetic */
 
 bind_model *bind_model_slot(lua_State *L, int arg);

@@ -40,6 +40,7 @@ static void build(lua_State *L)
     bind_tensor_open(L, core);
     bind_values_open(L, core);
     bind_ops_open(L, core);
+    bind_reduce_open(L, core);
     bind_model_open(L, core);
     bind_save_open(L, core);
     bind_json_open(L, core);

@@ -424,7 +424,7 @@ static st_status check_dims(const st_tensor *t, const char *name, const st_reduc
     memset(seen, 0, ST_MAX_DIMS * sizeof *seen);
     for (int i = 0; i < o->ndims; i++) {
         int d = o->dims[i];
-        if (d < 0 || d >= t->ndim)
+        if (d < 0 || d >= (t->ndim ? t->ndim : 1))
             return st_fail(err, ST_ARG, NULL, t->name, "%s: dimension %d of a tensor with %d", name, d + 1, t->ndim);
         if (seen[d]) return st_fail(err, ST_ARG, NULL, t->name, "%s: dimension %d is named twice", name, d + 1);
         seen[d] = true;

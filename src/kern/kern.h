@@ -63,8 +63,8 @@ const st_kernels *st_kern_level(unsigned n);
 /* One raw value as a double, for printing: I64 and U64 may lose bits, dtypes that are not computed on give NaN. */
 double st_kern_to_double(st_dtype d, const void *raw);
 
-/* Keys that order as unsigned integers as the values of a register class do: -0 as 0, every NaN behind all else (st_key_nan).
- * Half as many bits for F32, whose keys are below 2^32. */
+/* Keys that order as unsigned integers as the values of a register class do: -0 as 0, every NaN behind all else
+ * (st_key_nan). Half as many bits for F32, whose keys are below 2^32. */
 void st_kern_keys(st_reg r, const void *x, uint64_t *keys, size_t n);
 uint64_t st_key_nan(st_reg r); /* no value of an integer class has a key that is this and means NaN: ask floats only */
 void st_kern_unkey(st_reg r, uint64_t key, void *x);

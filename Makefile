@@ -50,7 +50,8 @@ INC_tests := $(INC_model) -Itests/c
 once = $(eval $1 := $2)$($1)
 LUA_PC     = $(call once,LUA_PC,$(firstword \
    $(foreach p,lua5.4 lua54 lua-5.4 lua,$(shell $(PKG_CONFIG) --exists $p && echo $p))))
-PKG_CFLAGS = $(call once,PKG_CFLAGS,$(shell $(PKG_CONFIG) --cflags $(LUA_PC) libcjson sleef libxxhash libcrypto libedit))
+PKG_CFLAGS = $(call once,PKG_CFLAGS,$(shell $(PKG_CONFIG) --cflags \
+   $(LUA_PC) libcjson sleef libxxhash libcrypto libedit))
 LIB_LIBS   = $(call once,LIB_LIBS,-Wl$(comma)--as-needed $(shell $(PKG_CONFIG) --libs sleef libxxhash) -ldl -lm)
 LUA_LIBS   = $(call once,LUA_LIBS,$(shell $(PKG_CONFIG) --libs $(LUA_PC)))
 EDIT_LIBS  = $(call once,EDIT_LIBS,$(shell $(PKG_CONFIG) --libs libedit))
@@ -77,7 +78,7 @@ say = @$(if $(V),:,echo "  $1 $@")
 # For the targets that build once the packages are there: a second make, that sees them.
 MAKE_AGAIN = $(MAKE) --no-print-directory
 
-.PHONY: all deps demo test lint format bench fuzz conformance goldens install uninstall clean help
+.PHONY: all deps demo test lint format bench fuzz conformance goldens docs install uninstall clean help
 all: stlua lua/stlua/core.so ## build the program ./stlua and lua/stlua/core.so
 
 deps: ## install the system packages that building, testing and linting need
@@ -112,6 +113,9 @@ conformance: ## compare with the Python reference, in a virtual environment of i
 	@CC="$(CC)" tests/tools/deps build python
 	+@$(MAKE_AGAIN) all $B/header_driver
 	@HEADER_DRIVER=$B/header_driver tests/conformance/run
+
+docs: all ## write the reference manual and the stubs for editors from the comments
+	@./stlua tests/tools/docs.lua
 
 goldens: all ## rewrite the expected output of tests/cli/cases (read the difference before committing it)
 	@GOLDEN_UPDATE=1 STLUA_TREE="$(CURDIR)" prove -v tests/cli/goldens.t

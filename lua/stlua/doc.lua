@@ -1,7 +1,7 @@
 --- The comments beside functions, read from the sources: behind `?name`, the editor stubs and the reference manual.
 -- A comment begins with three dashes and ends at the code it describes. Its tags are LDoc's: tparam, param, treturn,
--- return, raise; `torch NAME`, what PyTorch calls it; and where no code follows (lua/stlua/reference.lua describes what C
--- provides) `function NAME`, `field NAME`, `elementwise NAME OPERANDS`.
+-- return, raise; `torch NAME`, what PyTorch calls it; and where no code follows (lua/stlua/reference.lua describes what
+-- C provides) `function NAME`, `field NAME`, `elementwise NAME OPERANDS`.
 -- Layer: Lua, above stlua.core.
 
 local core = require "stlua.core"
@@ -75,8 +75,9 @@ end
 function TAGS.elementwise(entry, rest)
    local name, operands = rest:match("^(%S+)%s*(.*)$")
    entry.name, entry.virtual, entry.torch = "st." .. name, "function", { text = "torch." .. name }
+   entry.elementwise = true
    for operand in operands:gmatch("%S+") do
-      table.insert(entry.params, { name = operand, type = "any", text = "tensor, number or model" })
+      table.insert(entry.params, { name = operand, type = "tensor|number|model", text = "" })
    end
    entry.returns[1] = { type = "any", text = "a deferred tensor, or a model" }
 end
@@ -116,7 +117,8 @@ end
 
 --- Reads all comments of a source text.
 -- @tparam string source
--- @treturn {table,...} entries { name, args, line = of the code, text, summary, params, returns, raise, torch, virtual }
+-- @treturn {table,...} entries { name, args, line = of the code, text, summary, params, returns, raise, torch,
+--   elementwise, virtual = "function" or "field" where no code follows }
 function doc.parse(source)
    local entries, comment, number = {}, nil, 0
    local function finish(code)
@@ -207,6 +209,10 @@ local function as_method(entry)
    for key, value in pairs(entry) do copy[key] = value end
    copy.params = table.move(entry.params, 2, #entry.params, 1, {})
    copy.args = entry.args and entry.args:match(",%s*(.*)$") or ""
+   if entry.elementwise then
+      copy.returns = { { type = "tensor", text = "deferred" } }
+      for i, p in ipairs(copy.params) do copy.params[i] = { name = p.name, type = "tensor|number", text = "" } end
+   end
    return copy
 end
 

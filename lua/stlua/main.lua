@@ -31,8 +31,8 @@ Commands:
 
 -- Every option, and whether it takes an argument.
 local TAKES_ARGUMENT = {
-   ["-e"] = true, ["-i"] = false, ["-l"] = true, ["-j"] = true, ["--threads"] = true, ["-q"] = false, ["--quiet"] = false,
-   ["--trace"] = false, ["--version"] = false, ["-h"] = false, ["--help"] = false,
+   ["-e"] = true, ["-i"] = false, ["-l"] = true, ["-j"] = true, ["--threads"] = true, ["-q"] = false,
+   ["--quiet"] = false, ["--trace"] = false, ["--version"] = false, ["-h"] = false, ["--help"] = false,
 }
 
 local function unknown_option(word, name)

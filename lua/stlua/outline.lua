@@ -9,8 +9,8 @@ local outline = {}
 
 -- ---------------------------------------------------------------- the tree of names
 
--- A node: children in order of first appearance (list of keys, and by key), tensors and bytes below it, elements; a leaf
--- has dtype and shape. `alike` is a text that is equal for nodes of equal structure.
+-- A node: children in order of first appearance (list of keys, and by key); tensors, bytes and elements below it. A
+-- leaf has dtype and shape. `alike` is a text that is equal for nodes of equal structure.
 local function new_node(key) return { key = key, keys = {}, children = {}, count = 0, bytes = 0, numel = 0 } end
 
 local function child(node, key)

@@ -220,10 +220,17 @@ void bind_context_new(lua_State *L)
 void bind_context_open(lua_State *L, int core)
 {
     static const luaL_Reg functions[] = {
-        {"threads", threads},         {"memory", memory},         {"memory_used", memory_used},
-        {"memory_peak", memory_peak}, {"progress", set_progress}, {"simd", simd},
-        {"resume", resume},           {"cancelled", cancelled},   {"bytes_read", bytes_read},
-        {"clock", monotonic},         {NULL, NULL},
+        {"threads", threads},
+        {"memory", memory},
+        {"memory_used", memory_used},
+        {"memory_peak", memory_peak},
+        {"progress", set_progress},
+        {"simd", simd},
+        {"resume", resume},
+        {"cancelled", cancelled},
+        {"bytes_read", bytes_read},
+        {"clock", monotonic},
+        {NULL, NULL},
     };
     lua_pushvalue(L, core);
     luaL_setfuncs(L, functions, 0);

@@ -160,9 +160,8 @@ static unsigned char on_tab(EditLine *el, int ch)
     (void)ch;
     el_get(el, EL_CLIENTDATA, &t);
     const LineInfo *li = el_line(el);
-    tab tb = {.line = li->buffer,
-              .len = (size_t)(li->lastchar - li->buffer),
-              .cursor = (size_t)(li->cursor - li->buffer)};
+    tab tb = {
+        .line = li->buffer, .len = (size_t)(li->lastchar - li->buffer), .cursor = (size_t)(li->cursor - li->buffer)};
     if (!lua_checkstack(t->L, 4)) return CC_ERROR;
     int top = lua_gettop(t->L);
     lua_pushcfunction(t->L, call_complete);
@@ -194,9 +193,9 @@ static char *prompt_of(EditLine *el)
 
 /* What the terminals of our time send for the keys that libedit's tables lack. */
 static const char *const keys[][2] = {
-    {"^I", "stlua-complete"},          {"^R", "em-inc-search-prev"},  {"\\e[3~", "ed-delete-next-char"},
-    {"\\e[1~", "ed-move-to-beg"},      {"\\e[H", "ed-move-to-beg"},   {"\\e[4~", "ed-move-to-end"},
-    {"\\e[F", "ed-move-to-end"},       {"\\e[1;5D", "ed-prev-word"},  {"\\e[1;5C", "em-next-word"},
+    {"^I", "stlua-complete"},     {"^R", "em-inc-search-prev"}, {"\\e[3~", "ed-delete-next-char"},
+    {"\\e[1~", "ed-move-to-beg"}, {"\\e[H", "ed-move-to-beg"},  {"\\e[4~", "ed-move-to-end"},
+    {"\\e[F", "ed-move-to-end"},  {"\\e[1;5D", "ed-prev-word"}, {"\\e[1;5C", "em-next-word"},
 };
 
 static int terminal_close(lua_State *L)

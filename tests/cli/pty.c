@@ -1,5 +1,6 @@
 /* pty.c - runs a command on a terminal of its own: what is read from standard input is typed, what the terminal shows
- * goes to standard output. Ends with the command's status, 128 + its signal when one killed it. For tests/cli/repl.t. */
+ * goes to standard output. Ends with the command's status, 128 + its signal when one killed it. For tests/cli/repl.t.
+ */
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>

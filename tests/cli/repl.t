@@ -39,7 +39,8 @@ sub session {
 
 sub type { my ($text) = @_; $screen = ''; syswrite $to, $text }
 
-# Waits until the screen shows the pattern; colours and moves of the cursor are left out. Gives true and the seconds it took.
+# Waits until the screen shows the pattern; colours and moves of the cursor are left out. Gives true and the seconds it
+# took.
 sub expect {
    my ($pattern, $limit) = @_;
    my ($began, $rin) = (time, '');
@@ -48,7 +49,8 @@ sub expect {
       (my $plain = $screen) =~ s/\e\[[0-9;]*[A-Za-z]|\r(?!\n)//g;
       return wantarray ? (1, time - $began) : 1 if $plain =~ $pattern;
       my $left = $began + ($limit // 20 * $slow) - time;
-      if ($left <= 0 || !select(my $r = $rin, undef, undef, $left) || !sysread($from, $screen, 65536, length $screen)) {
+      my $more = $left > 0 && select(my $r = $rin, undef, undef, $left);
+      if (!$more || !sysread($from, $screen, 65536, length $screen)) {
          (my $seen = $screen) =~ s/([^\x20-\x7e\n])/sprintf '\\x%02x', ord $1/ge;
          diag("waited for $pattern, saw: $_") for split /\n/, $seen;
          return wantarray ? (0, 0) : 0;
@@ -70,7 +72,7 @@ sub enter { my ($line, $pattern, $name) = @_; type("$line\n"); ok expect($patter
 
 # ---------------------------------------------------------------- lines
 
-is system("$tree/stlua", "$examples/make_samples.lua", 'a.safetensors', 'b.safetensors'), 0, 'two sample models';
+is system("'$tree/stlua' '$examples/make_samples.lua' a.safetensors b.safetensors >/dev/null"), 0, 'two sample models';
 ok session(), 'a prompt comes up';
 enter('6 * 7', qr/\n42\r\n> $/, 'the value of an expression is printed');
 enter('x = 5;', qr/x = 5;\r\n> $/, 'a statement prints nothing');

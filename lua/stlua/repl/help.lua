@@ -58,8 +58,8 @@ function help.text(name, entry)
    for _, p in ipairs(entry.params) do
       local default = p.default and " (default " .. p.default .. ")" or ""
       if p.text ~= "" or p.type ~= "any" then
-         lines[#lines + 1] = wrap(("%s: %s%s%s"):format(p.name, p.type ~= "any" and p.type .. ". " or "", p.text,
-            default), WIDTH, "    ")
+         local kind = p.type ~= "any" and p.type .. (p.text ~= "" and ". " or "") or ""
+         lines[#lines + 1] = wrap(("%s: %s%s%s"):format(p.name, kind, p.text, default), WIDTH, "    ")
       end
    end
    for _, r in ipairs(entry.returns) do

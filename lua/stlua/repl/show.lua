@@ -47,8 +47,8 @@ local function before(a, b)
 end
 
 local RESERVED = {}
-for word in ("and break do else elseif end false for function goto if in local nil not or repeat return then true until "
-   .. "while"):gmatch("%a+") do RESERVED[word] = true end
+for word in ("and break do else elseif end false for function goto if in local nil not or repeat return then true "
+   .. "until while"):gmatch("%a+") do RESERVED[word] = true end
 show.reserved = RESERVED
 
 local function key_text(k)

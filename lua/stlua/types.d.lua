@@ -1,0 +1,812 @@
+---@meta stlua
+-- What editors show of stlua. Written by `make docs` from the comments beside the functions.
+-- luacheck: ignore
+
+---@class stlua.Tensor
+---@operator add(stlua.Tensor|number): stlua.Tensor
+---@operator sub(stlua.Tensor|number): stlua.Tensor
+---@operator mul(stlua.Tensor|number): stlua.Tensor
+---@operator div(stlua.Tensor|number): stlua.Tensor
+---@operator pow(stlua.Tensor|number): stlua.Tensor
+---@operator unm: stlua.Tensor
+---@operator len: integer
+local Tensor = {}
+
+--- Absolute value.
+---@return stlua.Tensor # deferred
+function Tensor:abs() end
+
+--- Sum, elementwise: `a + b`.
+---@param b stlua.Tensor|number
+---@return stlua.Tensor # deferred
+function Tensor:add(b) end
+
+--- Bits that are set in both; of integers and masks.
+---@param b stlua.Tensor|number
+---@return stlua.Tensor # deferred
+function Tensor:bitwise_and(b) end
+
+--- Bits of `a` moved left by `b` places.
+---@param b stlua.Tensor|number
+---@return stlua.Tensor # deferred
+function Tensor:bitwise_left_shift(b) end
+
+--- All bits flipped; of a mask, its opposite.
+---@return stlua.Tensor # deferred
+function Tensor:bitwise_not() end
+
+--- Bits that are set in either; of integers and masks.
+---@param b stlua.Tensor|number
+---@return stlua.Tensor # deferred
+function Tensor:bitwise_or(b) end
+
+--- Bits of `a` moved right by `b` places; the sign stays.
+---@param b stlua.Tensor|number
+---@return stlua.Tensor # deferred
+function Tensor:bitwise_right_shift(b) end
+
+--- Bits that are set in one of the two; of integers and masks.
+---@param b stlua.Tensor|number
+---@return stlua.Tensor # deferred
+function Tensor:bitwise_xor(b) end
+
+--- Computes and gives raw little-endian bytes.
+---@param dtype? string of the bytes (default: its own)
+---@param first? integer element, in row-major order
+---@param count? integer of elements (default: all that follow)
+---@return string
+function Tensor:bytes(dtype, first, count) end
+
+--- The same values in another dtype, rounded to nearest even.
+---@param dtype string in any case
+---@param opts? table `saturate` = true clamps to the largest finite value, where torch would give infinity or NaN
+---@return stlua.Tensor
+function Tensor:cast(dtype, opts) end
+
+--- Rounds up to an integer.
+---@return stlua.Tensor # deferred
+function Tensor:ceil() end
+
+--- Limits values to [low, high]; either may be nil.
+---@param low any number, tensor or nil
+---@param high any number, tensor or nil
+---@return stlua.Tensor
+function Tensor:clamp(low, high) end
+
+--- Cosine.
+---@return stlua.Tensor # deferred
+function Tensor:cos() end
+
+--- Quotient, elementwise: `a / b`. Integers give floats.
+---@param b stlua.Tensor|number
+---@return stlua.Tensor # deferred
+function Tensor:div(b) end
+
+--- Its dtype, in the format's spelling: "BF16".
+---@return string
+function Tensor:dtype() end
+
+--- A mask: where two values are equal. (Lua's `==` asks whether two tensors are one object.)
+---@param b stlua.Tensor|number
+---@return stlua.Tensor # deferred
+function Tensor:eq(b) end
+
+--- Error function.
+---@return stlua.Tensor # deferred
+function Tensor:erf() end
+
+--- e to the power of x.
+---@return stlua.Tensor # deferred
+function Tensor:exp() end
+
+--- 2 to the power of x.
+---@return stlua.Tensor # deferred
+function Tensor:exp2() end
+
+--- exp(x) - 1, exact near zero.
+---@return stlua.Tensor # deferred
+function Tensor:expm1() end
+
+--- Rounds down to an integer.
+---@return stlua.Tensor # deferred
+function Tensor:floor() end
+
+--- Quotient rounded down, as Lua's `//`.
+---@param b stlua.Tensor|number
+---@return stlua.Tensor # deferred
+function Tensor:floor_divide(b) end
+
+--- Remainder with the sign of `a`, as C's fmod.
+---@param b stlua.Tensor|number
+---@return stlua.Tensor # deferred
+function Tensor:fmod(b) end
+
+--- Computes all values now and keeps them in memory: later uses read them.
+---@return stlua.Tensor # the same
+function Tensor:force() end
+
+--- A mask: where a >= b.
+---@param b stlua.Tensor|number
+---@return stlua.Tensor # deferred
+function Tensor:ge(b) end
+
+--- A mask: where a > b.
+---@param b stlua.Tensor|number
+---@return stlua.Tensor # deferred
+function Tensor:gt(b) end
+
+--- True if both have the same dtype, shape and bytes. Streams: neither is held in memory.
+---@param other stlua.Tensor
+---@return boolean
+function Tensor:identical(other) end
+
+--- True if the last operation is a cast.
+---@return boolean
+function Tensor:is_cast() end
+
+--- True for values of a file or in memory, false for work still to be done.
+---@return boolean
+function Tensor:is_leaf() end
+
+--- Computes and gives the only element as a number or boolean.
+---@return number
+function Tensor:item() end
+
+--- A mask: where a <= b.
+---@param b stlua.Tensor|number
+---@return stlua.Tensor # deferred
+function Tensor:le(b) end
+
+--- Interpolates towards another tensor: st.lerp(t, other, weight).
+---@param other any tensor or number
+---@param weight any number or tensor
+---@return stlua.Tensor
+function Tensor:lerp(other, weight) end
+
+--- Natural logarithm.
+---@return stlua.Tensor # deferred
+function Tensor:log() end
+
+--- Logarithm to base 10.
+---@return stlua.Tensor # deferred
+function Tensor:log10() end
+
+--- log(1 + x), exact near zero.
+---@return stlua.Tensor # deferred
+function Tensor:log1p() end
+
+--- Logarithm to base 2.
+---@return stlua.Tensor # deferred
+function Tensor:log2() end
+
+--- A mask: where a < b.
+---@param b stlua.Tensor|number
+---@return stlua.Tensor # deferred
+function Tensor:lt(b) end
+
+--- The larger of two values, elementwise; NaN where either is NaN.
+---@param b stlua.Tensor|number
+---@return stlua.Tensor # deferred
+function Tensor:maximum(b) end
+
+--- The smaller of two values, elementwise; NaN where either is NaN.
+---@param b stlua.Tensor|number
+---@return stlua.Tensor # deferred
+function Tensor:minimum(b) end
+
+--- Product, elementwise: `a * b`.
+---@param b stlua.Tensor|number
+---@return stlua.Tensor # deferred
+function Tensor:mul(b) end
+
+--- Size in bytes, as it would be saved.
+---@return integer
+function Tensor:nbytes() end
+
+--- Number of dimensions.
+---@return integer
+function Tensor:ndim() end
+
+--- A mask: where two values differ.
+---@param b stlua.Tensor|number
+---@return stlua.Tensor # deferred
+function Tensor:ne(b) end
+
+--- The opposite: `-x`.
+---@return stlua.Tensor # deferred
+function Tensor:neg() end
+
+--- Number of elements.
+---@return integer
+function Tensor:numel() end
+
+--- Power, elementwise: `a ^ b`.
+---@param b stlua.Tensor|number
+---@return stlua.Tensor # deferred
+function Tensor:pow(b) end
+
+--- The quantised layout that a file's tensor belongs to, such as "bnb nf4". Such tensors can be copied, not computed
+--- with.
+---@return string?
+function Tensor:quant() end
+
+--- Remainder with the sign of `b`, as Lua's `%`.
+---@param b stlua.Tensor|number
+---@return stlua.Tensor # deferred
+function Tensor:remainder(b) end
+
+--- Rounds to the nearest integer, halves to the even one.
+---@return stlua.Tensor # deferred
+function Tensor:round() end
+
+--- Its sizes: { 2, 3 }; an empty table for a tensor without dimensions.
+---@return integer[]
+function Tensor:shape() end
+
+--- 1 / (1 + exp(-x)).
+---@return stlua.Tensor # deferred
+function Tensor:sigmoid() end
+
+--- -1, 0 or 1 by the sign.
+---@return stlua.Tensor # deferred
+function Tensor:sign() end
+
+--- Sine.
+---@return stlua.Tensor # deferred
+function Tensor:sin() end
+
+--- Where a file's tensor lies; nothing for one that is computed.
+---@return string? # the file
+---@return string? # its name there
+function Tensor:source() end
+
+--- Square root.
+---@return stlua.Tensor # deferred
+function Tensor:sqrt() end
+
+--- Difference, elementwise: `a - b`.
+---@param b stlua.Tensor|number
+---@return stlua.Tensor # deferred
+function Tensor:sub(b) end
+
+--- Tangent.
+---@return stlua.Tensor # deferred
+function Tensor:tan() end
+
+--- Hyperbolic tangent.
+---@return stlua.Tensor # deferred
+function Tensor:tanh() end
+
+--- Computes and gives nested tables of numbers or booleans.
+---@return table
+function Tensor:totable() end
+
+--- Rounds towards zero.
+---@return stlua.Tensor # deferred
+function Tensor:trunc() end
+
+--- Computes and gives elements in row-major order, as numbers or booleans.
+---@param first? integer
+---@param count? integer (default: all that follow)
+---@return number[]
+function Tensor:values(first, count) end
+
+--- Elements of `a` where the mask is true, of `b` where it is false.
+---@param a any tensor or number
+---@param b any tensor or number
+---@return any # a deferred tensor
+function Tensor:where(a, b) end
+
+---@class stlua.Model
+---@operator add(stlua.Model|number): stlua.Model
+---@operator sub(stlua.Model|number): stlua.Model
+---@operator mul(stlua.Model|number): stlua.Model
+---@operator div(stlua.Model|number): stlua.Model
+---@operator pow(stlua.Model|number): stlua.Model
+---@operator unm: stlua.Model
+---@operator concat(stlua.Model|number): stlua.Model
+---@operator len: integer
+---@field [string] stlua.Tensor
+local Model = {}
+
+--- Appends a tensor to a model that was made by `st.model`.
+---@param name string
+---@param t stlua.Tensor
+---@return stlua.Model # the same
+function Model:add(name, t) end
+
+--- Casts floating tensors; integers and booleans are never touched.
+---@param to string a floating dtype, in any case: "BF16", "F16", "F8_E4M3" ...
+---@param opts? table `only`, `except` = patterns; `saturate` = true clamps to the largest finite value
+---@return stlua.Model
+function Model:cast(to, opts) end
+
+--- Releases the files now; otherwise the collector does it.
+function Model:close() end
+
+--- Number of tensors; `#m` is the same.
+---@return integer
+function Model:count() end
+
+--- Number of tensors of each dtype.
+---@return table<string, integer> # such as { BF16 = 199, I64 = 1 }
+function Model:dtype_counts() end
+
+--- SHA-256 of a whole file, which is read for it.
+---@param i integer which of the files
+---@return string
+function Model:file_sha256(i) end
+
+--- The files behind an opened model: none for a computed one.
+---@return table[] # { path, size, header_bytes, data_start }
+function Model:files() end
+
+--- The position of a tensor.
+---@param name string
+---@return integer?
+function Model:find(name) end
+
+--- How the model was computed, such as "0.5 * a.safetensors + 0.5 * b.safetensors".
+---@return string
+function Model:formula() end
+
+--- The tensor of that name, whatever methods there are.
+function Model:get(name) end
+
+--- SHA-256 of the header of a file: it changes with names, shapes, dtypes and metadata.
+---@param i integer which of the files
+---@return string
+function Model:header_sha256(i) end
+
+--- What is known of a tensor without reading it.
+---@param i integer position
+---@return string # name
+---@return string # dtype
+---@return integer[] # shape
+---@return integer # size in bytes
+---@return integer? # begin of its bytes in the file's data, where it is a file's
+---@return integer? # end
+function Model:info(i) end
+
+--- Metadata: a table of texts, and the keys in the file's order.
+---@return table<string, string> # texts by key
+---@return string[] # keys
+function Model:metadata() end
+
+--- The name of a tensor.
+---@param i integer position in the model's order; -1 is the last
+---@return string
+function Model:name(i) end
+
+--- Remarks on how the model came about, one line each: dtypes that differed, tensors that were missing.
+---@return string[]
+function Model:notes() end
+
+--- Renames tensors. `m:rename("model.*", "*")` cuts a prefix, `m:rename("attn", "attention")` replaces text,
+--- `m:rename { old = "new" }` renames single tensors, `m:rename(function(name) ... end)` does the rest (nil keeps a
+--- name).
+---@return stlua.Model
+function Model:rename(what, to) end
+
+--- A listing as text, made fast for models with many thousand tensors.
+---@param first? integer
+---@param last? integer
+---@param style? string "table" (aligned columns) or "json"
+---@return string
+---@return integer? # widths of the columns name, dtype, shape and size of a table
+function Model:rows(first, last, style) end
+
+--- Computes and writes one model. All or nothing: on any failure the old file is left whole.
+---@param path string the file, or with `max_shard_size` the folder
+---
+--- `opts`: `dtype` of all floating tensors, `saturate` (F8: clamp instead of NaN or infinity); `sync` = false
+--- leaves out the syncs, `replace` = false refuses an existing file, `force` = true lets a folder replace another
+--- model; `max_shard_size` = "5GB" writes shards and an index; `align` = 64 or 4096 aligns the data section;
+--- `metadata` = keys to set (false removes one); `recipe` = false leaves the recipe out, a table adds to it;
+--- `hash_inputs` = true adds the SHA-256 of whole inputs to the recipe
+---@param opts? table
+---@return integer # bytes written
+function Model:save(path, opts) end
+
+--- The tensors whose names match any of the patterns, in the model's order.
+---
+--- `...`: patterns ("*" and "?" are wild, plain text matches anywhere), a list of them, or a function name ->
+--- boolean
+---@param ... any
+---@return stlua.Model
+function Model:select(...) end
+
+--- Sets one metadata text of this very model; `with_metadata` gives a changed model instead.
+---@param key string
+---@param value? string nil removes the key
+---@return stlua.Model # the same
+function Model:set_meta(key, value) end
+
+--- A table of what is in the model: one line for each kind of tensor, with how many there are, parameters and size.
+--- Numbered layers that are alike are one line.
+---@return string
+function Model:summary() end
+
+--- The tensor at a position.
+---@param i integer
+---@return stlua.Tensor
+function Model:tensor(i) end
+
+--- The same tensors under changed metadata.
+---@param changes table key -> string or number; false removes a key
+---@return stlua.Model
+function Model:with_metadata(changes) end
+
+--- All tensors but those whose names match any of the patterns.
+---@param ... any as of select; a pattern that matches nothing leaves nothing out
+---@return stlua.Model
+function Model:without(...) end
+
+---@class stlua
+local st = {}
+
+--- Absolute value.
+---@param x stlua.Tensor|number|stlua.Model
+---@return any # a deferred tensor, or a model
+function st.abs(x) end
+
+--- Sum, elementwise: `a + b`.
+---@param a stlua.Tensor|number|stlua.Model
+---@param b stlua.Tensor|number|stlua.Model
+---@return any # a deferred tensor, or a model
+function st.add(a, b) end
+
+--- Applies an operation by name; what st.add, st.where, st.exp ... and the operators of models do.
+---@param name string
+---@param ... any tensors and numbers, or models and numbers
+---@return any # a deferred tensor, or a model
+function st.apply(name, ...) end
+
+--- Bits that are set in both; of integers and masks.
+---@param a stlua.Tensor|number|stlua.Model
+---@param b stlua.Tensor|number|stlua.Model
+---@return any # a deferred tensor, or a model
+function st.bitwise_and(a, b) end
+
+--- Bits of `a` moved left by `b` places.
+---@param a stlua.Tensor|number|stlua.Model
+---@param b stlua.Tensor|number|stlua.Model
+---@return any # a deferred tensor, or a model
+function st.bitwise_left_shift(a, b) end
+
+--- All bits flipped; of a mask, its opposite.
+---@param x stlua.Tensor|number|stlua.Model
+---@return any # a deferred tensor, or a model
+function st.bitwise_not(x) end
+
+--- Bits that are set in either; of integers and masks.
+---@param a stlua.Tensor|number|stlua.Model
+---@param b stlua.Tensor|number|stlua.Model
+---@return any # a deferred tensor, or a model
+function st.bitwise_or(a, b) end
+
+--- Bits of `a` moved right by `b` places; the sign stays.
+---@param a stlua.Tensor|number|stlua.Model
+---@param b stlua.Tensor|number|stlua.Model
+---@return any # a deferred tensor, or a model
+function st.bitwise_right_shift(a, b) end
+
+--- Bits that are set in one of the two; of integers and masks.
+---@param a stlua.Tensor|number|stlua.Model
+---@param b stlua.Tensor|number|stlua.Model
+---@return any # a deferred tensor, or a model
+function st.bitwise_xor(a, b) end
+
+--- Rounds up to an integer.
+---@param x stlua.Tensor|number|stlua.Model
+---@return any # a deferred tensor, or a model
+function st.ceil(x) end
+
+--- Limits values to [low, high]; either may be nil. As torch.clamp: where low > high the result is high.
+---@param x any tensor or model
+---@param low? number|stlua.Tensor
+---@param high? number|stlua.Tensor
+function st.clamp(x, low, high) end
+
+--- Cosine.
+---@param x stlua.Tensor|number|stlua.Model
+---@return any # a deferred tensor, or a model
+function st.cos(x) end
+
+--- Quotient, elementwise: `a / b`. Integers give floats.
+---@param a stlua.Tensor|number|stlua.Model
+---@param b stlua.Tensor|number|stlua.Model
+---@return any # a deferred tensor, or a model
+function st.div(a, b) end
+
+--- What a callback of st.map returns to leave a tensor out.
+st.drop = {}
+
+--- Names of all dtypes, in the format's order.
+st.dtypes = {}
+
+--- A mask: where two values are equal. (Lua's `==` asks whether two tensors are one object.)
+---@param a stlua.Tensor|number|stlua.Model
+---@param b stlua.Tensor|number|stlua.Model
+---@return any # a deferred tensor, or a model
+function st.eq(a, b) end
+
+--- Error function.
+---@param x stlua.Tensor|number|stlua.Model
+---@return any # a deferred tensor, or a model
+function st.erf(x) end
+
+--- e to the power of x.
+---@param x stlua.Tensor|number|stlua.Model
+---@return any # a deferred tensor, or a model
+function st.exp(x) end
+
+--- 2 to the power of x.
+---@param x stlua.Tensor|number|stlua.Model
+---@return any # a deferred tensor, or a model
+function st.exp2(x) end
+
+--- exp(x) - 1, exact near zero.
+---@param x stlua.Tensor|number|stlua.Model
+---@return any # a deferred tensor, or a model
+function st.expm1(x) end
+
+--- Rounds down to an integer.
+---@param x stlua.Tensor|number|stlua.Model
+---@return any # a deferred tensor, or a model
+function st.floor(x) end
+
+--- Quotient rounded down, as Lua's `//`.
+---@param a stlua.Tensor|number|stlua.Model
+---@param b stlua.Tensor|number|stlua.Model
+---@return any # a deferred tensor, or a model
+function st.floor_divide(a, b) end
+
+--- Remainder with the sign of `a`, as C's fmod.
+---@param a stlua.Tensor|number|stlua.Model
+---@param b stlua.Tensor|number|stlua.Model
+---@return any # a deferred tensor, or a model
+function st.fmod(a, b) end
+
+--- Makes a tensor from raw bytes.
+---@param dtype string such as "F32"
+---@param shape integer[]
+---@param bytes string little-endian, exactly as many as dtype and shape need
+---@return stlua.Tensor
+function st.from_bytes(dtype, shape, bytes) end
+
+--- A mask: where a >= b.
+---@param a stlua.Tensor|number|stlua.Model
+---@param b stlua.Tensor|number|stlua.Model
+---@return any # a deferred tensor, or a model
+function st.ge(a, b) end
+
+--- A mask: where a > b.
+---@param a stlua.Tensor|number|stlua.Model
+---@param b stlua.Tensor|number|stlua.Model
+---@return any # a deferred tensor, or a model
+function st.gt(a, b) end
+
+--- JSON for configurations and metadata values: decode, encode, array, null.
+st.json = {}
+
+--- A mask: where a <= b.
+---@param a stlua.Tensor|number|stlua.Model
+---@param b stlua.Tensor|number|stlua.Model
+---@return any # a deferred tensor, or a model
+function st.le(a, b) end
+
+--- Linear interpolation, (1 - t) * a + t * b, computed as torch.lerp does (ATen/native/Lerp.h): a + t * (b - a)
+--- where |t| < 0.5, else b - (b - a) * (1 - t). So t = 0 gives exactly a, t = 1 exactly b. (torch's vector code fuses
+--- the multiplication with the addition where the processor can: one result in a thousand may differ in its last bit.)
+---@param a any
+---@param b any tensors, numbers or models
+---@param t any a number, or (with tensors) a tensor of weights
+---@return any # a deferred tensor, a model, or a number when all are numbers
+function st.lerp(a, b, t) end
+
+--- Natural logarithm.
+---@param x stlua.Tensor|number|stlua.Model
+---@return any # a deferred tensor, or a model
+function st.log(x) end
+
+--- Logarithm to base 10.
+---@param x stlua.Tensor|number|stlua.Model
+---@return any # a deferred tensor, or a model
+function st.log10(x) end
+
+--- log(1 + x), exact near zero.
+---@param x stlua.Tensor|number|stlua.Model
+---@return any # a deferred tensor, or a model
+function st.log1p(x) end
+
+--- Logarithm to base 2.
+---@param x stlua.Tensor|number|stlua.Model
+---@return any # a deferred tensor, or a model
+function st.log2(x) end
+
+--- A mask: where a < b.
+---@param a stlua.Tensor|number|stlua.Model
+---@param b stlua.Tensor|number|stlua.Model
+---@return any # a deferred tensor, or a model
+function st.lt(a, b) end
+
+--- Makes a model by asking a callback for each tensor. Nothing is computed until the result is saved, printed or read.
+---
+--- `fn(name, t1, t2, ...)` gets one deferred tensor per model and returns a tensor, or `st.drop` to leave it out.
+--- Results keep the dtype that the first model has for the name, unless the callback cast them. Integer and boolean
+--- tensors of several models are never interpolated: where the callback computed with them they are copied if all are
+--- equal, else it is an error.
+---@param models stlua.Model[]|stlua.Model
+---@param fn fun(...): any
+---
+--- `opts`: `names` = "union" (default) or "intersection"; `missing` = "error" (default), "first" (copied from the
+--- first model that has it), "skip", or "pass" (the callback gets nil); `shapes` = "same" (default) or "any";
+--- `dtype`, `saturate`: the dtype of all floating results that the callback did not cast
+---@param opts? table
+---@return stlua.Model
+function st.map(models, fn, opts) end
+
+--- The larger of two values, elementwise; NaN where either is NaN.
+---@param a stlua.Tensor|number|stlua.Model
+---@param b stlua.Tensor|number|stlua.Model
+---@return any # a deferred tensor, or a model
+function st.maximum(a, b) end
+
+--- Bytes that operations on whole tensors may hold (1 GiB); streamed work needs far less by itself.
+---@param bytes? integer sets it
+---@return integer
+function st.memory(bytes) end
+
+--- The smaller of two values, elementwise; NaN where either is NaN.
+---@param a stlua.Tensor|number|stlua.Model
+---@param b stlua.Tensor|number|stlua.Model
+---@return any # a deferred tensor, or a model
+function st.minimum(a, b) end
+
+--- Makes a model from tensors.
+---@param list {string[] in order
+---@param metadata? table
+---@return stlua.Model
+function st.model(list, metadata) end
+
+--- Product, elementwise: `a * b`.
+---@param a stlua.Tensor|number|stlua.Model
+---@param b stlua.Tensor|number|stlua.Model
+---@return any # a deferred tensor, or a model
+function st.mul(a, b) end
+
+--- A mask: where two values differ.
+---@param a stlua.Tensor|number|stlua.Model
+---@param b stlua.Tensor|number|stlua.Model
+---@return any # a deferred tensor, or a model
+function st.ne(a, b) end
+
+--- The opposite: `-x`.
+---@param x stlua.Tensor|number|stlua.Model
+---@return any # a deferred tensor, or a model
+function st.neg(x) end
+
+--- Opens a model. Only headers are read; values are read when something is computed from them.
+---
+--- `path`: a .safetensors file, an index (*.safetensors.index.json), or a folder: its index, else model.safetensors
+--- (or diffusion_pytorch_model.safetensors), else its only .safetensors file
+---@param path string
+---
+--- `opts`: `component` = "unet" of a diffusers pipeline; `variant` = "fp16" for model.fp16.safetensors and alike
+---@param opts? table
+---@return stlua.Model
+function st.open(path, opts) end
+
+--- Power, elementwise: `a ^ b`.
+---@param a stlua.Tensor|number|stlua.Model
+---@param b stlua.Tensor|number|stlua.Model
+---@return any # a deferred tensor, or a model
+function st.pow(a, b) end
+
+--- Remainder with the sign of `b`, as Lua's `%`.
+---@param a stlua.Tensor|number|stlua.Model
+---@param b stlua.Tensor|number|stlua.Model
+---@return any # a deferred tensor, or a model
+function st.remainder(a, b) end
+
+--- Rounds to the nearest integer, halves to the even one.
+---@param x stlua.Tensor|number|stlua.Model
+---@return any # a deferred tensor, or a model
+function st.round(x) end
+
+--- Computes and writes one model. All or nothing: on any failure the old file is left whole.
+---@param model any
+---@param path string the file, or with `max_shard_size` the folder
+---
+--- `opts`: `dtype` of all floating tensors, `saturate` (F8: clamp instead of NaN or infinity); `sync` = false
+--- leaves out the syncs, `replace` = false refuses an existing file, `force` = true lets a folder replace another
+--- model; `max_shard_size` = "5GB" writes shards and an index; `align` = 64 or 4096 aligns the data section;
+--- `metadata` = keys to set (false removes one); `recipe` = false leaves the recipe out, a table adds to it;
+--- `hash_inputs` = true adds the SHA-256 of whole inputs to the recipe
+---@param opts? table
+---@return integer # bytes written
+function st.save(model, path, opts) end
+
+--- Saves several models in one pass over their common inputs; all files appear or none.
+---@param list table[] entries { model, path, ...options of save }
+---@param opts? table options for all of them
+---@return integer # bytes written
+function st.save_all(list, opts) end
+
+--- 1 / (1 + exp(-x)).
+---@param x stlua.Tensor|number|stlua.Model
+---@return any # a deferred tensor, or a model
+function st.sigmoid(x) end
+
+--- -1, 0 or 1 by the sign.
+---@param x stlua.Tensor|number|stlua.Model
+---@return any # a deferred tensor, or a model
+function st.sign(x) end
+
+--- Sine.
+---@param x stlua.Tensor|number|stlua.Model
+---@return any # a deferred tensor, or a model
+function st.sin(x) end
+
+--- Square root.
+---@param x stlua.Tensor|number|stlua.Model
+---@return any # a deferred tensor, or a model
+function st.sqrt(x) end
+
+--- Difference, elementwise: `a - b`.
+---@param a stlua.Tensor|number|stlua.Model
+---@param b stlua.Tensor|number|stlua.Model
+---@return any # a deferred tensor, or a model
+function st.sub(a, b) end
+
+--- Tangent.
+---@param x stlua.Tensor|number|stlua.Model
+---@return any # a deferred tensor, or a model
+function st.tan(x) end
+
+--- Hyperbolic tangent.
+---@param x stlua.Tensor|number|stlua.Model
+---@return any # a deferred tensor, or a model
+function st.tanh(x) end
+
+--- Threads to work with; as many as this process may use unless it is told otherwise.
+---@param n? integer sets the number; 0 asks for as many as there may be
+---@return integer # threads in use
+function st.threads(n) end
+
+--- Rounds towards zero.
+---@param x stlua.Tensor|number|stlua.Model
+---@return any # a deferred tensor, or a model
+function st.trunc(x) end
+
+--- Version of stlua, such as "0.1.0".
+st.version = ""
+
+--- Elements of `a` where the mask is true, of `b` where it is false.
+---@param mask any a BOOL tensor
+---@param a any tensor or number
+---@param b any tensor or number
+---@return any # a deferred tensor
+function st.where(mask, a, b) end
+
+--- Marks a table as an array, so that an empty one is written `[]`.
+---@param t table
+---@return table # the same
+function st.json.array(t) end
+
+--- Text to value. Objects and arrays become tables, null becomes `st.json.null`.
+---@param text string at most 64 MB and 64 levels deep
+---@return any # the value
+function st.json.decode(text) end
+
+--- Value to text, keys sorted.
+---@param value any a table, string, number, boolean or `st.json.null`
+---@param opts? table `indent` = number of blanks per level (none: one line)
+---@return string
+function st.json.encode(value, opts) end
+
+--- Stands for JSON's null: Lua tables cannot hold nil.
+st.json.null = {}
+
+return st

@@ -1,4 +1,4 @@
---- The prompt's engine without a terminal: evaluating, results, errors, who, completion, help; and the transcript of
+--- The prompt's engine without a terminal: evaluating, results, errors, who, completion, help; and the session of
 -- examples/README.md.
 local support = require "support"
 local complete = require "stlua.repl.complete"
@@ -105,7 +105,7 @@ function suite.test_errors()
    local function message(...) return select(2, say(e, printed, ...)) end
    lu.assertEquals(message("error('no luck')"), "no luck\n")
    lu.assertEquals(message("x.y.z = 1"), "attempt to index a nil value (global 'x')\n")
-   lu.assertEquals(message("x = st.open('/no/such/file')"), "/no/such/file: no such file or folder\n")
+   lu.assertEquals(message("st.open('/no/such/file')"), "/no/such/file: no such file or folder\n")
    lu.assertEquals(message("error { code = 1 }"), "{ code = 1 }\n")
    lu.assertEquals(message("error(nil)"), "error(nil)\n")
    lu.assertEquals(message("do", "error 'there'", "end"), "stdin:2: there\n")
@@ -390,6 +390,18 @@ function M:go(...) end
    lu.assertEquals(add.returns, { { type = "{number,...}", text = "sum" } })
    lu.assertEquals(doc.signature("add", add), "add(a, [b], c, d)")
    lu.assertEquals({ list[2].name, list[3].name, list[3].args, list[4].name }, { "name", "M:go", "...", "st.far" })
+end
+
+function suite.test_the_session_of_the_examples()
+   support.path("")
+   local pipe = io.popen("pwd")
+   local root = pipe:read("l")
+   pipe:close()
+   local page = root .. "/examples/README.md"
+   local _, _, status = support.stlua(("'%s/examples/make_samples.lua' a.safetensors b.safetensors"):format(root))
+   lu.assertEquals(status, 0)
+   local shown = support.stlua(("'%s/tests/lua/transcript.lua' '%s'"):format(root, page))
+   lu.assertEquals(shown, support.read(page))
 end
 
 support.run("repl", suite)

@@ -27,12 +27,12 @@ end
 --- Makes an engine. What is typed runs in a table of its own that reads the real globals and never writes them.
 -- @tparam[opt] table opts
 --   `write`, `write_error` = functions that take a text (default: standard output and error);
---   `color` = true colours errors; `trace` = true prints Lua tracebacks;
+--   `color` = true colours errors; `trace` = true prints Lua tracebacks; `time` = false tells no times;
 --   `ignore` = globals that `who` leaves out (default: all there are now)
 function repl.new(opts)
    opts = errors.check_options(opts, { write = "function", write_error = "function", color = "boolean",
-      trace = "boolean", ignore = "table" }, "repl.new")
-   local self = setmetatable({ pending = nil, trace = opts.trace, color = opts.color,
+      trace = "boolean", time = "boolean", ignore = "table" }, "repl.new")
+   local self = setmetatable({ pending = nil, trace = opts.trace, color = opts.color, time = opts.time ~= false,
       ignore = opts.ignore or repl.globals() }, repl)
    self.write = opts.write or function(s) io.stdout:write(s) end
    self.write_error = opts.write_error or function(s) io.stderr:write(s) end
@@ -49,10 +49,16 @@ local function is_incomplete(message)
    return message:find("near <eof>$") and not message:find("unfinished string near <eof>$")
 end
 
+local function pass(...) return ... end
+
 -- Compiles as an expression, else as a statement. Nil and "incomplete", or nil and the message.
 local function compile(code, env)
    local chunk, first = load("return " .. code, "=" .. CHUNK, "t", env)
-   if chunk then return chunk, nil, true end
+   if chunk then
+      -- As the argument of a function, which `...` is, a call is no tail call: errors know that they came from here.
+      local bare = code:gsub("[;%s]+$", "")
+      return load("return (...)(" .. bare .. "\n)", "=" .. CHUNK, "t", env) or chunk, nil, true
+   end
    local second
    chunk, second = load(code, "=" .. CHUNK, "t", env)
    if chunk then return chunk, nil, false end
@@ -100,7 +106,7 @@ function repl:eval(code)
    local results = table.pack(xpcall(chunk, function(e)
       traceback = debug.traceback("", 2):gsub("^%s+", "")
       return e
-   end))
+   end, pass))
    if not results[1] then
       local e = results[2]
       return "error", { message = message_of(e, code), error = e, traceback = traceback }
@@ -154,7 +160,7 @@ function repl:line(line)
    elseif status == "error" then
       report(self, result)
    end
-   if seconds > SLOW and not self.pending then
+   if self.time and seconds > SLOW and not self.pending then
       self.write_error(colored(self, DIM, show.time(seconds, core.bytes_read() - read)) .. "\n")
    end
    return status

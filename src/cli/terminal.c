@@ -1,9 +1,9 @@
 /* terminal.c - the module stlua.terminal: lines from a terminal by libedit, with history and Tab. Layer: cli; the only
  * file that knows libedit.
  *
- * libedit is never jumped over: while it runs, Lua is entered by lua_pcall alone. Characters are read here, not by
- * libedit, since a signal must end the reading: it waits with the signals let in, so none is missed between the look
- * and the wait. */
+ * libedit is never jumped over: while it runs, Lua is entered by lua_pcall alone. Signals are held back but for two
+ * places: while waiting for a key, which they end (so characters are read here, not by libedit), and within run(),
+ * where they interrupt what the user asked for. What lies between is never interrupted half-way. */
 #include "cli.h"
 
 #include <errno.h>
@@ -21,7 +21,6 @@
 #include <unistd.h>
 #include <wchar.h>
 
-#define TERMINAL "stlua.Terminal"
 enum { HISTORY_LINES = 10000 };
 
 typedef struct terminal {
@@ -29,8 +28,11 @@ typedef struct terminal {
     History *history;
     lua_State *L; /* who reads: slot 1 the prompt, slot 2 the function that completes */
     const char *prompt;
-    bool reading, stopped;
+    bool reading, stopped, holding;
 } terminal;
+
+/* One per process, as long as it: el_end would lose the names that EL_ADDFN copied. */
+static terminal the_terminal;
 
 /* ---------------------------------------------------------------- signals while a line is read */
 
@@ -46,32 +48,41 @@ static void on_change(int number)
 
 static const int let_in[] = {SIGINT, SIGTERM, SIGHUP, SIGPIPE, SIGWINCH, SIGCONT};
 
-/* What reading changes of the process, to be put back. */
+static sigset_t outside; /* the mask where signals are let in */
+
+static void hold(terminal *t)
+{
+    sigset_t block, before;
+    sigemptyset(&block);
+    for (size_t i = 0; i < sizeof let_in / sizeof *let_in; i++) sigaddset(&block, let_in[i]);
+    sigprocmask(SIG_BLOCK, &block, &before);
+    if (!t->holding) outside = before;
+    t->holding = true;
+}
+
+static void release(terminal *t)
+{
+    if (t->holding) sigprocmask(SIG_SETMASK, &outside, NULL);
+    t->holding = false;
+}
+
+/* What was to be done about a new size and after a stop. */
 typedef struct saved {
     struct sigaction winch, cont;
-    sigset_t mask;
 } saved;
-
-static sigset_t outside; /* the mask while waiting */
 
 static void enter(saved *s)
 {
     struct sigaction act = {.sa_handler = on_change};
-    sigset_t block;
     sigemptyset(&act.sa_mask);
     sigaction(SIGWINCH, &act, &s->winch);
     sigaction(SIGCONT, &act, &s->cont);
-    sigemptyset(&block);
-    for (size_t i = 0; i < sizeof let_in / sizeof *let_in; i++) sigaddset(&block, let_in[i]);
-    sigprocmask(SIG_BLOCK, &block, &s->mask);
-    outside = s->mask;
 }
 
 static void leave(const saved *s)
 {
     sigaction(SIGWINCH, &s->winch, NULL);
     sigaction(SIGCONT, &s->cont, NULL);
-    sigprocmask(SIG_SETMASK, &s->mask, NULL);
 }
 
 /* After a stop the shell's settings are in force; a new size asks for a new layout. */
@@ -198,16 +209,6 @@ static const char *const keys[][2] = {
     {"\\e[F", "ed-move-to-end"},  {"\\e[1;5D", "ed-prev-word"}, {"\\e[1;5C", "em-next-word"},
 };
 
-static int terminal_close(lua_State *L)
-{
-    terminal *t = luaL_checkudata(L, 1, TERMINAL);
-    if (t->el) el_end(t->el);
-    if (t->history) history_end(t->history);
-    t->el = NULL;
-    t->history = NULL;
-    return 0;
-}
-
 static void open_editor(lua_State *L, terminal *t)
 {
     HistEvent ev;
@@ -229,7 +230,7 @@ static void open_editor(lua_State *L, terminal *t)
 
 static terminal *self(lua_State *L)
 {
-    terminal *t = lua_touserdata(L, lua_upvalueindex(1));
+    terminal *t = &the_terminal;
     if (t->reading) luaL_error(L, "a line is being read");
     if (!t->el) open_editor(L, t);
     return t;
@@ -248,6 +249,7 @@ static int readline(lua_State *L)
     t->L = L;
     t->reading = true;
     t->stopped = false;
+    hold(t);
     enter(&s);
     const char *line = el_gets(t->el, &count);
     leave(&s);
@@ -280,13 +282,26 @@ static int remember(lua_State *L)
     return 0;
 }
 
-/* answered() -> whether Ctrl-C was pressed: the interrupt has been told to the user, work may go on. */
-static int answered(lua_State *L)
+/* run(f, ...) -> what pcall gives. Signals are let in meanwhile; an interrupt ends with it. */
+static int run(lua_State *L)
 {
-    bool was = cli_signal_pending() == SIGINT;
-    if (was) cli_signal_answered();
-    lua_pushboolean(L, was);
-    return 1;
+    terminal *t = self(L);
+    lua_pushboolean(L, 1);
+    lua_insert(L, 1);
+    release(t);
+    bool ok = lua_pcall(L, lua_gettop(L) - 2, LUA_MULTRET, 0) == LUA_OK;
+    hold(t);
+    if (cli_signal_pending() == SIGINT) cli_signal_answered();
+    lua_pushboolean(L, ok);
+    lua_replace(L, 1);
+    return lua_gettop(L);
+}
+
+/* done(): signals are as they were before the first line was read. */
+static int done(lua_State *L)
+{
+    release(self(L));
+    return 0;
 }
 
 /* width() -> columns of the terminal */
@@ -318,15 +333,9 @@ static int private_file(lua_State *L)
 
 int cli_terminal(lua_State *L)
 {
-    static const luaL_Reg functions[] = {{"readline", readline}, {"remember", remember},         {"answered", answered},
-                                         {"width", width},       {"private_file", private_file}, {NULL, NULL}};
-    luaL_newlibtable(L, functions);
-    terminal *t = lua_newuserdatauv(L, sizeof *t, 0);
-    *t = (terminal){0};
-    luaL_newmetatable(L, TERMINAL);
-    lua_pushcfunction(L, terminal_close);
-    lua_setfield(L, -2, "__gc");
-    lua_setmetatable(L, -2);
-    luaL_setfuncs(L, functions, 1);
+    static const luaL_Reg functions[] = {
+        {"readline", readline}, {"remember", remember},         {"run", run}, {"done", done},
+        {"width", width},       {"private_file", private_file}, {NULL, NULL}};
+    luaL_newlib(L, functions);
     return 1;
 }

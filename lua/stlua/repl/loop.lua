@@ -82,7 +82,16 @@ local function wants_to_leave(engine, line)
    return (word == "quit" or word == "exit") and engine.env[word] == nil
 end
 
-local function on_terminal(engine, terminal)
+-- Evaluates a line; whatever an interrupt meets, the prompt comes back.
+local function evaluate(engine, terminal, line)
+   local ok, e = terminal.run(engine.line, engine, line)
+   if ok then return end
+   if not (errors.is(e) and e.code == "cancelled") then error(e, 0) end
+   engine:abandon()
+   io.stderr:write("interrupted\n")
+end
+
+local function session(engine, terminal)
    local history, last = open_history(terminal), nil
    local colored = may_color(1)
    local function prompt(mark) return colored and ("\1\27[1m\1%s\1\27[0m\1 "):format(mark) or mark .. " " end
@@ -98,8 +107,7 @@ local function on_terminal(engine, terminal)
             last = line
          end
          if not engine.pending and wants_to_leave(engine, line) then break end
-         engine:line(line)
-         terminal.answered()
+         evaluate(engine, terminal, line)
       elseif why == "interrupt" then
          core.resume()
          engine:abandon()
@@ -112,6 +120,12 @@ local function on_terminal(engine, terminal)
       end
    end
    if history then history:close() end
+end
+
+local function on_terminal(engine, terminal)
+   local ok, e = pcall(session, engine, terminal)
+   terminal.done()
+   if not ok then error(e, 0) end
 end
 
 -- Without a terminal an interrupt ends the program, as it would end a script.

@@ -342,6 +342,31 @@ st_status st_randn(st_dtype dtype, int ndim, const int64_t *shape, const st_seed
 st_status st_randint(st_dtype dtype, int ndim, const int64_t *shape, int64_t low, int64_t high, const st_seed *seed,
                      st_tensor **out, st_err *err);
 
+/* Where some elements of a tensor lie among all of its, taken in row-major order: what a view is made of, and an
+ * assignment goes to. Made by st_place_of, moved by the others, which leave it alone when they fail. */
+typedef struct st_place {
+    const st_tensor *of; /* borrowed; named in messages */
+    int ndim;
+    int64_t shape[ST_MAX_DIMS], strides[ST_MAX_DIMS], start;
+} st_place;
+void st_place_of(const st_tensor *t, st_place *p); /* all of it */
+st_status st_place_permute(st_place *p, const int *order, st_err *err);
+st_status st_place_narrow(st_place *p, int dim, int64_t start, int64_t count, int64_t step, st_err *err);
+st_status st_place_expand(st_place *p, int ndim, const int64_t *shape, st_err *err);
+/* *fits is false, and the place as it was, where the elements would have to be moved to lie in that shape. */
+st_status st_place_reshape(st_place *p, int ndim, const int64_t *shape, bool *fits, st_err *err);
+/* The elements at a place of `t`. */
+st_status st_view(st_tensor *t, const st_place *p, st_tensor **out, st_err *err);
+/* Tensors one behind the other along a dimension, in the result_type of all. What lies in files or memory in one dtype
+ * streams; anything else is put together when it is needed. */
+st_status st_cat(st_tensor *const *parts, int n, int dim, st_tensor **out, st_err *err);
+/* 0, 1, ... count - 1 as I64. */
+st_status st_iota(int64_t count, st_tensor **out, st_err *err);
+/* Values in memory of the tensor's dtype, computed now. */
+st_status st_clone(st_ctx *ctx, st_tensor *t, st_tensor **out, st_err *err);
+/* Writes `value`, broadcast and cast, to a place of *t. Who else holds the tensor goes on seeing the old values: it is
+ * written where it is only if the caller's reference is the last, else *t becomes another. A file's tensor is refused. */
+st_status st_assign(st_ctx *ctx, st_tensor **t, const st_place *where, st_tensor *value, st_err *err);
 /* Computes elements [start, start + count) in row-major order and writes them as `dtype` (a cast from the tensor's
  * own). */
 st_status st_export(st_ctx *ctx, st_tensor *t, uint64_t start, uint64_t count, st_dtype dtype, void *out, st_err *err);

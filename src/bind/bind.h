@@ -40,6 +40,10 @@ void bind_top(lua_State *L, int max);              /* no more than `max` argumen
 st_dtype bind_dtype(lua_State *L, int arg);
 /* The one place where Lua's positions (1-based, negative from the end) become C's (0-based). */
 uint64_t bind_position(lua_State *L, int arg, uint64_t n);
+/* The same of a number: 1 .. n and -n .. -1 count, with `slack` one more at the end. False if there is no such position. */
+bool bind_convert(lua_Integer i, uint64_t n, bool slack, uint64_t *out);
+/* A table of sizes of at least `least`; returns how many. */
+int bind_shape(lua_State *L, int arg, int64_t shape[ST_MAX_DIMS], int64_t least);
 /* (first, last), both optional and inclusive -> [*begin, *end); first = last + 1 is empty. */
 void bind_range(lua_State *L, int arg, uint64_t n, uint64_t *begin, uint64_t *end);
 /* (first, count), both optional -> [*begin, *begin + *count). */
@@ -106,10 +110,24 @@ typedef struct bind_model {
 st_tensor **bind_tensor_new(lua_State *L);
 st_tensor *bind_tensor(lua_State *L, int arg);
 bool bind_is_tensor(lua_State *L, int arg);
+/* Pushes a view of the tensor in slot `arg`, at a place that bind_tensor_root gave and that may have moved since. */
+void bind_tensor_view(lua_State *L, int arg, const st_place *p);
+/* What a tensor is a view of (itself, where it is none), and where in it it lies. */
+st_tensor *bind_tensor_root(lua_State *L, int arg, st_place *p);
+/* The root's node for st_assign, to be called at once. Throws for tensors that were frozen. */
+st_tensor **bind_tensor_write(lua_State *L, int arg);
+void bind_tensor_freeze(lua_State *L, int arg);
 void bind_tensor_open(lua_State *L, int core);
 void bind_values_open(lua_State *L, int core); /* bind_values.c: more methods of tensors */
 void bind_reduce_open(lua_State *L, int core); /* bind_reduce.c: reductions, selection, sorting */
 void bind_ops_open(lua_State *L, int core);    /* bind_ops.c: operations and arithmetic */
+void bind_view_open(lua_State *L, int core);   /* bind_view.c: other shapes, joins */
+void bind_index_open(lua_State *L, int core);  /* bind_index.c: t[i], t[{...}], assignment */
+/* Pushes element i of a tensor, in row-major order, as a number or boolean. */
+void bind_push_element(lua_State *L, st_tensor *t, uint64_t i);
+/* Tensor, number or boolean: check throws, operand makes a new reference and calls nothing of Lua that may throw. */
+void bind_check_operand(lua_State *L, int arg);
+st_status bind_operand(lua_State *L, int arg, st_tensor **out, st_err *err);
 
 bind_model *bind_model_slot(lua_State *L, int arg);
 st_model *bind_model_get(lua_State *L, int arg);

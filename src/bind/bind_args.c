@@ -80,7 +80,7 @@ st_dtype bind_dtype(lua_State *L, int arg)
 /* ---------------------------------------------------------------- positions */
 
 /* 1 .. n and -n .. -1 count; the result is 0-based. `slack` allows one more at either end, for empty ranges. */
-static bool position(lua_Integer i, uint64_t n, bool slack, uint64_t *out)
+bool bind_convert(lua_Integer i, uint64_t n, bool slack, uint64_t *out)
 {
     if (i < 0) {
         uint64_t back = (uint64_t)0 - (uint64_t)i;
@@ -97,7 +97,7 @@ uint64_t bind_position(lua_State *L, int arg, uint64_t n)
 {
     uint64_t at;
     lua_Integer i = bind_integer(L, arg, LUA_MININTEGER, LUA_MAXINTEGER);
-    if (!position(i, n, false, &at))
+    if (!bind_convert(i, n, false, &at))
         bind_fail_arg(L, arg, "position %lld is out of range: there are %llu", (long long)i, (unsigned long long)n);
     return at;
 }
@@ -111,7 +111,7 @@ static uint64_t range_start(lua_State *L, int arg, uint64_t n)
 {
     uint64_t at;
     lua_Integer i = opt_integer(L, arg, 1);
-    if (!position(i, n, true, &at))
+    if (!bind_convert(i, n, true, &at))
         bind_fail_arg(L, arg, "position %lld is out of range: there are %llu", (long long)i, (unsigned long long)n);
     return at;
 }
@@ -122,7 +122,7 @@ void bind_range(lua_State *L, int arg, uint64_t n, uint64_t *begin, uint64_t *en
     lua_Integer i = opt_integer(L, arg + 1, -1);
     if (i == 0 || (i == -1 && n == 0)) {
         last = 0;
-    } else if (position(i, n, false, &last)) {
+    } else if (bind_convert(i, n, false, &last)) {
         last++;
     } else {
         bind_fail_arg(L, arg + 1, "position %lld is out of range: there are %llu", (long long)i, (unsigned long long)n);

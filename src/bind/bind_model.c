@@ -82,6 +82,7 @@ static int push_tensor(lua_State *L, size_t i)
     st_model *m = bind_model_get(L, 1);
     if (i >= st_model_count(m)) return bind_fail(L, ST_ARG, "the model changed meanwhile");
     if (st_model_tensor(m, i, slot, &err) != ST_OK) return bind_throw(L, &err);
+    bind_tensor_freeze(L, -1);
     return 1;
 }
 

@@ -27,7 +27,7 @@ static const struct {
 
 /* Operands other than tensors: an integer or a float is a number of torch's weak kind; a boolean is a BOOL tensor
  * without dimensions, whose dtype gives way to every other. */
-static void check_operand(lua_State *L, int arg)
+void bind_check_operand(lua_State *L, int arg)
 {
     int type = lua_type(L, arg);
     if (type == LUA_TNUMBER || type == LUA_TBOOLEAN) return;
@@ -37,7 +37,7 @@ static void check_operand(lua_State *L, int arg)
 }
 
 /* A new reference to a checked operand. Calls nothing of Lua that may throw. */
-static st_status operand(lua_State *L, int arg, st_tensor **out, st_err *err)
+st_status bind_operand(lua_State *L, int arg, st_tensor **out, st_err *err)
 {
     if (lua_isboolean(L, arg)) {
         uint8_t v = (uint8_t)lua_toboolean(L, arg);
@@ -58,11 +58,11 @@ static int apply(lua_State *L, st_op op, int first)
     int n = ops[op].arity, tensors = 0;
     st_tensor **slot = bind_tensor_new(L); /* first: making it may close an operand */
     for (int i = 0; i < n; i++) {
-        check_operand(L, first + i);
+        bind_check_operand(L, first + i);
         tensors += bind_is_tensor(L, first + i);
     }
     if (tensors == 0) return bind_fail(L, ST_ARG, "'%s' wants at least one tensor", ops[op].name);
-    for (int i = 0; i < n && s == ST_OK; i++) s = operand(L, first + i, &args[i], &err);
+    for (int i = 0; i < n && s == ST_OK; i++) s = bind_operand(L, first + i, &args[i], &err);
     if (s == ST_OK) s = st_apply(op, args, slot, &err);
     for (int i = 0; i < n; i++) st_tensor_unref(args[i]);
     return s == ST_OK ? 1 : bind_throw(L, &err);
@@ -103,7 +103,7 @@ static int op_method(lua_State *L)
 static int op_arith(lua_State *L)
 {
     st_op op = (st_op)lua_tointeger(L, lua_upvalueindex(1));
-    lua_settop(L, ops[op].arity); /* __unm gets its operand twice */
+    lua_settop(L, ops[op].arity); /* __unm and __bnot get their operand twice */
     if (luaL_testudata(L, 1, BIND_MODEL) || luaL_testudata(L, lua_gettop(L), BIND_MODEL)) {
         luaL_getmetatable(L, BIND_MODEL);
         lua_pushvalue(L, lua_upvalueindex(2));
@@ -160,8 +160,11 @@ void bind_ops_open(lua_State *L, int core)
     static const struct {
         const char *name;
         st_op op;
-    } metamethods[] = {{"__add", ST_OP_ADD}, {"__sub", ST_OP_SUB}, {"__mul", ST_OP_MUL},
-                       {"__div", ST_OP_DIV}, {"__pow", ST_OP_POW}, {"__unm", ST_OP_NEG}};
+    } metamethods[] = {{"__add", ST_OP_ADD},        {"__sub", ST_OP_SUB},           {"__mul", ST_OP_MUL},
+                       {"__div", ST_OP_DIV},        {"__pow", ST_OP_POW},           {"__unm", ST_OP_NEG},
+                       {"__mod", ST_OP_REMAINDER},  {"__idiv", ST_OP_FLOOR_DIVIDE}, {"__band", ST_OP_BITWISE_AND},
+                       {"__bor", ST_OP_BITWISE_OR}, {"__bxor", ST_OP_BITWISE_XOR},  {"__bnot", ST_OP_BITWISE_NOT},
+                       {"__shl", ST_OP_LEFT_SHIFT}, {"__shr", ST_OP_RIGHT_SHIFT}};
     static const luaL_Reg methods[] = {{"cast", tensor_cast}, {NULL, NULL}};
     bind_methods(L, BIND_TENSOR, methods);
     luaL_getmetatable(L, BIND_TENSOR);

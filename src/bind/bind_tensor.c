@@ -3,34 +3,122 @@
 
 #include <string.h>
 
+/* A tensor of a script: a variable that holds a node, or a view of one, which knows where in it it lies. Writing to
+ * either gives the root another node, and the views make theirs anew when they are next asked for it. */
+typedef struct box {
+    st_tensor *t;     /* of a view: NULL until it is asked for */
+    uint64_t version; /* of a root: how often it was written to; of a view: the root's when `t` was made */
+    bool closed, frozen;
+    int ndim;              /* of a view, whose root is its user value; a root has -1 */
+    int64_t start, dims[]; /* sizes, then strides */
+} box;
+
+static box *box_of(lua_State *L, int arg)
+{
+    box *b = luaL_testudata(L, arg, BIND_TENSOR);
+    if (!b) bind_fail_arg(L, arg, "%s expected, got %s", BIND_TENSOR, bind_type_name(L, arg));
+    if (b->closed) bind_fail_arg(L, arg, "the tensor was closed");
+    return b;
+}
+
+/* The root of an open tensor: itself, or what it is a view of, which lives as long as the view. */
+static box *root_of(lua_State *L, int arg, box *b)
+{
+    if (b->ndim < 0) return b;
+    lua_getiuservalue(L, arg, 1);
+    box *root = lua_touserdata(L, -1);
+    lua_pop(L, 1);
+    if (!root || !root->t) bind_fail_arg(L, arg, "the tensor of this view was closed");
+    return root;
+}
+
+static void place_in(const box *b, const box *root, st_place *p)
+{
+    st_place_of(root->t, p);
+    if (b->ndim < 0) return;
+    size_t n = (size_t)b->ndim;
+    p->ndim = b->ndim;
+    p->start = b->start;
+    memcpy(p->shape, b->dims, n * sizeof *b->dims);
+    memcpy(p->strides, b->dims + n, n * sizeof *b->dims);
+}
+
 bool bind_is_tensor(lua_State *L, int arg) { return luaL_testudata(L, arg, BIND_TENSOR) != NULL; }
-
-st_tensor **bind_tensor_new(lua_State *L)
-{
-    st_tensor **slot = lua_newuserdatauv(L, sizeof(void *), 0);
-    *slot = NULL;
-    luaL_setmetatable(L, BIND_TENSOR);
-    return slot;
-}
-
-static st_tensor **tensor_slot(lua_State *L, int arg)
-{
-    st_tensor **slot = luaL_testudata(L, arg, BIND_TENSOR);
-    if (!slot) bind_fail_arg(L, arg, "%s expected, got %s", BIND_TENSOR, bind_type_name(L, arg));
-    return slot;
-}
 
 st_tensor *bind_tensor(lua_State *L, int arg)
 {
-    st_tensor **slot = tensor_slot(L, arg);
-    if (!*slot) bind_fail_arg(L, arg, "the tensor was closed");
-    return *slot;
+    st_err err;
+    st_place p;
+    box *b = box_of(L, arg), *root = root_of(L, arg, b);
+    if (b == root || (b->t && b->version == root->version)) {
+        if (!b->t) bind_fail_arg(L, arg, "the tensor was closed");
+        return b->t;
+    }
+    st_tensor_unref(b->t);
+    b->t = NULL;
+    place_in(b, root, &p);
+    if (st_view(root->t, &p, &b->t, &err) != ST_OK) bind_throw(L, &err);
+    b->version = root->version;
+    return b->t;
+}
+
+st_tensor **bind_tensor_new(lua_State *L)
+{
+    box *b = lua_newuserdatauv(L, sizeof *b, 0);
+    *b = (box){.ndim = -1};
+    luaL_setmetatable(L, BIND_TENSOR);
+    return &b->t;
+}
+
+void bind_tensor_freeze(lua_State *L, int arg) { box_of(L, arg)->frozen = true; }
+
+st_tensor *bind_tensor_root(lua_State *L, int arg, st_place *p)
+{
+    box *b = box_of(L, arg), *root = root_of(L, arg, b);
+    if (!root->t) bind_fail_arg(L, arg, "the tensor was closed");
+    place_in(b, root, p);
+    return root->t;
+}
+
+void bind_tensor_view(lua_State *L, int arg, const st_place *p)
+{
+    size_t n = (size_t)p->ndim;
+    arg = lua_absindex(L, arg);
+    const box *of = box_of(L, arg);
+    box *b = lua_newuserdatauv(L, sizeof *b + 2 * n * sizeof *b->dims, 1);
+    *b = (box){.ndim = p->ndim, .start = p->start};
+    memcpy(b->dims, p->shape, n * sizeof *b->dims);
+    memcpy(b->dims + n, p->strides, n * sizeof *b->dims);
+    if (of->ndim < 0)
+        lua_pushvalue(L, arg);
+    else
+        lua_getiuservalue(L, arg, 1);
+    lua_setiuservalue(L, -2, 1);
+    luaL_setmetatable(L, BIND_TENSOR);
+}
+
+st_tensor **bind_tensor_write(lua_State *L, int arg)
+{
+    box *b = box_of(L, arg), *root = root_of(L, arg, b);
+    if (!root->t) bind_fail_arg(L, arg, "the tensor was closed");
+    if (root->frozen)
+        bind_fail(L, ST_ARG,
+                  "a tensor of a model is read-only: change a copy (t:clone()) and put that into the model (m:set)");
+    if (b != root) { /* its node would keep the root's from being written in place */
+        st_tensor_unref(b->t);
+        b->t = NULL;
+    }
+    root->version++;
+    return &root->t;
 }
 
 static int tensor_close(lua_State *L)
 {
-    st_tensor **slot = tensor_slot(L, 1), *t = *slot;
-    *slot = NULL;
+    box *b = luaL_testudata(L, 1, BIND_TENSOR);
+    if (!b) return bind_fail_arg(L, 1, "%s expected, got %s", BIND_TENSOR, bind_type_name(L, 1));
+    st_tensor *t = b->t;
+    b->t = NULL;
+    b->closed = true;
     st_tensor_unref(t);
     return 0;
 }
@@ -125,7 +213,7 @@ static int tensor_len(lua_State *L)
 
 /* ---------------------------------------------------------------- making one */
 
-static int read_shape(lua_State *L, int arg, int64_t shape[ST_MAX_DIMS])
+int bind_shape(lua_State *L, int arg, int64_t shape[ST_MAX_DIMS], int64_t least)
 {
     bind_table(L, arg);
     size_t n = lua_rawlen(L, arg);
@@ -134,7 +222,8 @@ static int read_shape(lua_State *L, int arg, int64_t shape[ST_MAX_DIMS])
         int ok = 0;
         int type = lua_rawgeti(L, arg, (lua_Integer)i + 1);
         lua_Integer v = type == LUA_TNUMBER ? lua_tointegerx(L, -1, &ok) : 0;
-        if (!ok || v < 0) bind_fail_arg(L, arg, "size %zu of the shape is not an integer >= 0", i + 1);
+        if (!ok || v < least)
+            bind_fail_arg(L, arg, "size %zu of the shape is not an integer >= %lld", i + 1, (long long)least);
         shape[i] = v;
         lua_pop(L, 1);
     }
@@ -149,7 +238,7 @@ static int tensor_from_bytes(lua_State *L)
     st_err err;
     bind_top(L, 3);
     st_dtype dtype = bind_dtype(L, 1);
-    int ndim = read_shape(L, 2, shape);
+    int ndim = bind_shape(L, 2, shape, 0);
     const char *bytes = bind_string(L, 3, &n);
     st_tensor **slot = bind_tensor_new(L);
     if (st_tensor_new(dtype, ndim, shape, bytes, n, slot, &err) != ST_OK) return bind_throw(L, &err);
@@ -177,7 +266,7 @@ void bind_tensor_open(lua_State *L, int core)
     lua_setfield(L, core, "Tensor");
     lua_pushvalue(L, -1);
     lua_setfield(L, -3, "methods"); /* for completion, which looks without running code */
-    lua_setfield(L, -2, "__index");
+    lua_pop(L, 1);
     lua_setfield(L, core, "tensor_meta");
     bind_methods(L, BIND_TENSOR, methods);
     lua_pushcfunction(L, tensor_from_bytes);

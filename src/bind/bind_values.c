@@ -52,15 +52,49 @@ static int tensor_bytes(lua_State *L)
 
 #define PIECE 8192 /* elements exported at a time */
 
+/* What elements are exported as, for Lua: F64, I64, U64 or BOOL. */
+static st_dtype shown_dtype(lua_State *L, const st_tensor *t)
+{
+    st_dtype d = st_tensor_dtype(t);
+    st_kind kind = st_dtype_kind(d);
+    if (kind == ST_KIND_RAW || kind == ST_KIND_COMPLEX)
+        bind_fail(L, ST_DTYPE, "%s values cannot be shown as numbers (t:bytes() gives them raw)", st_dtype_name(d));
+    return kind == ST_KIND_BOOL ? ST_BOOL : kind == ST_KIND_FLOAT ? ST_F64 : d == ST_U64 ? ST_U64 : ST_I64;
+}
+
+static void push_value(lua_State *L, st_dtype d, const void *values, size_t i)
+{
+    uint64_t u;
+    if (d == ST_BOOL) {
+        lua_pushboolean(L, ((const uint8_t *)values)[i]);
+    } else if (d == ST_F64) {
+        lua_pushnumber(L, ((const double *)values)[i]);
+    } else if (d == ST_I64) {
+        lua_pushinteger(L, ((const int64_t *)values)[i]);
+    } else if ((u = ((const uint64_t *)values)[i]) <= (uint64_t)LUA_MAXINTEGER) {
+        lua_pushinteger(L, (lua_Integer)u);
+    } else { /* what a Lua integer cannot hold becomes the nearest float */
+        lua_pushnumber(L, (lua_Number)u);
+    }
+}
+
+void bind_push_element(lua_State *L, st_tensor *t, uint64_t i)
+{
+    st_err err;
+    uint64_t value[1] = {0};
+    st_dtype d = shown_dtype(L, t);
+    bind_context *c = bind_enter(L);
+    st_tensor_ref(t);
+    st_status s = st_export(c->ctx, t, i, 1, d, value, &err);
+    st_tensor_unref(t);
+    bind_leave(L, c, s, &err);
+    push_value(L, d, value, 0);
+}
+
 /* Elements of a tensor, one after the other, in a buffer of 64 KiB. */
 typedef struct cursor {
-    union {
-        double f[PIECE];
-        int64_t i[PIECE];
-        uint64_t u[PIECE];
-        uint8_t b[PIECE];
-    };
-    st_dtype dtype; /* F64, I64, U64 or BOOL: as what the elements are exported */
+    uint64_t values[PIECE];
+    st_dtype dtype;
     uint64_t at, end;
     size_t used, held;
 } cursor;
@@ -68,12 +102,9 @@ typedef struct cursor {
 /* Pushes a cursor over [begin, begin + count) of the tensor in slot 1. */
 static cursor *cursor_new(lua_State *L, uint64_t begin, uint64_t count)
 {
-    st_dtype d = st_tensor_dtype(bind_tensor(L, 1));
-    st_kind kind = st_dtype_kind(d);
-    if (kind == ST_KIND_RAW || kind == ST_KIND_COMPLEX)
-        bind_fail(L, ST_DTYPE, "%s values cannot be shown as numbers (t:bytes() gives them raw)", st_dtype_name(d));
+    st_dtype d = shown_dtype(L, bind_tensor(L, 1));
     cursor *c = lua_newuserdatauv(L, sizeof *c, 0);
-    c->dtype = kind == ST_KIND_BOOL ? ST_BOOL : kind == ST_KIND_FLOAT ? ST_F64 : d == ST_U64 ? ST_U64 : ST_I64;
+    c->dtype = d;
     c->at = begin;
     c->end = begin + count;
     c->used = c->held = 0;
@@ -87,22 +118,10 @@ static void cursor_push(lua_State *L, cursor *c)
         uint64_t rest = c->end - c->at;
         c->held = rest < PIECE ? (size_t)rest : PIECE;
         c->used = 0;
-        export(L, 1, c->at, c->held, c->dtype, c->f);
+        export(L, 1, c->at, c->held, c->dtype, c->values);
         c->at += c->held;
     }
-    size_t i = c->used++;
-    switch (c->dtype) {
-    case ST_BOOL: lua_pushboolean(L, c->b[i]); break;
-    case ST_F64: lua_pushnumber(L, c->f[i]); break;
-    case ST_U64:
-        /* What a Lua integer cannot hold becomes the nearest float. */
-        if (c->u[i] <= (uint64_t)LUA_MAXINTEGER)
-            lua_pushinteger(L, (lua_Integer)c->u[i]);
-        else
-            lua_pushnumber(L, (lua_Number)c->u[i]);
-        break;
-    default: lua_pushinteger(L, c->i[i]); break;
-    }
+    push_value(L, c->dtype, c->values, c->used++);
 }
 
 static void check_values(lua_State *L, uint64_t count) { check_budget(L, "the table", count, 16); }
@@ -129,7 +148,7 @@ static int tensor_item(lua_State *L)
     bind_top(L, 1);
     int64_t n = st_tensor_numel(bind_tensor(L, 1));
     if (n != 1) return bind_fail(L, ST_SHAPE, "item() wants a tensor of one element, this one has %lld", (long long)n);
-    cursor_push(L, cursor_new(L, 0, 1));
+    bind_push_element(L, bind_tensor(L, 1), 0);
     return 1;
 }
 

@@ -67,6 +67,8 @@ st_status st_node_new(st_node node, st_dtype dtype, int ndim, const int64_t *sha
 bool st_is_raw(const st_tensor *t);
 /* True when a view is its operand's elements in their order: only the shape differs. */
 bool st_view_is_plain(const st_tensor *t);
+/* True when a place is all elements of `t` in their order. */
+bool st_place_is_all(const st_place *p, const st_tensor *t);
 /* Refuses what cannot be computed on: quantised layouts, raw dtypes. */
 st_status st_check_computable(const st_tensor *t, const char *doing, st_err *err);
 /* A range of a source; `quant` is NULL or a constant string. Takes its own reference of the source, copies the name. */

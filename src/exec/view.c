@@ -1,5 +1,5 @@
-/* view.c - the same elements in another order: reshape, permute, narrow, expand. Layer: exec. Nothing is moved here; a
- * view is a start and a stride per dimension over its operand's row-major elements. */
+/* view.c - the same elements in another order: places, and the views reshape, permute, narrow, expand. Layer: exec.
+ * Nothing is moved here; a view is a start and a stride per dimension over its operand's row-major elements. */
 #include "tensor.h"
 #include "shape.h"
 
@@ -32,103 +32,135 @@ bool st_view_is_plain(const st_tensor *t)
            is_compact(t->ndim, t->shape, t->strides);
 }
 
-/* A view's place in what it is a view of; of any other tensor, all of it. */
-typedef struct place {
-    st_tensor *base;
-    int64_t start, strides[ST_MAX_DIMS];
-} place;
-
-static void place_of(st_tensor *t, place *p)
+void st_place_of(const st_tensor *t, st_place *p)
 {
-    p->base = t;
+    p->of = t;
+    p->ndim = t->ndim;
     p->start = 0;
+    if (t->ndim) memcpy(p->shape, t->shape, (size_t)t->ndim * sizeof *t->shape);
     compact(t->ndim, t->shape, p->strides);
-    if (t->node != ST_N_VIEW || t->forced) return;
-    p->base = t->args[0];
-    p->start = t->start;
-    if (t->ndim) memcpy(p->strides, t->strides, (size_t)t->ndim * sizeof *t->strides);
 }
 
-static st_status new_view(const place *p, int ndim, const int64_t *shape, st_tensor **out, st_err *err)
+bool st_place_is_all(const st_place *p, const st_tensor *t)
 {
-    st_tensor *base = p->base;
+    uint64_t numel;
+    return p->start == 0 && st_shape_numel(p->ndim, p->shape, &numel) && numel == t->numel &&
+           is_compact(p->ndim, p->shape, p->strides);
+}
+
+/* What the elements of `t` are elements of, and where: of a view its operand, of any other tensor itself. */
+static st_tensor *inner(st_tensor *t, st_place *p)
+{
+    st_place_of(t, p);
+    if (t->node != ST_N_VIEW || t->forced) return t;
+    p->start = t->start;
+    if (t->ndim) memcpy(p->strides, t->strides, (size_t)t->ndim * sizeof *t->strides);
+    return t->args[0];
+}
+
+static st_status new_view(st_tensor *base, const st_place *p, st_tensor **out, st_err *err)
+{
     unsigned bits = st_dtype_bits(base->dtype);
-    bool dense = is_compact(ndim, shape, p->strides);
+    bool dense = is_compact(p->ndim, p->shape, p->strides);
     if (base->node == ST_N_RANGE && dense && bits % 8 == 0) /* still a range of the file */
-        return st_tensor_range(base->source, base->offset + (uint64_t)p->start * (bits / 8), base->dtype, ndim, shape,
-                               base->name, strlen(base->name), base->quant, out, err);
+        return st_tensor_range(base->source, base->offset + (uint64_t)p->start * (bits / 8), base->dtype, p->ndim,
+                               p->shape, base->name, strlen(base->name), base->quant, out, err);
     if (bits % 8 != 0)
         return st_fail(err, ST_DTYPE, st_tensor_file(base), base->name,
                        "parts of %s values, which share bytes, cannot be taken", st_dtype_name(base->dtype));
-    ST_TRY(st_node_new(ST_N_VIEW, base->dtype, ndim, shape, 1, &base, out, err));
+    ST_TRY(st_node_new(ST_N_VIEW, base->dtype, p->ndim, p->shape, 1, &base, out, err));
     (*out)->start = p->start;
     (*out)->quant = base->quant;
-    if (ndim) memcpy((*out)->strides, p->strides, (size_t)ndim * sizeof *p->strides);
+    if (p->ndim) memcpy((*out)->strides, p->strides, (size_t)p->ndim * sizeof *p->strides);
     return ST_OK;
 }
 
-/* ---------------------------------------------------------------- the four views */
-
-st_status st_expand(st_tensor *t, int ndim, const int64_t *shape, st_tensor **out, st_err *err)
+/* Every element of the place exists. */
+static bool inside(const st_place *p, uint64_t numel)
 {
-    place p, q;
+    int64_t low = p->start, high = p->start;
+    for (int d = 0; d < p->ndim; d++) {
+        int64_t reach;
+        if (p->shape[d] == 0) return true;
+        if (__builtin_mul_overflow(p->shape[d] - 1, p->strides[d], &reach)) return false;
+        if (__builtin_add_overflow(reach < 0 ? low : high, reach, reach < 0 ? &low : &high)) return false;
+    }
+    return low >= 0 && (uint64_t)high < numel;
+}
+
+st_status st_view(st_tensor *t, const st_place *place, st_tensor **out, st_err *err)
+{
+    st_place p = *place;
+    *out = NULL;
+    if (!inside(&p, t->numel)) return st_fail(err, ST_INTERNAL, NULL, t->name, "a view leaves its tensor");
+    if (t->node != ST_N_VIEW || t->forced) return new_view(t, &p, out, err);
+    /* Of a view: straight to its operand where the way is simple, as in parts of one, and in a number repeated. */
+    bool steps = false;
+    for (int d = 0; d < t->ndim; d++) steps = steps || (t->shape[d] != 1 && t->strides[d] != 0);
+    if (steps && !is_compact(t->ndim, t->shape, t->strides)) return new_view(t, &p, out, err);
+    p.start = steps ? p.start + t->start : t->start;
+    for (int d = 0; !steps && d < p.ndim; d++) p.strides[d] = 0;
+    return new_view(t->args[0], &p, out, err);
+}
+
+/* ---------------------------------------------------------------- the four ways to move a place */
+
+st_status st_place_expand(st_place *p, int ndim, const int64_t *shape, st_err *err)
+{
     char from[160], to[160];
-    *out = NULL;
-    place_of(t, &p);
-    q = p;
-    bool ok = ndim >= t->ndim && ndim <= ST_MAX_DIMS;
+    int64_t strides[ST_MAX_DIMS];
+    bool ok = ndim >= p->ndim && ndim <= ST_MAX_DIMS;
     for (int i = 1; ok && i <= ndim; i++) {
-        int64_t size = i <= t->ndim ? t->shape[t->ndim - i] : 1;
-        q.strides[ndim - i] = size == 1 ? 0 : p.strides[t->ndim - i];
-        ok = size == 1 || size == shape[ndim - i];
+        int64_t size = i <= p->ndim ? p->shape[p->ndim - i] : 1;
+        strides[ndim - i] = size == 1 ? 0 : p->strides[p->ndim - i];
+        ok = (size == 1 && shape[ndim - i] >= 0) || size == shape[ndim - i];
     }
-    if (ok) return new_view(&q, ndim, shape, out, err);
-    st_shape_text(from, sizeof from, t->ndim, t->shape);
-    st_shape_text(to, sizeof to, ndim, shape);
-    return st_fail(err, ST_SHAPE, st_tensor_file(t), t->name, "expand: shape %s does not broadcast to %s", from, to);
+    if (!ok) {
+        st_shape_text(from, sizeof from, p->ndim, p->shape);
+        st_shape_text(to, sizeof to, ndim, shape);
+        return st_fail(err, ST_SHAPE, st_tensor_file(p->of), p->of->name, "expand: shape %s does not broadcast to %s",
+                       from, to);
+    }
+    p->ndim = ndim;
+    if (ndim) memcpy(p->shape, shape, (size_t)ndim * sizeof *shape);
+    if (ndim) memcpy(p->strides, strides, (size_t)ndim * sizeof *strides);
+    return ST_OK;
 }
 
-st_status st_permute(st_tensor *t, const int *order, st_tensor **out, st_err *err)
+st_status st_place_permute(st_place *p, const int *order, st_err *err)
 {
-    place p, q;
-    int64_t shape[ST_MAX_DIMS];
+    st_place q = *p;
     bool seen[ST_MAX_DIMS] = {false};
-    *out = NULL;
-    place_of(t, &p);
-    q = p;
-    for (int d = 0; d < t->ndim; d++) {
+    for (int d = 0; d < p->ndim; d++) {
         int from = order[d];
-        if (from < 0 || from >= t->ndim || seen[from])
-            return st_fail(err, ST_ARG, NULL, t->name, "permute: the order must name each of the %d dimensions once",
-                           t->ndim);
+        if (from < 0 || from >= p->ndim || seen[from])
+            return st_fail(err, ST_ARG, NULL, p->of->name,
+                           "permute: the order must name each of the %d dimensions once", p->ndim);
         seen[from] = true;
-        shape[d] = t->shape[from];
-        q.strides[d] = p.strides[from];
+        q.shape[d] = p->shape[from];
+        q.strides[d] = p->strides[from];
     }
-    return new_view(&q, t->ndim, shape, out, err);
+    *p = q;
+    return ST_OK;
 }
 
-st_status st_narrow(st_tensor *t, int dim, int64_t start, int64_t count, int64_t step, st_tensor **out, st_err *err)
+st_status st_place_narrow(st_place *p, int dim, int64_t start, int64_t count, int64_t step, st_err *err)
 {
-    place p;
-    int64_t shape[ST_MAX_DIMS], last;
-    *out = NULL;
-    if (dim < 0 || dim >= t->ndim)
-        return st_fail(err, ST_ARG, NULL, t->name, "narrow: dimension %d of a tensor with %d", dim + 1, t->ndim);
+    int64_t last;
+    if (dim < 0 || dim >= p->ndim)
+        return st_fail(err, ST_ARG, NULL, p->of->name, "narrow: dimension %d of a tensor with %d", dim + 1, p->ndim);
     bool ok = count >= 0 && step != 0 && !__builtin_mul_overflow(count ? count - 1 : 0, step, &last) &&
               !__builtin_add_overflow(start, last, &last);
-    int64_t size = t->shape[dim];
+    int64_t size = p->shape[dim];
     ok = ok && (count == 0 ? start >= 0 && start <= size : start >= 0 && start < size && last >= 0 && last < size);
     if (!ok)
-        return st_fail(err, ST_ARG, NULL, t->name,
+        return st_fail(err, ST_ARG, NULL, p->of->name,
                        "narrow: %lld elements from %lld by %lld do not lie in dimension %d of size %lld",
                        (long long)count, (long long)start + 1, (long long)step, dim + 1, (long long)size);
-    place_of(t, &p);
-    if (t->ndim) memcpy(shape, t->shape, (size_t)t->ndim * sizeof *shape);
-    shape[dim] = count;
-    p.start += count ? start * p.strides[dim] : 0;
-    p.strides[dim] *= step;
-    return new_view(&p, t->ndim, shape, out, err);
+    p->shape[dim] = count;
+    p->start += count ? start * p->strides[dim] : 0;
+    p->strides[dim] *= count > 1 ? step : 1; /* else there is no step, and a large one might overflow */
+    return ST_OK;
 }
 
 /* Strides that a new shape has over old ones, where it can be had without moving anything: runs of old dimensions that
@@ -168,26 +200,70 @@ static bool reshape_strides(int n, const int64_t *shape, const int64_t *strides,
     return true;
 }
 
+st_status st_place_reshape(st_place *p, int ndim, const int64_t *shape, bool *fits, st_err *err)
+{
+    uint64_t numel, have;
+    char from[160], to[160];
+    int64_t strides[ST_MAX_DIMS];
+    bool ok = st_shape_numel(p->ndim, p->shape, &have) && ndim <= ST_MAX_DIMS && st_shape_numel(ndim, shape, &numel);
+    if (!ok || numel != have) {
+        st_shape_text(from, sizeof from, p->ndim, p->shape);
+        st_shape_text(to, sizeof to, ndim, shape);
+        return st_fail(err, ST_SHAPE, st_tensor_file(p->of), p->of->name,
+                       "reshape: %s has %llu elements, which do not fit %s", from, (unsigned long long)have, to);
+    }
+    *fits = true;
+    if (numel == 0)
+        compact(ndim, shape, strides);
+    else
+        *fits = reshape_strides(p->ndim, p->shape, p->strides, ndim, shape, strides);
+    if (!*fits) return ST_OK;
+    p->ndim = ndim;
+    if (ndim) memcpy(p->shape, shape, (size_t)ndim * sizeof *shape);
+    if (ndim) memcpy(p->strides, strides, (size_t)ndim * sizeof *strides);
+    return ST_OK;
+}
+
+/* ---------------------------------------------------------------- the four views */
+
+st_status st_expand(st_tensor *t, int ndim, const int64_t *shape, st_tensor **out, st_err *err)
+{
+    st_place p;
+    *out = NULL;
+    st_tensor *base = inner(t, &p);
+    ST_TRY(st_place_expand(&p, ndim, shape, err));
+    return new_view(base, &p, out, err);
+}
+
+st_status st_permute(st_tensor *t, const int *order, st_tensor **out, st_err *err)
+{
+    st_place p;
+    *out = NULL;
+    st_tensor *base = inner(t, &p);
+    ST_TRY(st_place_permute(&p, order, err));
+    return new_view(base, &p, out, err);
+}
+
+st_status st_narrow(st_tensor *t, int dim, int64_t start, int64_t count, int64_t step, st_tensor **out, st_err *err)
+{
+    st_place p;
+    *out = NULL;
+    st_tensor *base = inner(t, &p);
+    ST_TRY(st_place_narrow(&p, dim, start, count, step, err));
+    return new_view(base, &p, out, err);
+}
+
 st_status st_reshape(st_tensor *t, int ndim, const int64_t *shape, st_tensor **out, st_err *err)
 {
-    place p, q;
-    uint64_t numel;
-    char from[160], to[160];
+    st_place p;
+    bool fits;
     *out = NULL;
-    if (ndim > ST_MAX_DIMS || !st_shape_numel(ndim, shape, &numel) || numel != t->numel) {
-        st_shape_text(from, sizeof from, t->ndim, t->shape);
-        st_shape_text(to, sizeof to, ndim, shape);
-        return st_fail(err, ST_SHAPE, st_tensor_file(t), t->name, "reshape: %s has %llu elements, which do not fit %s",
-                       from, (unsigned long long)t->numel, to);
+    st_tensor *base = inner(t, &p);
+    ST_TRY(st_place_reshape(&p, ndim, shape, &fits, err));
+    if (!fits) { /* a view of the view: its elements are put in order when it is computed */
+        base = t;
+        st_place_of(t, &p);
+        ST_TRY(st_place_reshape(&p, ndim, shape, &fits, err));
     }
-    place_of(t, &p);
-    q = p;
-    if (numel == 0) {
-        compact(ndim, shape, q.strides);
-    } else if (!reshape_strides(t->ndim, t->shape, p.strides, ndim, shape, q.strides)) {
-        q.base = t; /* a view of the view: its elements are put in order when it is computed */
-        q.start = 0;
-        compact(ndim, shape, q.strides);
-    }
-    return new_view(&q, ndim, shape, out, err);
+    return new_view(base, &p, out, err);
 }

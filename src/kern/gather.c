@@ -3,8 +3,21 @@
 
 #include <string.h>
 
-#define STRIDED(bytes) \
-    for (size_t i = 0; i < n; i++, from += stride * (bytes)) memcpy(to + i * (bytes), from, (bytes))
+/* Constant sizes become single moves; no dtype has another width. */
+#define EACH_WIDTH(MOVE) \
+    switch (width) {     \
+    case 1: MOVE(1);     \
+    case 2: MOVE(2);     \
+    case 4: MOVE(4);     \
+    case 8: MOVE(8);     \
+    default: break;      \
+    }
+#define GATHER(bytes)                                                                                 \
+    for (size_t i = 0; i < n; i++, from += stride * (bytes)) memcpy(to + i * (bytes), from, (bytes)); \
+    break
+#define SCATTER(bytes)                                                                              \
+    for (size_t i = 0; i < n; i++, to += stride * (bytes)) memcpy(to, from + i * (bytes), (bytes)); \
+    break
 
 void st_kern_gather(void *dst, const void *src, int64_t stride, size_t width, size_t n)
 {
@@ -14,11 +27,16 @@ void st_kern_gather(void *dst, const void *src, int64_t stride, size_t width, si
         memcpy(to, from, n * width);
         return;
     }
-    switch (width) { /* constant sizes become single moves */
-    case 1: STRIDED(1); break;
-    case 2: STRIDED(2); break;
-    case 4: STRIDED(4); break;
-    case 8: STRIDED(8); break;
-    default: break; /* no dtype has another width */
+    EACH_WIDTH(GATHER)
+}
+
+void st_kern_scatter(void *dst, int64_t stride, const void *src, size_t width, size_t n)
+{
+    char *to = dst;
+    const char *from = src;
+    if (stride == 1) {
+        memcpy(to, from, n * width);
+        return;
     }
+    EACH_WIDTH(SCATTER)
 }

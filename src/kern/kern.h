@@ -71,5 +71,7 @@ void st_kern_unkey(st_reg r, uint64_t key, void *x);
 
 /* dst[i] = src[i * stride], elements of `width` bytes (1, 2, 4, 8) of any alignment; the arrays do not overlap. */
 void st_kern_gather(void *dst, const void *src, int64_t stride, size_t width, size_t n);
+/* dst[i * stride] = src[i], the same the other way. */
+void st_kern_scatter(void *dst, int64_t stride, const void *src, size_t width, size_t n);
 
 #endif

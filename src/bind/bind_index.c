@@ -170,6 +170,8 @@ static void assign(lua_State *L, const st_place *p, int value)
 static int tensor_newindex(lua_State *L)
 {
     st_place p;
+    lua_settop(L, 3);
+    bind_tensor_root(L, 1, &p);
     if (lua_type(L, 2) == LUA_TSTRING)
         return bind_fail(L, ST_ARG, "a tensor has no field \"%s\" to assign to", lua_tostring(L, 2));
     bind_check_operand(L, 3);

@@ -7,13 +7,14 @@
 static void gather_arguments(lua_State *L)
 {
     int n = lua_gettop(L) - 1;
+    if (n < 0) bind_fail_arg(L, 1, "%s expected, got no value", BIND_TENSOR);
     if (lua_istable(L, 2) && n == 1) return;
     lua_createtable(L, n, 0);
     for (int i = 1; i <= n; i++) {
         lua_pushvalue(L, 1 + i);
         lua_rawseti(L, -2, i);
     }
-    lua_replace(L, 2);
+    lua_insert(L, 2);
     lua_settop(L, 2);
 }
 

@@ -16,6 +16,18 @@ static st_status check_room(st_ctx *ctx, const st_tensor *t, uint64_t bytes, st_
                    (unsigned long long)bytes, (unsigned long long)st_ctx_memory(ctx));
 }
 
+/* All elements of `values` as `dtype`. A number repeated is computed once. */
+static st_status compute(st_ctx *ctx, st_tensor *values, st_dtype dtype, char *out, st_err *err)
+{
+    st_tensor *one = values->node == ST_N_VIEW ? values->args[0] : values;
+    bool number = one->node == ST_N_CAST && one->args[0]->node == ST_N_NUMBER && one->dtype == dtype;
+    if (!number) return st_export(ctx, values, 0, values->numel, dtype, out, err);
+    size_t width = st_dtype_bits(dtype) / 8, done = width, bytes = values->numel * width;
+    ST_TRY(st_export_plain(ctx, one, out, err));
+    for (; done < bytes; done *= 2) memcpy(out + done, out, done < bytes - done ? done : bytes - done);
+    return ST_OK;
+}
+
 /* A leaf of the dtype and shape of `like`, holding the elements of `values` (as many, in any shape) cast to it. */
 static st_status new_values(st_ctx *ctx, const st_tensor *like, st_tensor *values, st_tensor **out, st_err *err)
 {
@@ -26,7 +38,7 @@ static st_status new_values(st_ctx *ctx, const st_tensor *like, st_tensor *value
     ST_TRY(st_node_new(ST_N_VALUES, like->dtype, like->ndim, like->shape, 0, NULL, &t, err));
     t->quant = like->quant;
     t->values = st_malloc(bytes);
-    st_status s = t->values ? st_export(ctx, values, 0, t->numel, t->dtype, t->values, err) : st_fail_nomem(err, bytes);
+    st_status s = t->values ? compute(ctx, values, t->dtype, t->values, err) : st_fail_nomem(err, bytes);
     if (s != ST_OK) {
         st_tensor_unref(t);
         return s;
@@ -116,7 +128,7 @@ static st_status write_part(st_ctx *ctx, st_tensor **t, const st_place *where, s
     char *buf = st_malloc(bytes);
     if (!buf) return st_fail_nomem(err, bytes);
     st_tensor *own = *t;
-    st_status s = st_export(ctx, value, 0, value->numel, own->dtype, buf, err);
+    st_status s = compute(ctx, value, own->dtype, buf, err);
     bool alone = own->node == ST_N_VALUES && own->refs == 1;
     if (s == ST_OK && !alone) s = st_clone(ctx, *t, &own, err);
     if (s == ST_OK) scatter(own->values, width, where, buf);

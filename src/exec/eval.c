@@ -1,5 +1,6 @@
 /* eval.c - computing a tensor into memory with the fused evaluator, over all threads. Layer: exec. */
 #include "eval.h"
+#include "hold.h"
 #include "mem.h"
 #include "shape.h"
 
@@ -61,6 +62,25 @@ static st_status check_range(const st_tensor *t, uint64_t start, uint64_t count,
                    (unsigned long long)start + 1, (unsigned long long)(start + count), (unsigned long long)t->numel);
 }
 
+enum { FEW = 16 };
+
+/* A few elements of values in memory in their widest form, as a script asks for them one by one: no program for that.
+ */
+static bool export_few(const st_tensor *t, uint64_t start, uint64_t count, st_dtype dtype, void *out)
+{
+    const char *values = st_held(t);
+    st_reg have = st_dtype_reg(t->dtype), want = st_dtype_reg(dtype);
+    bool widens = have == want || (have == ST_R_F32 && want == ST_R_F64);
+    if (!values || count > FEW || have == ST_R_NONE || !widens || dtype != st_reg_dtype(want) || t->quant) return false;
+    uint64_t reg[FEW];
+    st_dtype held = st_held_dtype(t);
+    const void *src[3] = {values + start * (st_dtype_bits(held) / 8), NULL, NULL};
+    st_kern()->load[held](reg, src, count);
+    src[0] = reg;
+    st_kern()->conv[have][want](out, src, count); /* registers of these classes are arrays of the dtype */
+    return true;
+}
+
 st_status st_export(st_ctx *ctx, st_tensor *t, uint64_t start, uint64_t count, st_dtype dtype, void *out, st_err *err)
 {
     ST_TRY(check_range(t, start, count, err));
@@ -74,6 +94,7 @@ st_status st_export(st_ctx *ctx, st_tensor *t, uint64_t start, uint64_t count, s
         n = count * bits / 8;
         return st_read_raw(t, off, out, n, err);
     }
+    if (export_few(t, start, count, dtype, out)) return ST_OK;
     st_tensor *cast = NULL; /* checks that the cast is allowed */
     ST_TRY(st_cast(t, dtype, false, &cast, err));
     st_tensor_unref(cast);

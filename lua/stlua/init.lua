@@ -10,11 +10,15 @@
 -- Layer: Lua, above stlua.core.
 
 local core = require "stlua.core"
+local elementwise = require "stlua.elementwise"
+local make = require "stlua.make"
 local map = require "stlua.map"
 local model = require "stlua.model"
 local ops = require "stlua.ops"
 local reduce = require "stlua.reduce"
 local save = require "stlua.save"
+local shape = require "stlua.shape"
+require "stlua.inplace"
 require "stlua.print"
 
 local st = {
@@ -41,6 +45,10 @@ for name, fn in pairs(ops) do st[name] = fn end
 -- st.sum, st.norm, st.quantile, st.sort ...
 for name, fn in pairs(reduce) do
    if type(fn) == "function" then st[name] = fn end
+-- One function per operation (st.add, st.where, st.minimum, st.exp ...), st.lerp, st.clamp, st.apply; what is put together
+-- from them (st.rsqrt, st.isnan ...); st.cat, st.flip ...; st.tensor, st.zeros ...
+for _, functions in ipairs { ops, elementwise, shape, make } do
+   for name, fn in pairs(functions) do st[name] = fn end
 end
 
 return st

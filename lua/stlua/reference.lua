@@ -291,6 +291,60 @@
 -- @treturn tensor
 -- @torch torch.clamp
 
+--- The same elements in another shape: a view of the tensor where its elements lie so, else a tensor of its own.
+-- @function st.reshape
+-- @tparam tensor t
+-- @param sizes one by one or as a table; one of them may be -1: what the others leave
+-- @treturn tensor
+-- @raise "shape"
+-- @torch torch.reshape
+
+--- As reshape, but always a view: through it the tensor can be written to.
+-- @function Tensor:view
+-- @param sizes one by one or as a table; one of them may be -1
+-- @treturn tensor
+-- @raise "shape" where only a copy has that shape
+-- @torch Tensor.view
+
+--- Dimensions in another order: dimension d of the result is the d-th that is given. A view.
+-- @function st.permute
+-- @tparam tensor t
+-- @param dims each once, one by one or as a table; negative from the end
+-- @treturn tensor
+-- @torch torch.permute
+
+--- Broadcasts to a shape: sizes of 1 are repeated, dimensions may be added in front. A view; takes no memory.
+-- @function st.expand
+-- @tparam tensor t
+-- @param sizes one by one or as a table; -1 keeps a size
+-- @treturn tensor
+-- @torch Tensor.expand
+
+--- A part of one dimension: `length` elements from `first` on. A view.
+-- @function st.narrow
+-- @tparam tensor t
+-- @tparam integer dim negative from the end
+-- @tparam integer first negative from the end
+-- @tparam integer length
+-- @tparam[opt=1] integer step distance of the elements; negative goes backwards
+-- @treturn tensor
+-- @torch torch.narrow
+
+--- One element of a dimension, which the result has no longer: `t:select(1, i)` is `t[i]`. A view.
+-- @function st.select
+-- @tparam tensor t
+-- @tparam integer dim negative from the end
+-- @tparam integer index negative from the end
+-- @treturn tensor
+-- @torch torch.select
+
+--- A copy in memory, computed now, of the declared dtype: it can be written to where a file's tensor cannot.
+-- @function st.clone
+-- @tparam tensor t
+-- @treturn tensor
+-- @raise "limit" for more than st.memory() allows
+-- @torch torch.clone
+
 -- ---------------------------------------------------------------- methods of models
 
 --- Number of tensors; `#m` is the same.

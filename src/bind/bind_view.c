@@ -1,8 +1,6 @@
 /* bind_view.c - tensors in other shapes, which are views where that can be; joins, copies. Layer: bind. */
 #include "bind.h"
 
-#include <string.h>
-
 /* Sizes or dimensions as a table in slot 2, or one by one from there on: a table in slot 2 in both cases. */
 static void gather_arguments(lua_State *L)
 {
@@ -152,6 +150,18 @@ static int tensor_clone(lua_State *L)
     return 1;
 }
 
+/* core.broadcast(t, sizes): as expand, but a tensor of its own, no view: writing to it leaves `t` alone. */
+static int core_broadcast(lua_State *L)
+{
+    st_err err;
+    int64_t shape[ST_MAX_DIMS];
+    bind_top(L, 2);
+    int ndim = bind_shape(L, 2, shape, 0);
+    st_tensor **slot = bind_tensor_new(L);
+    if (st_expand(bind_tensor(L, 1), ndim, shape, slot, &err) != ST_OK) return bind_throw(L, &err);
+    return 1;
+}
+
 /* core.cat(tensors, dim) */
 static int core_cat(lua_State *L)
 {
@@ -200,7 +210,8 @@ void bind_view_open(lua_State *L, int core)
         {"clone", tensor_clone},
         {NULL, NULL},
     };
-    static const luaL_Reg functions[] = {{"cat", core_cat}, {"iota", core_iota}, {NULL, NULL}};
+    static const luaL_Reg functions[] = {
+        {"broadcast", core_broadcast}, {"cat", core_cat}, {"iota", core_iota}, {NULL, NULL}};
     bind_methods(L, BIND_TENSOR, methods);
     lua_pushvalue(L, core);
     luaL_setfuncs(L, functions, 0);

@@ -1,0 +1,130 @@
+--- Elementwise functions put together from the core's operations: they fuse like these, and take models as these do.
+-- Each is a function of `require "stlua"` and a method of tensors.
+-- Layer: Lua, above stlua.core.
+
+local core = require "stlua.core"
+local errors = require "stlua.errors"
+local ops = require "stlua.ops"
+
+local apply = ops.apply
+local elementwise = {}
+
+--- 1 / x.
+-- @param x tensor or model
+-- @torch torch.reciprocal
+function elementwise.reciprocal(x) return apply("div", 1, x) end
+
+--- 1 / sqrt(x).
+-- @param x tensor or model
+-- @torch torch.rsqrt
+function elementwise.rsqrt(x) return apply("div", 1, apply("sqrt", x)) end
+
+--- x * x.
+-- @param x tensor or model
+-- @torch torch.square
+function elementwise.square(x) return apply("mul", x, x) end
+
+--- x where it is positive, else 0.
+-- @param x tensor or model
+-- @torch torch.relu
+function elementwise.relu(x) return apply("maximum", x, 0) end
+
+--- x * sigmoid(x).
+-- @param x tensor or model
+-- @torch torch.nn.functional.silu
+function elementwise.silu(x) return apply("mul", x, apply("sigmoid", x)) end
+
+--- x times the normal distribution's share below x, by erf: 0.5 * x * (1 + erf(x / sqrt(2))).
+-- @param x tensor or model
+-- @torch torch.nn.functional.gelu
+function elementwise.gelu(x)
+   return apply("mul", apply("mul", x, 0.5), apply("add", apply("erf", apply("mul", x, math.sqrt(0.5))), 1))
+end
+
+--- log(1 + exp(x)), without overflow: max(x, 0) + log1p(exp(-|x|)).
+-- @param x tensor or model
+-- @torch torch.nn.functional.softplus
+function elementwise.softplus(x)
+   return apply("add", apply("maximum", x, 0), apply("log1p", apply("exp", apply("neg", apply("abs", x)))))
+end
+
+-- ---------------------------------------------------------------- tests
+
+--- A mask: where x is not a number.
+-- @param x tensor or model
+-- @torch torch.isnan
+function elementwise.isnan(x) return apply("ne", x, x) end
+
+--- A mask: where x is neither infinite nor NaN.
+-- @param x tensor or model
+-- @torch torch.isfinite
+function elementwise.isfinite(x) return apply("eq", apply("mul", x, 0), 0) end
+
+--- A mask: where x is infinite.
+-- @param x tensor or model
+-- @torch torch.isinf
+function elementwise.isinf(x) return apply("mul", apply("ne", apply("mul", x, 0), 0), apply("eq", x, x)) end
+
+--- A mask: where both are other than 0.
+-- @param a, b tensors, numbers or models
+-- @torch torch.logical_and
+function elementwise.logical_and(a, b) return apply("mul", apply("ne", a, 0), apply("ne", b, 0)) end
+
+--- A mask: where one or both are other than 0.
+-- @param a, b tensors, numbers or models
+-- @torch torch.logical_or
+function elementwise.logical_or(a, b) return apply("add", apply("ne", a, 0), apply("ne", b, 0)) end
+
+--- A mask: where just one is other than 0.
+-- @param a, b tensors, numbers or models
+-- @torch torch.logical_xor
+function elementwise.logical_xor(a, b) return apply("ne", apply("ne", a, 0), apply("ne", b, 0)) end
+
+--- A mask: where x is 0.
+-- @param x tensor or model
+-- @torch torch.logical_not
+function elementwise.logical_not(x) return apply("eq", x, 0) end
+
+-- ---------------------------------------------------------------- of several operands
+
+-- The number that scales the product in addcmul and addcdiv.
+local function scale(opts, who)
+   return errors.check_options(opts, { value = "number" }, who).value or 1
+end
+
+--- x + value * a * b.
+-- @param x, a, b tensors or models
+-- @tparam[opt] table opts `value` = 1
+-- @torch torch.addcmul
+function elementwise.addcmul(x, a, b, opts)
+   local value = scale(opts, "addcmul")
+   return apply("add", x, apply("mul", value == 1 and a or apply("mul", value, a), b))
+end
+
+--- x + value * a / b.
+-- @param x, a, b tensors or models
+-- @tparam[opt] table opts `value` = 1
+-- @torch torch.addcdiv
+function elementwise.addcdiv(x, a, b, opts)
+   local value = scale(opts, "addcdiv")
+   return apply("add", x, apply("div", value == 1 and a or apply("mul", value, a), b))
+end
+
+--- x with another value where the mask is true; the dtype stays that of x.
+-- @param x tensor
+-- @param mask a BOOL tensor
+-- @param value a number, or a tensor
+-- @raise "dtype" for a value that the dtype of x cannot take up
+-- @torch torch.masked_fill
+function elementwise.masked_fill(x, mask, value)
+   local result = apply("where", mask, value, x)
+   if result:dtype() ~= x:dtype() then
+      errors.throwf("dtype", "masked_fill: the value makes a tensor of %s %s; cast one of them", x:dtype(),
+         result:dtype())
+   end
+   return result
+end
+
+for name, fn in pairs(elementwise) do core.Tensor[name] = fn end
+
+return elementwise

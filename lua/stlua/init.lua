@@ -40,15 +40,12 @@ local st = {
    json = require "stlua.json",
 }
 
--- One function per operation (st.add, st.where, st.minimum, st.exp ...), and st.lerp, st.clamp, st.apply.
-for name, fn in pairs(ops) do st[name] = fn end
--- st.sum, st.norm, st.quantile, st.sort ...
-for name, fn in pairs(reduce) do
-   if type(fn) == "function" then st[name] = fn end
--- One function per operation (st.add, st.where, st.minimum, st.exp ...), st.lerp, st.clamp, st.apply; what is put together
--- from them (st.rsqrt, st.isnan ...); st.cat, st.flip ...; st.tensor, st.zeros ...
-for _, functions in ipairs { ops, elementwise, shape, make } do
-   for name, fn in pairs(functions) do st[name] = fn end
+-- One function per operation (st.add, st.where, st.minimum, st.exp ...), st.lerp, st.clamp, st.apply; what is put
+-- together from them (st.rsqrt, st.isnan ...); st.cat, st.flip ...; st.tensor, st.zeros ...; st.sum, st.sort ...
+for _, functions in ipairs { ops, elementwise, shape, make, reduce } do
+   for name, fn in pairs(functions) do
+      if type(fn) == "function" then st[name] = fn end
+   end
 end
 
 return st

@@ -1,7 +1,7 @@
 --- The comments beside functions, read from the sources: behind `?name`, the editor stubs and the reference manual.
 -- A comment begins with three dashes and ends at the code it describes. Its tags are LDoc's: tparam, param, treturn,
--- return, raise; `torch NAME`, what PyTorch calls it; and where no code follows (lua/stlua/reference.lua describes what
--- C provides) `function NAME`, `field NAME`, `elementwise NAME OPERANDS`.
+-- return, raise; `torch NAME`, what PyTorch calls it; and, where the code does not tell, `function NAME`, `field NAME`,
+-- `elementwise NAME OPERANDS` (lua/stlua/reference.lua describes what C provides).
 -- Layer: Lua, above stlua.core.
 
 local core = require "stlua.core"
@@ -168,6 +168,20 @@ local function read_module(name)
    return path and read(path) or { by_line = {}, by_name = {}, list = {} }
 end
 
+-- Comments that say themselves what they describe, of all files of the library: name -> entry.
+local function read_virtual()
+   local found, init = {}, package.searchpath("stlua", package.path)
+   local folder = init and init:match("^(.*/)") or "./"
+   for _, file in ipairs(core.listdir(folder)) do
+      if file.name:find("%.lua$") and not file.name:find("%.d%.lua$") then
+         for _, entry in ipairs(read(folder .. file.name).list) do
+            if entry.virtual then found[entry.name] = entry end
+         end
+      end
+   end
+   return found
+end
+
 --- The comment above a Lua function's definition, or nil.
 -- @tparam function fn
 function doc.of(fn)
@@ -238,7 +252,7 @@ local catalogue
 -- @treturn {table,...} items { name, kind = "function" or "value", value, entry = comment or nil }
 function doc.catalogue()
    if catalogue then return catalogue end
-   local list, reference = {}, read_module("stlua.reference").by_name
+   local list, reference = {}, read_virtual()
    local st = require "stlua"
    add_table(list, "st.", st, read_module("stlua").by_name, reference)
    add_table(list, "st.json.", st.json, read_module("stlua.json").by_name, reference)

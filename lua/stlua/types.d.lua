@@ -21,6 +21,48 @@ function Tensor:abs() end
 ---@return stlua.Tensor # deferred
 function Tensor:add(b) end
 
+--- True (BOOL) where no element is 0.
+---@param dim? integer|table
+---@param opts? table `dim`, `keepdim`
+---@return stlua.Tensor # deferred
+function Tensor:all(dim, opts) end
+
+--- The largest elements along any dimensions, without places.
+---@param dim? integer|table
+---@param opts? table `dim`, `keepdim`
+---@return stlua.Tensor # deferred
+function Tensor:amax(dim, opts) end
+
+--- The smallest elements along any dimensions, without places.
+---@param dim? integer|table
+---@param opts? table `dim`, `keepdim`
+---@return stlua.Tensor # deferred
+function Tensor:amin(dim, opts) end
+
+--- True (BOOL) where any element is not 0. NaN is not 0.
+---@param dim? integer|table
+---@param opts? table `dim`, `keepdim`
+---@return stlua.Tensor # deferred
+function Tensor:any(dim, opts) end
+
+--- The place of the first maximum (or NaN), from 1: in row-major order, or along a dimension.
+---@param dim? integer
+---@param opts? table `dim`, `keepdim`
+---@return stlua.Tensor # deferred, I64
+function Tensor:argmax(dim, opts) end
+
+--- The place of the first minimum (or NaN), from 1: in row-major order, or along a dimension.
+---@param dim? integer
+---@param opts? table `dim`, `keepdim`
+---@return stlua.Tensor # deferred, I64
+function Tensor:argmin(dim, opts) end
+
+--- The places that sort a tensor along a dimension, stably.
+---@param dim? integer
+---@param opts? table `dim`, `descending`, `stable` (always so)
+---@return stlua.Tensor # I64
+function Tensor:argsort(dim, opts) end
+
 --- Bits that are set in both; of integers and masks.
 ---@param b stlua.Tensor|number
 ---@return stlua.Tensor # deferred
@@ -77,10 +119,34 @@ function Tensor:clamp(low, high) end
 ---@return stlua.Tensor # deferred
 function Tensor:cos() end
 
+--- Cosine of the angle between two tensors: a.b / (max(|a|, eps) * max(|b|, eps)). Over all elements, which are
+--- read once, unless a dimension is given (torch's default is its dimension 1).
+---@param b stlua.Tensor
+---@param opts? table `dim`, `keepdim`, `eps` (1e-8)
+---@return stlua.Tensor # deferred
+function Tensor:cosine_similarity(b, opts) end
+
+--- How many elements are not 0, as I64.
+---@param dim? integer|table
+---@param opts? table `dim`, `keepdim`
+---@return stlua.Tensor # deferred
+function Tensor:count_nonzero(dim, opts) end
+
+--- Sums from the first element on along a dimension; integers become I64.
+---@param dim? integer needed unless there is one dimension only
+---@return stlua.Tensor # deferred
+function Tensor:cumsum(dim) end
+
 --- Quotient, elementwise: `a / b`. Integers give floats.
 ---@param b stlua.Tensor|number
 ---@return stlua.Tensor # deferred
 function Tensor:div(b) end
+
+--- Scalar product of all elements, accumulated in F64. Unlike torch's it takes any two tensors of equally many
+--- elements.
+---@param b stlua.Tensor
+---@return stlua.Tensor # deferred, without dimensions
+function Tensor:dot(b) end
 
 --- Its dtype, in the format's spelling: "BF16".
 ---@return string
@@ -135,6 +201,14 @@ function Tensor:ge(b) end
 ---@return stlua.Tensor # deferred
 function Tensor:gt(b) end
 
+--- How many elements fall into each of equal parts of a range, the last one closed. Elements outside, and NaN, are
+--- not counted. Counts are I64 (torch's are floats, which lose count at 2^24).
+---@param bins? integer
+---@param opts? table `min`, `max`: the range (default: from the smallest element to the largest)
+---@return stlua.Tensor # deferred, `bins` counts
+---@return number[] # the bins + 1 edges: only with `min` and `max`, else they are not known before the counts
+function Tensor:histogram(bins, opts) end
+
 --- True if both have the same dtype, shape and bytes. Streams: neither is held in memory.
 ---@param other stlua.Tensor
 ---@return boolean
@@ -151,6 +225,14 @@ function Tensor:is_leaf() end
 --- Computes and gives the only element as a number or boolean.
 ---@return number
 function Tensor:item() end
+
+--- The k-th smallest element; NaN counts as the largest. Over all elements it is found by counting, in two
+--- streaming passes (torch's default is the last dimension); along a dimension rows are sorted in memory.
+---@param k integer from 1
+---@param opts? table `dim`, `keepdim`
+---@return stlua.Tensor # deferred
+---@return stlua.Tensor? # along a dimension: I64, the places
+function Tensor:kthvalue(k, opts) end
 
 --- A mask: where a <= b.
 ---@param b stlua.Tensor|number
@@ -184,10 +266,40 @@ function Tensor:log2() end
 ---@return stlua.Tensor # deferred
 function Tensor:lt(b) end
 
+--- The largest element, NaN if there is one: over all; along a dimension with the places, as a second result; or,
+--- with a tensor as operand, elementwise.
+---@param dim? integer|stlua.Tensor a dimension, or the other operand
+---@param opts? table `dim`, `keepdim`
+---@return stlua.Tensor # deferred
+---@return stlua.Tensor? # along a dimension: I64, the first place of each maximum
+function Tensor:max(dim, opts) end
+
 --- The larger of two values, elementwise; NaN where either is NaN.
 ---@param b stlua.Tensor|number
 ---@return stlua.Tensor # deferred
 function Tensor:maximum(b) end
+
+--- Mean of the elements; NaN of none.
+---@param dim? integer|table
+---@param opts? table `dim`, `keepdim`
+---@return stlua.Tensor # deferred
+function Tensor:mean(dim, opts) end
+
+--- The lower median; NaN if there is one. Over all elements it is found by counting, in two streaming passes; along
+--- a dimension rows are sorted in memory.
+---@param dim? integer
+---@param opts? table `dim`, `keepdim`
+---@return stlua.Tensor # deferred
+---@return stlua.Tensor? # along a dimension: I64, the places
+function Tensor:median(dim, opts) end
+
+--- The smallest element, NaN if there is one: over all; along a dimension with the places, as a second result; or,
+--- with a tensor as operand, elementwise.
+---@param dim? integer|stlua.Tensor a dimension, or the other operand
+---@param opts? table `dim`, `keepdim`
+---@return stlua.Tensor # deferred
+---@return stlua.Tensor? # along a dimension: I64, the first place of each minimum
+function Tensor:min(dim, opts) end
 
 --- The smaller of two values, elementwise; NaN where either is NaN.
 ---@param b stlua.Tensor|number
@@ -216,6 +328,12 @@ function Tensor:ne(b) end
 ---@return stlua.Tensor # deferred
 function Tensor:neg() end
 
+--- Norm of the elements as of one vector: (sum |x|^p)^(1/p).
+---@param p? number|string any number, math.huge, -math.huge, 0 (counts), or "fro" (2)
+---@param opts? table `dim`, `keepdim`, `p`
+---@return stlua.Tensor # deferred
+function Tensor:norm(p, opts) end
+
 --- Number of elements.
 ---@return integer
 function Tensor:numel() end
@@ -225,10 +343,25 @@ function Tensor:numel() end
 ---@return stlua.Tensor # deferred
 function Tensor:pow(b) end
 
+--- Product of the elements; of integers in I64, wrapping.
+---@param dim? integer|table
+---@param opts? table `dim`, `keepdim`
+---@return stlua.Tensor # deferred
+function Tensor:prod(dim, opts) end
+
 --- The quantised layout that a file's tensor belongs to, such as "bnb nf4". Such tensors can be copied, not computed
 --- with.
 ---@return string?
 function Tensor:quant() end
+
+--- Quantiles. Over all elements they are found by counting, in streaming passes, as F64; along a dimension rows are
+--- sorted in memory. NaN if there is a NaN.
+---@param q number|table between 0 and 1; over all elements also a list, whose quantiles come as one tensor
+---
+--- `opts`: `dim`, `keepdim`; `interpolation` = "linear" (default), "lower", "higher", "nearest", "midpoint"
+---@param opts? table
+---@return stlua.Tensor # deferred
+function Tensor:quantile(q, opts) end
 
 --- Remainder with the sign of `b`, as Lua's `%`.
 ---@param b stlua.Tensor|number
@@ -255,6 +388,13 @@ function Tensor:sign() end
 ---@return stlua.Tensor # deferred
 function Tensor:sin() end
 
+--- Sorts along a dimension, stably; NaN counts as the largest.
+---@param dim? integer
+---@param opts? table `dim`, `descending`, `stable` (always so)
+---@return stlua.Tensor # values
+---@return stlua.Tensor # their places before, I64
+function Tensor:sort(dim, opts) end
+
 --- Where a file's tensor lies; nothing for one that is computed.
 ---@return string? # the file
 ---@return string? # its name there
@@ -264,10 +404,22 @@ function Tensor:source() end
 ---@return stlua.Tensor # deferred
 function Tensor:sqrt() end
 
+--- Standard deviation: the root of the variance.
+---@param dim? integer|table
+---@param opts? table `dim`, `keepdim`, `correction` (1)
+---@return stlua.Tensor # deferred
+function Tensor:std(dim, opts) end
+
 --- Difference, elementwise: `a - b`.
 ---@param b stlua.Tensor|number
 ---@return stlua.Tensor # deferred
 function Tensor:sub(b) end
+
+--- Sum of the elements; of integers and booleans in I64, wrapping.
+---@param dim? integer|table one dimension or a list of them (default: all)
+---@param opts? table `dim`; `keepdim` = true keeps reduced dimensions with size 1
+---@return stlua.Tensor # deferred
+function Tensor:sum(dim, opts) end
 
 --- Tangent.
 ---@return stlua.Tensor # deferred
@@ -277,6 +429,13 @@ function Tensor:tan() end
 ---@return stlua.Tensor # deferred
 function Tensor:tanh() end
 
+--- The k largest elements along a dimension, in order.
+---@param k integer
+---@param opts? table `dim` (-1), `largest` = false for the smallest, `sorted` (always so)
+---@return stlua.Tensor # values
+---@return stlua.Tensor # their places, I64
+function Tensor:topk(k, opts) end
+
 --- Computes and gives nested tables of numbers or booleans.
 ---@return table
 function Tensor:totable() end
@@ -285,11 +444,25 @@ function Tensor:totable() end
 ---@return stlua.Tensor # deferred
 function Tensor:trunc() end
 
+--- The distinct values of all elements, in order. Computes: how many there are is not known before.
+---@param opts? table `inverse`, `counts` = true for the further results, in this order
+---@return stlua.Tensor # values
+---@return stlua.Tensor? # inverse: for each element the place of its value, I64
+---@return stlua.Tensor? # counts: how often each value is there, I64
+function Tensor:unique(opts) end
+
 --- Computes and gives elements in row-major order, as numbers or booleans.
 ---@param first? integer
 ---@param count? integer (default: all that follow)
 ---@return number[]
 function Tensor:values(first, count) end
+
+--- Variance: the squares around the mean, over n - correction. Means and squares of blocks are joined as by Chan,
+--- Golub and LeVeque (1983), so that nothing cancels.
+---@param dim? integer|table
+---@param opts? table `dim`, `keepdim`, `correction` (1; 0 gives the population's)
+---@return stlua.Tensor # deferred
+function Tensor:var(dim, opts) end
 
 --- Elements of `a` where the mask is true, of `b` where it is false.
 ---@param a any tensor or number
@@ -456,11 +629,60 @@ function st.abs(x) end
 ---@return any # a deferred tensor, or a model
 function st.add(a, b) end
 
+--- True (BOOL) where no element is 0.
+---@param t stlua.Tensor
+---@param dim? integer|table
+---@param opts? table `dim`, `keepdim`
+---@return stlua.Tensor # deferred
+function st.all(t, dim, opts) end
+
+--- The largest elements along any dimensions, without places.
+---@param t stlua.Tensor
+---@param dim? integer|table
+---@param opts? table `dim`, `keepdim`
+---@return stlua.Tensor # deferred
+function st.amax(t, dim, opts) end
+
+--- The smallest elements along any dimensions, without places.
+---@param t stlua.Tensor
+---@param dim? integer|table
+---@param opts? table `dim`, `keepdim`
+---@return stlua.Tensor # deferred
+function st.amin(t, dim, opts) end
+
+--- True (BOOL) where any element is not 0. NaN is not 0.
+---@param t stlua.Tensor
+---@param dim? integer|table
+---@param opts? table `dim`, `keepdim`
+---@return stlua.Tensor # deferred
+function st.any(t, dim, opts) end
+
 --- Applies an operation by name; what st.add, st.where, st.exp ... and the operators of models do.
 ---@param name string
 ---@param ... any tensors and numbers, or models and numbers
 ---@return any # a deferred tensor, or a model
 function st.apply(name, ...) end
+
+--- The place of the first maximum (or NaN), from 1: in row-major order, or along a dimension.
+---@param t stlua.Tensor
+---@param dim? integer
+---@param opts? table `dim`, `keepdim`
+---@return stlua.Tensor # deferred, I64
+function st.argmax(t, dim, opts) end
+
+--- The place of the first minimum (or NaN), from 1: in row-major order, or along a dimension.
+---@param t stlua.Tensor
+---@param dim? integer
+---@param opts? table `dim`, `keepdim`
+---@return stlua.Tensor # deferred, I64
+function st.argmin(t, dim, opts) end
+
+--- The places that sort a tensor along a dimension, stably.
+---@param t stlua.Tensor
+---@param dim? integer
+---@param opts? table `dim`, `descending`, `stable` (always so)
+---@return stlua.Tensor # I64
+function st.argsort(t, dim, opts) end
 
 --- Bits that are set in both; of integers and masks.
 ---@param a stlua.Tensor|number|stlua.Model
@@ -513,11 +735,39 @@ function st.clamp(x, low, high) end
 ---@return any # a deferred tensor, or a model
 function st.cos(x) end
 
+--- Cosine of the angle between two tensors: a.b / (max(|a|, eps) * max(|b|, eps)). Over all elements, which are
+--- read once, unless a dimension is given (torch's default is its dimension 1).
+---@param a stlua.Tensor
+---@param b stlua.Tensor
+---@param opts? table `dim`, `keepdim`, `eps` (1e-8)
+---@return stlua.Tensor # deferred
+function st.cosine_similarity(a, b, opts) end
+
+--- How many elements are not 0, as I64.
+---@param t stlua.Tensor
+---@param dim? integer|table
+---@param opts? table `dim`, `keepdim`
+---@return stlua.Tensor # deferred
+function st.count_nonzero(t, dim, opts) end
+
+--- Sums from the first element on along a dimension; integers become I64.
+---@param t stlua.Tensor
+---@param dim? integer needed unless there is one dimension only
+---@return stlua.Tensor # deferred
+function st.cumsum(t, dim) end
+
 --- Quotient, elementwise: `a / b`. Integers give floats.
 ---@param a stlua.Tensor|number|stlua.Model
 ---@param b stlua.Tensor|number|stlua.Model
 ---@return any # a deferred tensor, or a model
 function st.div(a, b) end
+
+--- Scalar product of all elements, accumulated in F64. Unlike torch's it takes any two tensors of equally many
+--- elements.
+---@param a stlua.Tensor
+---@param b stlua.Tensor
+---@return stlua.Tensor # deferred, without dimensions
+function st.dot(a, b) end
 
 --- What a callback of st.map returns to leave a tensor out.
 st.drop = {}
@@ -568,6 +818,12 @@ function st.floor_divide(a, b) end
 ---@return any # a deferred tensor, or a model
 function st.fmod(a, b) end
 
+--- Computes several tensors at once and keeps their values: reductions over equally many elements share one pass,
+--- so that what they read in common is read once.
+---@param ... stlua.Tensor as many as there are
+---@return stlua.Tensor # the same ones
+function st.force(...) end
+
 --- Makes a tensor from raw bytes.
 ---@param dtype string such as "F32"
 ---@param shape integer[]
@@ -587,8 +843,26 @@ function st.ge(a, b) end
 ---@return any # a deferred tensor, or a model
 function st.gt(a, b) end
 
+--- How many elements fall into each of equal parts of a range, the last one closed. Elements outside, and NaN, are
+--- not counted. Counts are I64 (torch's are floats, which lose count at 2^24).
+---@param t stlua.Tensor
+---@param bins? integer
+---@param opts? table `min`, `max`: the range (default: from the smallest element to the largest)
+---@return stlua.Tensor # deferred, `bins` counts
+---@return number[] # the bins + 1 edges: only with `min` and `max`, else they are not known before the counts
+function st.histogram(t, bins, opts) end
+
 --- JSON for configurations and metadata values: decode, encode, array, null.
 st.json = {}
+
+--- The k-th smallest element; NaN counts as the largest. Over all elements it is found by counting, in two
+--- streaming passes (torch's default is the last dimension); along a dimension rows are sorted in memory.
+---@param t stlua.Tensor
+---@param k integer from 1
+---@param opts? table `dim`, `keepdim`
+---@return stlua.Tensor # deferred
+---@return stlua.Tensor? # along a dimension: I64, the places
+function st.kthvalue(t, k, opts) end
 
 --- A mask: where a <= b.
 ---@param a stlua.Tensor|number|stlua.Model
@@ -647,16 +921,50 @@ function st.lt(a, b) end
 ---@return stlua.Model
 function st.map(models, fn, opts) end
 
+--- The largest element, NaN if there is one: over all; along a dimension with the places, as a second result; or,
+--- with a tensor as operand, elementwise.
+---@param t stlua.Tensor
+---@param dim? integer|stlua.Tensor a dimension, or the other operand
+---@param opts? table `dim`, `keepdim`
+---@return stlua.Tensor # deferred
+---@return stlua.Tensor? # along a dimension: I64, the first place of each maximum
+function st.max(t, dim, opts) end
+
 --- The larger of two values, elementwise; NaN where either is NaN.
 ---@param a stlua.Tensor|number|stlua.Model
 ---@param b stlua.Tensor|number|stlua.Model
 ---@return any # a deferred tensor, or a model
 function st.maximum(a, b) end
 
+--- Mean of the elements; NaN of none.
+---@param t stlua.Tensor
+---@param dim? integer|table
+---@param opts? table `dim`, `keepdim`
+---@return stlua.Tensor # deferred
+function st.mean(t, dim, opts) end
+
+--- The lower median; NaN if there is one. Over all elements it is found by counting, in two streaming passes; along
+--- a dimension rows are sorted in memory.
+---@param t stlua.Tensor
+---@param dim? integer
+---@param opts? table `dim`, `keepdim`
+---@return stlua.Tensor # deferred
+---@return stlua.Tensor? # along a dimension: I64, the places
+function st.median(t, dim, opts) end
+
 --- Bytes that operations on whole tensors may hold (1 GiB); streamed work needs far less by itself.
 ---@param bytes? integer sets it
 ---@return integer
 function st.memory(bytes) end
+
+--- The smallest element, NaN if there is one: over all; along a dimension with the places, as a second result; or,
+--- with a tensor as operand, elementwise.
+---@param t stlua.Tensor
+---@param dim? integer|stlua.Tensor a dimension, or the other operand
+---@param opts? table `dim`, `keepdim`
+---@return stlua.Tensor # deferred
+---@return stlua.Tensor? # along a dimension: I64, the first place of each minimum
+function st.min(t, dim, opts) end
 
 --- The smaller of two values, elementwise; NaN where either is NaN.
 ---@param a stlua.Tensor|number|stlua.Model
@@ -687,6 +995,13 @@ function st.ne(a, b) end
 ---@return any # a deferred tensor, or a model
 function st.neg(x) end
 
+--- Norm of the elements as of one vector: (sum |x|^p)^(1/p).
+---@param t stlua.Tensor
+---@param p? number|string any number, math.huge, -math.huge, 0 (counts), or "fro" (2)
+---@param opts? table `dim`, `keepdim`, `p`
+---@return stlua.Tensor # deferred
+function st.norm(t, p, opts) end
+
 --- Opens a model. Only headers are read; values are read when something is computed from them.
 ---
 --- `path`: a .safetensors file, an index (*.safetensors.index.json), or a folder: its index, else model.safetensors
@@ -703,6 +1018,23 @@ function st.open(path, opts) end
 ---@param b stlua.Tensor|number|stlua.Model
 ---@return any # a deferred tensor, or a model
 function st.pow(a, b) end
+
+--- Product of the elements; of integers in I64, wrapping.
+---@param t stlua.Tensor
+---@param dim? integer|table
+---@param opts? table `dim`, `keepdim`
+---@return stlua.Tensor # deferred
+function st.prod(t, dim, opts) end
+
+--- Quantiles. Over all elements they are found by counting, in streaming passes, as F64; along a dimension rows are
+--- sorted in memory. NaN if there is a NaN.
+---@param t stlua.Tensor floats
+---@param q number|table between 0 and 1; over all elements also a list, whose quantiles come as one tensor
+---
+--- `opts`: `dim`, `keepdim`; `interpolation` = "linear" (default), "lower", "higher", "nearest", "midpoint"
+---@param opts? table
+---@return stlua.Tensor # deferred
+function st.quantile(t, q, opts) end
 
 --- Remainder with the sign of `b`, as Lua's `%`.
 ---@param a stlua.Tensor|number|stlua.Model
@@ -749,16 +1081,38 @@ function st.sign(x) end
 ---@return any # a deferred tensor, or a model
 function st.sin(x) end
 
+--- Sorts along a dimension, stably; NaN counts as the largest.
+---@param t stlua.Tensor
+---@param dim? integer
+---@param opts? table `dim`, `descending`, `stable` (always so)
+---@return stlua.Tensor # values
+---@return stlua.Tensor # their places before, I64
+function st.sort(t, dim, opts) end
+
 --- Square root.
 ---@param x stlua.Tensor|number|stlua.Model
 ---@return any # a deferred tensor, or a model
 function st.sqrt(x) end
+
+--- Standard deviation: the root of the variance.
+---@param t stlua.Tensor
+---@param dim? integer|table
+---@param opts? table `dim`, `keepdim`, `correction` (1)
+---@return stlua.Tensor # deferred
+function st.std(t, dim, opts) end
 
 --- Difference, elementwise: `a - b`.
 ---@param a stlua.Tensor|number|stlua.Model
 ---@param b stlua.Tensor|number|stlua.Model
 ---@return any # a deferred tensor, or a model
 function st.sub(a, b) end
+
+--- Sum of the elements; of integers and booleans in I64, wrapping.
+---@param t stlua.Tensor
+---@param dim? integer|table one dimension or a list of them (default: all)
+---@param opts? table `dim`; `keepdim` = true keeps reduced dimensions with size 1
+---@return stlua.Tensor # deferred
+function st.sum(t, dim, opts) end
 
 --- Tangent.
 ---@param x stlua.Tensor|number|stlua.Model
@@ -775,10 +1129,34 @@ function st.tanh(x) end
 ---@return integer # threads in use
 function st.threads(n) end
 
+--- The k largest elements along a dimension, in order.
+---@param t stlua.Tensor
+---@param k integer
+---@param opts? table `dim` (-1), `largest` = false for the smallest, `sorted` (always so)
+---@return stlua.Tensor # values
+---@return stlua.Tensor # their places, I64
+function st.topk(t, k, opts) end
+
 --- Rounds towards zero.
 ---@param x stlua.Tensor|number|stlua.Model
 ---@return any # a deferred tensor, or a model
 function st.trunc(x) end
+
+--- The distinct values of all elements, in order. Computes: how many there are is not known before.
+---@param t stlua.Tensor
+---@param opts? table `inverse`, `counts` = true for the further results, in this order
+---@return stlua.Tensor # values
+---@return stlua.Tensor? # inverse: for each element the place of its value, I64
+---@return stlua.Tensor? # counts: how often each value is there, I64
+function st.unique(t, opts) end
+
+--- Variance: the squares around the mean, over n - correction. Means and squares of blocks are joined as by Chan,
+--- Golub and LeVeque (1983), so that nothing cancels.
+---@param t stlua.Tensor
+---@param dim? integer|table
+---@param opts? table `dim`, `keepdim`, `correction` (1; 0 gives the population's)
+---@return stlua.Tensor # deferred
+function st.var(t, dim, opts) end
 
 --- Version of stlua, such as "0.1.0".
 st.version = ""

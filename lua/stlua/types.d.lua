@@ -7,8 +7,16 @@
 ---@operator sub(stlua.Tensor|number): stlua.Tensor
 ---@operator mul(stlua.Tensor|number): stlua.Tensor
 ---@operator div(stlua.Tensor|number): stlua.Tensor
+---@operator mod(stlua.Tensor|number): stlua.Tensor
 ---@operator pow(stlua.Tensor|number): stlua.Tensor
+---@operator idiv(stlua.Tensor|number): stlua.Tensor
 ---@operator unm: stlua.Tensor
+---@operator band(stlua.Tensor|number): stlua.Tensor
+---@operator bor(stlua.Tensor|number): stlua.Tensor
+---@operator bxor(stlua.Tensor|number): stlua.Tensor
+---@operator bnot: stlua.Tensor
+---@operator shl(stlua.Tensor|number): stlua.Tensor
+---@operator shr(stlua.Tensor|number): stlua.Tensor
 ---@operator len: integer
 local Tensor = {}
 
@@ -16,10 +24,38 @@ local Tensor = {}
 ---@return stlua.Tensor # deferred
 function Tensor:abs() end
 
+--- The operation of the same name without `_`, whose result is written into the tensor. Returns the tensor.
+---@param ... any the other operands
+function Tensor:abs_(...) end
+
 --- Sum, elementwise: `a + b`.
 ---@param b stlua.Tensor|number
 ---@return stlua.Tensor # deferred
 function Tensor:add(b) end
+
+--- The operation of the same name without `_`, whose result is written into the tensor. Returns the tensor.
+---@param ... any the other operands
+function Tensor:add_(...) end
+
+--- x + value * a / b.
+---@param a any
+---@param b any tensors or models
+---@param opts? table `value` = 1
+function Tensor:addcdiv(a, b, opts) end
+
+--- The operation of the same name without `_`, whose result is written into the tensor. Returns the tensor.
+---@param ... any the other operands
+function Tensor:addcdiv_(...) end
+
+--- x + value * a * b.
+---@param a any
+---@param b any tensors or models
+---@param opts? table `value` = 1
+function Tensor:addcmul(a, b, opts) end
+
+--- The operation of the same name without `_`, whose result is written into the tensor. Returns the tensor.
+---@param ... any the other operands
+function Tensor:addcmul_(...) end
 
 --- True (BOOL) where no element is 0.
 ---@param dim? integer|table
@@ -68,29 +104,53 @@ function Tensor:argsort(dim, opts) end
 ---@return stlua.Tensor # deferred
 function Tensor:bitwise_and(b) end
 
+--- The operation of the same name without `_`, whose result is written into the tensor. Returns the tensor.
+---@param ... any the other operands
+function Tensor:bitwise_and_(...) end
+
 --- Bits of `a` moved left by `b` places.
 ---@param b stlua.Tensor|number
 ---@return stlua.Tensor # deferred
 function Tensor:bitwise_left_shift(b) end
 
+--- The operation of the same name without `_`, whose result is written into the tensor. Returns the tensor.
+---@param ... any the other operands
+function Tensor:bitwise_left_shift_(...) end
+
 --- All bits flipped; of a mask, its opposite.
 ---@return stlua.Tensor # deferred
 function Tensor:bitwise_not() end
+
+--- The operation of the same name without `_`, whose result is written into the tensor. Returns the tensor.
+---@param ... any the other operands
+function Tensor:bitwise_not_(...) end
 
 --- Bits that are set in either; of integers and masks.
 ---@param b stlua.Tensor|number
 ---@return stlua.Tensor # deferred
 function Tensor:bitwise_or(b) end
 
+--- The operation of the same name without `_`, whose result is written into the tensor. Returns the tensor.
+---@param ... any the other operands
+function Tensor:bitwise_or_(...) end
+
 --- Bits of `a` moved right by `b` places; the sign stays.
 ---@param b stlua.Tensor|number
 ---@return stlua.Tensor # deferred
 function Tensor:bitwise_right_shift(b) end
 
+--- The operation of the same name without `_`, whose result is written into the tensor. Returns the tensor.
+---@param ... any the other operands
+function Tensor:bitwise_right_shift_(...) end
+
 --- Bits that are set in one of the two; of integers and masks.
 ---@param b stlua.Tensor|number
 ---@return stlua.Tensor # deferred
 function Tensor:bitwise_xor(b) end
+
+--- The operation of the same name without `_`, whose result is written into the tensor. Returns the tensor.
+---@param ... any the other operands
+function Tensor:bitwise_xor_(...) end
 
 --- Computes and gives raw little-endian bytes.
 ---@param dtype? string of the bytes (default: its own)
@@ -109,15 +169,42 @@ function Tensor:cast(dtype, opts) end
 ---@return stlua.Tensor # deferred
 function Tensor:ceil() end
 
+--- The operation of the same name without `_`, whose result is written into the tensor. Returns the tensor.
+---@param ... any the other operands
+function Tensor:ceil_(...) end
+
+--- At most `count` parts of equal size (the last may be smaller) along a dimension. Views.
+---@param count integer
+---@param dim? integer
+---@return stlua.Tensor[]
+function Tensor:chunk(count, dim) end
+
 --- Limits values to [low, high]; either may be nil.
 ---@param low any number, tensor or nil
 ---@param high any number, tensor or nil
 ---@return stlua.Tensor
 function Tensor:clamp(low, high) end
 
+--- The operation of the same name without `_`, whose result is written into the tensor. Returns the tensor.
+---@param ... any the other operands
+function Tensor:clamp_(...) end
+
+--- A copy in memory, computed now, of the declared dtype: it can be written to where a file's tensor cannot.
+---@return stlua.Tensor
+function Tensor:clone() end
+
+--- Writes another tensor's values into this one, broadcast and cast.
+---@param other stlua.Tensor or a number
+---@return stlua.Tensor # the same
+function Tensor:copy_(other) end
+
 --- Cosine.
 ---@return stlua.Tensor # deferred
 function Tensor:cos() end
+
+--- The operation of the same name without `_`, whose result is written into the tensor. Returns the tensor.
+---@param ... any the other operands
+function Tensor:cos_(...) end
 
 --- Cosine of the angle between two tensors: a.b / (max(|a|, eps) * max(|b|, eps)). Over all elements, which are
 --- read once, unless a dimension is given (torch's default is its dimension 1).
@@ -142,6 +229,10 @@ function Tensor:cumsum(dim) end
 ---@return stlua.Tensor # deferred
 function Tensor:div(b) end
 
+--- The operation of the same name without `_`, whose result is written into the tensor. Returns the tensor.
+---@param ... any the other operands
+function Tensor:div_(...) end
+
 --- Scalar product of all elements, accumulated in F64. Unlike torch's it takes any two tensors of equally many
 --- elements.
 ---@param b stlua.Tensor
@@ -157,9 +248,17 @@ function Tensor:dtype() end
 ---@return stlua.Tensor # deferred
 function Tensor:eq(b) end
 
+--- The operation of the same name without `_`, whose result is written into the tensor. Returns the tensor.
+---@param ... any the other operands
+function Tensor:eq_(...) end
+
 --- Error function.
 ---@return stlua.Tensor # deferred
 function Tensor:erf() end
+
+--- The operation of the same name without `_`, whose result is written into the tensor. Returns the tensor.
+---@param ... any the other operands
+function Tensor:erf_(...) end
 
 --- e to the power of x.
 ---@return stlua.Tensor # deferred
@@ -169,37 +268,105 @@ function Tensor:exp() end
 ---@return stlua.Tensor # deferred
 function Tensor:exp2() end
 
+--- The operation of the same name without `_`, whose result is written into the tensor. Returns the tensor.
+---@param ... any the other operands
+function Tensor:exp2_(...) end
+
+--- The operation of the same name without `_`, whose result is written into the tensor. Returns the tensor.
+---@param ... any the other operands
+function Tensor:exp_(...) end
+
+--- Broadcasts to a shape: sizes of 1 are repeated, dimensions may be added in front. A view; takes no memory.
+---@param sizes any one by one or as a table; -1 keeps a size
+---@return stlua.Tensor
+function Tensor:expand(sizes) end
+
+--- Broadcasts to the sizes of another tensor. A view.
+---@param other stlua.Tensor
+function Tensor:expand_as(other) end
+
 --- exp(x) - 1, exact near zero.
 ---@return stlua.Tensor # deferred
 function Tensor:expm1() end
 
+--- The operation of the same name without `_`, whose result is written into the tensor. Returns the tensor.
+---@param ... any the other operands
+function Tensor:expm1_(...) end
+
+--- Writes one number everywhere.
+---@param value number
+---@return stlua.Tensor # the same
+function Tensor:fill_(value) end
+
+--- Dimensions first..last as one; all by default.
+---@param first? integer
+---@param last? integer
+function Tensor:flatten(first, last) end
+
+--- The elements of the given dimensions in reverse. A view.
+---@param ... any dimensions, one by one or as a table
+function Tensor:flip(...) end
+
 --- Rounds down to an integer.
 ---@return stlua.Tensor # deferred
 function Tensor:floor() end
+
+--- The operation of the same name without `_`, whose result is written into the tensor. Returns the tensor.
+---@param ... any the other operands
+function Tensor:floor_(...) end
 
 --- Quotient rounded down, as Lua's `//`.
 ---@param b stlua.Tensor|number
 ---@return stlua.Tensor # deferred
 function Tensor:floor_divide(b) end
 
+--- The operation of the same name without `_`, whose result is written into the tensor. Returns the tensor.
+---@param ... any the other operands
+function Tensor:floor_divide_(...) end
+
 --- Remainder with the sign of `a`, as C's fmod.
 ---@param b stlua.Tensor|number
 ---@return stlua.Tensor # deferred
 function Tensor:fmod(b) end
 
+--- The operation of the same name without `_`, whose result is written into the tensor. Returns the tensor.
+---@param ... any the other operands
+function Tensor:fmod_(...) end
+
 --- Computes all values now and keeps them in memory: later uses read them.
 ---@return stlua.Tensor # the same
 function Tensor:force() end
+
+--- A tensor of one value in the shape and dtype of another.
+---@param value any a number or a boolean
+---@param opts? table `dtype`
+---@return stlua.Tensor
+function Tensor:full_like(value, opts) end
 
 --- A mask: where a >= b.
 ---@param b stlua.Tensor|number
 ---@return stlua.Tensor # deferred
 function Tensor:ge(b) end
 
+--- The operation of the same name without `_`, whose result is written into the tensor. Returns the tensor.
+---@param ... any the other operands
+function Tensor:ge_(...) end
+
+--- x times the normal distribution's share below x, by erf: 0.5 * x * (1 + erf(x / sqrt(2))).
+function Tensor:gelu() end
+
+--- The operation of the same name without `_`, whose result is written into the tensor. Returns the tensor.
+---@param ... any the other operands
+function Tensor:gelu_(...) end
+
 --- A mask: where a > b.
 ---@param b stlua.Tensor|number
 ---@return stlua.Tensor # deferred
 function Tensor:gt(b) end
+
+--- The operation of the same name without `_`, whose result is written into the tensor. Returns the tensor.
+---@param ... any the other operands
+function Tensor:gt_(...) end
 
 --- How many elements fall into each of equal parts of a range, the last one closed. Elements outside, and NaN, are
 --- not counted. Counts are I64 (torch's are floats, which lose count at 2^24).
@@ -222,6 +389,27 @@ function Tensor:is_cast() end
 ---@return boolean
 function Tensor:is_leaf() end
 
+--- A mask: where x is neither infinite nor NaN.
+function Tensor:isfinite() end
+
+--- The operation of the same name without `_`, whose result is written into the tensor. Returns the tensor.
+---@param ... any the other operands
+function Tensor:isfinite_(...) end
+
+--- A mask: where x is infinite.
+function Tensor:isinf() end
+
+--- The operation of the same name without `_`, whose result is written into the tensor. Returns the tensor.
+---@param ... any the other operands
+function Tensor:isinf_(...) end
+
+--- A mask: where x is not a number.
+function Tensor:isnan() end
+
+--- The operation of the same name without `_`, whose result is written into the tensor. Returns the tensor.
+---@param ... any the other operands
+function Tensor:isnan_(...) end
+
 --- Computes and gives the only element as a number or boolean.
 ---@return number
 function Tensor:item() end
@@ -239,11 +427,19 @@ function Tensor:kthvalue(k, opts) end
 ---@return stlua.Tensor # deferred
 function Tensor:le(b) end
 
+--- The operation of the same name without `_`, whose result is written into the tensor. Returns the tensor.
+---@param ... any the other operands
+function Tensor:le_(...) end
+
 --- Interpolates towards another tensor: st.lerp(t, other, weight).
 ---@param other any tensor or number
 ---@param weight any number or tensor
 ---@return stlua.Tensor
 function Tensor:lerp(other, weight) end
+
+--- The operation of the same name without `_`, whose result is written into the tensor. Returns the tensor.
+---@param ... any the other operands
+function Tensor:lerp_(...) end
 
 --- Natural logarithm.
 ---@return stlua.Tensor # deferred
@@ -253,18 +449,78 @@ function Tensor:log() end
 ---@return stlua.Tensor # deferred
 function Tensor:log10() end
 
+--- The operation of the same name without `_`, whose result is written into the tensor. Returns the tensor.
+---@param ... any the other operands
+function Tensor:log10_(...) end
+
 --- log(1 + x), exact near zero.
 ---@return stlua.Tensor # deferred
 function Tensor:log1p() end
+
+--- The operation of the same name without `_`, whose result is written into the tensor. Returns the tensor.
+---@param ... any the other operands
+function Tensor:log1p_(...) end
 
 --- Logarithm to base 2.
 ---@return stlua.Tensor # deferred
 function Tensor:log2() end
 
+--- The operation of the same name without `_`, whose result is written into the tensor. Returns the tensor.
+---@param ... any the other operands
+function Tensor:log2_(...) end
+
+--- The operation of the same name without `_`, whose result is written into the tensor. Returns the tensor.
+---@param ... any the other operands
+function Tensor:log_(...) end
+
+--- A mask: where both are other than 0.
+---@param b any tensors, numbers or models
+function Tensor:logical_and(b) end
+
+--- The operation of the same name without `_`, whose result is written into the tensor. Returns the tensor.
+---@param ... any the other operands
+function Tensor:logical_and_(...) end
+
+--- A mask: where x is 0.
+function Tensor:logical_not() end
+
+--- The operation of the same name without `_`, whose result is written into the tensor. Returns the tensor.
+---@param ... any the other operands
+function Tensor:logical_not_(...) end
+
+--- A mask: where one or both are other than 0.
+---@param b any tensors, numbers or models
+function Tensor:logical_or(b) end
+
+--- The operation of the same name without `_`, whose result is written into the tensor. Returns the tensor.
+---@param ... any the other operands
+function Tensor:logical_or_(...) end
+
+--- A mask: where just one is other than 0.
+---@param b any tensors, numbers or models
+function Tensor:logical_xor(b) end
+
+--- The operation of the same name without `_`, whose result is written into the tensor. Returns the tensor.
+---@param ... any the other operands
+function Tensor:logical_xor_(...) end
+
 --- A mask: where a < b.
 ---@param b stlua.Tensor|number
 ---@return stlua.Tensor # deferred
 function Tensor:lt(b) end
+
+--- The operation of the same name without `_`, whose result is written into the tensor. Returns the tensor.
+---@param ... any the other operands
+function Tensor:lt_(...) end
+
+--- x with another value where the mask is true; the dtype stays that of x.
+---@param mask any a BOOL tensor
+---@param value any a number, or a tensor
+function Tensor:masked_fill(mask, value) end
+
+--- The operation of the same name without `_`, whose result is written into the tensor. Returns the tensor.
+---@param ... any the other operands
+function Tensor:masked_fill_(...) end
 
 --- The largest element, NaN if there is one: over all; along a dimension with the places, as a second result; or,
 --- with a tensor as operand, elementwise.
@@ -278,6 +534,10 @@ function Tensor:max(dim, opts) end
 ---@param b stlua.Tensor|number
 ---@return stlua.Tensor # deferred
 function Tensor:maximum(b) end
+
+--- The operation of the same name without `_`, whose result is written into the tensor. Returns the tensor.
+---@param ... any the other operands
+function Tensor:maximum_(...) end
 
 --- Mean of the elements; NaN of none.
 ---@param dim? integer|table
@@ -306,10 +566,31 @@ function Tensor:min(dim, opts) end
 ---@return stlua.Tensor # deferred
 function Tensor:minimum(b) end
 
+--- The operation of the same name without `_`, whose result is written into the tensor. Returns the tensor.
+---@param ... any the other operands
+function Tensor:minimum_(...) end
+
+--- One dimension moved to another place, the others keep their order. A view.
+---@param from integer
+---@param to integer
+function Tensor:movedim(from, to) end
+
 --- Product, elementwise: `a * b`.
 ---@param b stlua.Tensor|number
 ---@return stlua.Tensor # deferred
 function Tensor:mul(b) end
+
+--- The operation of the same name without `_`, whose result is written into the tensor. Returns the tensor.
+---@param ... any the other operands
+function Tensor:mul_(...) end
+
+--- A part of one dimension: `length` elements from `first` on. A view.
+---@param dim integer negative from the end
+---@param first integer negative from the end
+---@param length integer
+---@param step? integer distance of the elements; negative goes backwards
+---@return stlua.Tensor
+function Tensor:narrow(dim, first, length, step) end
 
 --- Size in bytes, as it would be saved.
 ---@return integer
@@ -324,9 +605,17 @@ function Tensor:ndim() end
 ---@return stlua.Tensor # deferred
 function Tensor:ne(b) end
 
+--- The operation of the same name without `_`, whose result is written into the tensor. Returns the tensor.
+---@param ... any the other operands
+function Tensor:ne_(...) end
+
 --- The opposite: `-x`.
 ---@return stlua.Tensor # deferred
 function Tensor:neg() end
+
+--- The operation of the same name without `_`, whose result is written into the tensor. Returns the tensor.
+---@param ... any the other operands
+function Tensor:neg_(...) end
 
 --- Norm of the elements as of one vector: (sum |x|^p)^(1/p).
 ---@param p? number|string any number, math.huge, -math.huge, 0 (counts), or "fro" (2)
@@ -338,10 +627,30 @@ function Tensor:norm(p, opts) end
 ---@return integer
 function Tensor:numel() end
 
+--- A tensor of ones in the shape and dtype of another.
+---@param opts? table `dtype`
+---@return stlua.Tensor
+function Tensor:ones_like(opts) end
+
+--- Adds elements of one value around: `pads` holds how many before and behind, of the last dimension, then of the one
+--- before it, and so on. Negative numbers cut.
+---@param pads integer[]
+---@param opts? table `value` = 0
+function Tensor:pad(pads, opts) end
+
+--- Dimensions in another order: dimension d of the result is the d-th that is given. A view.
+---@param dims any each once, one by one or as a table; negative from the end
+---@return stlua.Tensor
+function Tensor:permute(dims) end
+
 --- Power, elementwise: `a ^ b`.
 ---@param b stlua.Tensor|number
 ---@return stlua.Tensor # deferred
 function Tensor:pow(b) end
+
+--- The operation of the same name without `_`, whose result is written into the tensor. Returns the tensor.
+---@param ... any the other operands
+function Tensor:pow_(...) end
 
 --- Product of the elements; of integers in I64, wrapping.
 ---@param dim? integer|table
@@ -363,14 +672,64 @@ function Tensor:quant() end
 ---@return stlua.Tensor # deferred
 function Tensor:quantile(q, opts) end
 
+--- 1 / x.
+function Tensor:reciprocal() end
+
+--- The operation of the same name without `_`, whose result is written into the tensor. Returns the tensor.
+---@param ... any the other operands
+function Tensor:reciprocal_(...) end
+
+--- x where it is positive, else 0.
+function Tensor:relu() end
+
+--- The operation of the same name without `_`, whose result is written into the tensor. Returns the tensor.
+---@param ... any the other operands
+function Tensor:relu_(...) end
+
 --- Remainder with the sign of `b`, as Lua's `%`.
 ---@param b stlua.Tensor|number
 ---@return stlua.Tensor # deferred
 function Tensor:remainder(b) end
 
+--- The operation of the same name without `_`, whose result is written into the tensor. Returns the tensor.
+---@param ... any the other operands
+function Tensor:remainder_(...) end
+
+--- The tensor repeated along its dimensions; further dimensions come in front. Also t["repeat"], as PyTorch calls it:
+--- `repeat` is a word of Lua.
+---@param ... any how often, for each dimension, one by one or as a table
+function Tensor:repeat(...) end
+
+--- The same elements in another shape: a view of the tensor where its elements lie so, else a tensor of its own.
+---@param sizes any one by one or as a table; one of them may be -1: what the others leave
+---@return stlua.Tensor
+function Tensor:reshape(sizes) end
+
+--- Elements moved along a dimension by `shift` places; those that leave at one end come in at the other.
+---@param shift integer
+---@param dim? integer without it the tensor is taken as one row
+function Tensor:roll(shift, dim) end
+
 --- Rounds to the nearest integer, halves to the even one.
 ---@return stlua.Tensor # deferred
 function Tensor:round() end
+
+--- The operation of the same name without `_`, whose result is written into the tensor. Returns the tensor.
+---@param ... any the other operands
+function Tensor:round_(...) end
+
+--- 1 / sqrt(x).
+function Tensor:rsqrt() end
+
+--- The operation of the same name without `_`, whose result is written into the tensor. Returns the tensor.
+---@param ... any the other operands
+function Tensor:rsqrt_(...) end
+
+--- One element of a dimension, which the result has no longer: `t:select(1, i)` is `t[i]`. A view.
+---@param dim integer negative from the end
+---@param index integer negative from the end
+---@return stlua.Tensor
+function Tensor:select(dim, index) end
 
 --- Its sizes: { 2, 3 }; an empty table for a tensor without dimensions.
 ---@return integer[]
@@ -380,13 +739,39 @@ function Tensor:shape() end
 ---@return stlua.Tensor # deferred
 function Tensor:sigmoid() end
 
+--- The operation of the same name without `_`, whose result is written into the tensor. Returns the tensor.
+---@param ... any the other operands
+function Tensor:sigmoid_(...) end
+
 --- -1, 0 or 1 by the sign.
 ---@return stlua.Tensor # deferred
 function Tensor:sign() end
 
+--- The operation of the same name without `_`, whose result is written into the tensor. Returns the tensor.
+---@param ... any the other operands
+function Tensor:sign_(...) end
+
+--- x * sigmoid(x).
+function Tensor:silu() end
+
+--- The operation of the same name without `_`, whose result is written into the tensor. Returns the tensor.
+---@param ... any the other operands
+function Tensor:silu_(...) end
+
 --- Sine.
 ---@return stlua.Tensor # deferred
 function Tensor:sin() end
+
+--- The operation of the same name without `_`, whose result is written into the tensor. Returns the tensor.
+---@param ... any the other operands
+function Tensor:sin_(...) end
+
+--- log(1 + exp(x)), without overflow: max(x, 0) + log1p(exp(-|x|)).
+function Tensor:softplus() end
+
+--- The operation of the same name without `_`, whose result is written into the tensor. Returns the tensor.
+---@param ... any the other operands
+function Tensor:softplus_(...) end
 
 --- Sorts along a dimension, stably; NaN counts as the largest.
 ---@param dim? integer
@@ -400,9 +785,30 @@ function Tensor:sort(dim, opts) end
 ---@return string? # its name there
 function Tensor:source() end
 
+--- Parts of `size` elements along a dimension, the last with what is left; or parts of the given sizes. Views.
+---@param size integer[]|integer
+---@param dim? integer
+---@return stlua.Tensor[]
+function Tensor:split(size, dim) end
+
 --- Square root.
 ---@return stlua.Tensor # deferred
 function Tensor:sqrt() end
+
+--- The operation of the same name without `_`, whose result is written into the tensor. Returns the tensor.
+---@param ... any the other operands
+function Tensor:sqrt_(...) end
+
+--- x * x.
+function Tensor:square() end
+
+--- The operation of the same name without `_`, whose result is written into the tensor. Returns the tensor.
+---@param ... any the other operands
+function Tensor:square_(...) end
+
+--- Without dimensions of size 1: all of them, or this one. A view.
+---@param dim? integer stays if its size is not 1
+function Tensor:squeeze(dim) end
 
 --- Standard deviation: the root of the variance.
 ---@param dim? integer|table
@@ -415,19 +821,39 @@ function Tensor:std(dim, opts) end
 ---@return stlua.Tensor # deferred
 function Tensor:sub(b) end
 
+--- The operation of the same name without `_`, whose result is written into the tensor. Returns the tensor.
+---@param ... any the other operands
+function Tensor:sub_(...) end
+
 --- Sum of the elements; of integers and booleans in I64, wrapping.
 ---@param dim? integer|table one dimension or a list of them (default: all)
 ---@param opts? table `dim`; `keepdim` = true keeps reduced dimensions with size 1
 ---@return stlua.Tensor # deferred
 function Tensor:sum(dim, opts) end
 
+--- The transposed matrix; a vector or a number as it is. A view.
+function Tensor:t() end
+
 --- Tangent.
 ---@return stlua.Tensor # deferred
 function Tensor:tan() end
 
+--- The operation of the same name without `_`, whose result is written into the tensor. Returns the tensor.
+---@param ... any the other operands
+function Tensor:tan_(...) end
+
 --- Hyperbolic tangent.
 ---@return stlua.Tensor # deferred
 function Tensor:tanh() end
+
+--- The operation of the same name without `_`, whose result is written into the tensor. Returns the tensor.
+---@param ... any the other operands
+function Tensor:tanh_(...) end
+
+--- The tensor repeated along its dimensions; further dimensions come in front. Also t["repeat"], as PyTorch calls it:
+--- `repeat` is a word of Lua.
+---@param ... any how often, for each dimension, one by one or as a table
+function Tensor:tile(...) end
 
 --- The k largest elements along a dimension, in order.
 ---@param k integer
@@ -440,9 +866,28 @@ function Tensor:topk(k, opts) end
 ---@return table
 function Tensor:totable() end
 
+--- Two dimensions exchanged. A view.
+---@param a integer
+---@param b integer
+function Tensor:transpose(a, b) end
+
 --- Rounds towards zero.
 ---@return stlua.Tensor # deferred
 function Tensor:trunc() end
+
+--- The operation of the same name without `_`, whose result is written into the tensor. Returns the tensor.
+---@param ... any the other operands
+function Tensor:trunc_(...) end
+
+--- All tensors t[1], t[2], ... along a dimension, as a list. Views.
+---@param dim? integer
+---@return stlua.Tensor[]
+function Tensor:unbind(dim) end
+
+--- One dimension as several. A view.
+---@param dim integer
+---@param sizes integer[] whose product is its size; one may be -1
+function Tensor:unflatten(dim, sizes) end
 
 --- The distinct values of all elements, in order. Computes: how many there are is not known before.
 ---@param opts? table `inverse`, `counts` = true for the further results, in this order
@@ -450,6 +895,10 @@ function Tensor:trunc() end
 ---@return stlua.Tensor? # inverse: for each element the place of its value, I64
 ---@return stlua.Tensor? # counts: how often each value is there, I64
 function Tensor:unique(opts) end
+
+--- A new dimension of size 1. A view.
+---@param dim integer where it is in the result
+function Tensor:unsqueeze(dim) end
 
 --- Computes and gives elements in row-major order, as numbers or booleans.
 ---@param first? integer
@@ -464,11 +913,25 @@ function Tensor:values(first, count) end
 ---@return stlua.Tensor # deferred
 function Tensor:var(dim, opts) end
 
+--- As reshape, but always a view: through it the tensor can be written to.
+---@param sizes any one by one or as a table; one of them may be -1
+---@return stlua.Tensor
+function Tensor:view(sizes) end
+
 --- Elements of `a` where the mask is true, of `b` where it is false.
 ---@param a any tensor or number
 ---@param b any tensor or number
 ---@return any # a deferred tensor
 function Tensor:where(a, b) end
+
+--- Writes 0 everywhere.
+---@return stlua.Tensor # the same
+function Tensor:zero_() end
+
+--- A tensor of zeros in the shape and dtype of another.
+---@param opts? table `dtype`
+---@return stlua.Tensor
+function Tensor:zeros_like(opts) end
 
 ---@class stlua.Model
 ---@operator add(stlua.Model|number): stlua.Model
@@ -629,6 +1092,20 @@ function st.abs(x) end
 ---@return any # a deferred tensor, or a model
 function st.add(a, b) end
 
+--- x + value * a / b.
+---@param x any
+---@param a any
+---@param b any tensors or models
+---@param opts? table `value` = 1
+function st.addcdiv(x, a, b, opts) end
+
+--- x + value * a * b.
+---@param x any
+---@param a any
+---@param b any tensors or models
+---@param opts? table `value` = 1
+function st.addcmul(x, a, b, opts) end
+
 --- True (BOOL) where no element is 0.
 ---@param t stlua.Tensor
 ---@param dim? integer|table
@@ -662,6 +1139,15 @@ function st.any(t, dim, opts) end
 ---@param ... any tensors and numbers, or models and numbers
 ---@return any # a deferred tensor, or a model
 function st.apply(name, ...) end
+
+--- The numbers first, first + step ... as long as they are below `stop` (above it for a negative step). With one
+--- argument: 0, 1 ... stop - 1. These are values, not positions, so they are PyTorch's: `stop` is left out.
+---@param first number
+---@param stop? number
+---@param step? number
+---@param opts? table `dtype`: by default I64 for integers, else F32
+---@return stlua.Tensor
+function st.arange(first, stop, step, opts) end
 
 --- The place of the first maximum (or NaN), from 1: in row-major order, or along a dimension.
 ---@param t stlua.Tensor
@@ -719,16 +1205,34 @@ function st.bitwise_right_shift(a, b) end
 ---@return any # a deferred tensor, or a model
 function st.bitwise_xor(a, b) end
 
+--- Tensors one behind the other along a dimension; all other sizes agree. Of files' tensors in one dtype it is as
+--- light as a file's.
+---@param tensors stlua.Tensor[]
+---@param dim? integer
+function st.cat(tensors, dim) end
+
 --- Rounds up to an integer.
 ---@param x stlua.Tensor|number|stlua.Model
 ---@return any # a deferred tensor, or a model
 function st.ceil(x) end
+
+--- At most `count` parts of equal size (the last may be smaller) along a dimension. Views.
+---@param t stlua.Tensor
+---@param count integer
+---@param dim? integer
+---@return stlua.Tensor[]
+function st.chunk(t, count, dim) end
 
 --- Limits values to [low, high]; either may be nil. As torch.clamp: where low > high the result is high.
 ---@param x any tensor or model
 ---@param low? number|stlua.Tensor
 ---@param high? number|stlua.Tensor
 function st.clamp(x, low, high) end
+
+--- A copy in memory, computed now, of the declared dtype: it can be written to where a file's tensor cannot.
+---@param t stlua.Tensor
+---@return stlua.Tensor
+function st.clone(t) end
 
 --- Cosine.
 ---@param x stlua.Tensor|number|stlua.Model
@@ -796,10 +1300,39 @@ function st.exp(x) end
 ---@return any # a deferred tensor, or a model
 function st.exp2(x) end
 
+--- Broadcasts to a shape: sizes of 1 are repeated, dimensions may be added in front. A view; takes no memory.
+---@param t stlua.Tensor
+---@param sizes any one by one or as a table; -1 keeps a size
+---@return stlua.Tensor
+function st.expand(t, sizes) end
+
+--- Broadcasts to the sizes of another tensor. A view.
+---@param t stlua.Tensor
+---@param other stlua.Tensor
+function st.expand_as(t, other) end
+
 --- exp(x) - 1, exact near zero.
 ---@param x stlua.Tensor|number|stlua.Model
 ---@return any # a deferred tensor, or a model
 function st.expm1(x) end
+
+--- The matrix with ones on its diagonal and zeros elsewhere.
+---@param rows integer
+---@param columns? integer as many as rows
+---@param opts? table `dtype` = "F32"
+---@return stlua.Tensor
+function st.eye(rows, columns, opts) end
+
+--- Dimensions first..last as one; all by default.
+---@param t stlua.Tensor
+---@param first? integer
+---@param last? integer
+function st.flatten(t, first, last) end
+
+--- The elements of the given dimensions in reverse. A view.
+---@param t stlua.Tensor
+---@param ... any dimensions, one by one or as a table
+function st.flip(t, ...) end
 
 --- Rounds down to an integer.
 ---@param x stlua.Tensor|number|stlua.Model
@@ -831,11 +1364,35 @@ function st.force(...) end
 ---@return stlua.Tensor
 function st.from_bytes(dtype, shape, bytes) end
 
+--- A tensor of one row from raw little-endian bytes; st.from_bytes takes dtype and shape first.
+---@param bytes string
+---@param opts? table `dtype` = "U8"; `shape`: by default one dimension
+---@return stlua.Tensor
+function st.from_string(bytes, opts) end
+
+--- A tensor of one value. Takes no memory until it is written to.
+---@param sizes integer[]
+---@param value any a number or a boolean
+---@param opts? table `dtype`: by default BOOL, I64 or F32, by the value
+---@return stlua.Tensor
+function st.full(sizes, value, opts) end
+
+--- A tensor of one value in the shape and dtype of another.
+---@param t stlua.Tensor
+---@param value any a number or a boolean
+---@param opts? table `dtype`
+---@return stlua.Tensor
+function st.full_like(t, value, opts) end
+
 --- A mask: where a >= b.
 ---@param a stlua.Tensor|number|stlua.Model
 ---@param b stlua.Tensor|number|stlua.Model
 ---@return any # a deferred tensor, or a model
 function st.ge(a, b) end
+
+--- x times the normal distribution's share below x, by erf: 0.5 * x * (1 + erf(x / sqrt(2))).
+---@param x any tensor or model
+function st.gelu(x) end
 
 --- A mask: where a > b.
 ---@param a stlua.Tensor|number|stlua.Model
@@ -851,6 +1408,18 @@ function st.gt(a, b) end
 ---@return stlua.Tensor # deferred, `bins` counts
 ---@return number[] # the bins + 1 edges: only with `min` and `max`, else they are not known before the counts
 function st.histogram(t, bins, opts) end
+
+--- A mask: where x is neither infinite nor NaN.
+---@param x any tensor or model
+function st.isfinite(x) end
+
+--- A mask: where x is infinite.
+---@param x any tensor or model
+function st.isinf(x) end
+
+--- A mask: where x is not a number.
+---@param x any tensor or model
+function st.isnan(x) end
 
 --- JSON for configurations and metadata values: decode, encode, array, null.
 st.json = {}
@@ -879,6 +1448,14 @@ function st.le(a, b) end
 ---@return any # a deferred tensor, a model, or a number when all are numbers
 function st.lerp(a, b, t) end
 
+--- `count` numbers at equal distances from `first` to `last`, both included.
+---@param first number
+---@param last number
+---@param count integer
+---@param opts? table `dtype` = "F32"
+---@return stlua.Tensor
+function st.linspace(first, last, count, opts) end
+
 --- Natural logarithm.
 ---@param x stlua.Tensor|number|stlua.Model
 ---@return any # a deferred tensor, or a model
@@ -898,6 +1475,25 @@ function st.log1p(x) end
 ---@param x stlua.Tensor|number|stlua.Model
 ---@return any # a deferred tensor, or a model
 function st.log2(x) end
+
+--- A mask: where both are other than 0.
+---@param a any
+---@param b any tensors, numbers or models
+function st.logical_and(a, b) end
+
+--- A mask: where x is 0.
+---@param x any tensor or model
+function st.logical_not(x) end
+
+--- A mask: where one or both are other than 0.
+---@param a any
+---@param b any tensors, numbers or models
+function st.logical_or(a, b) end
+
+--- A mask: where just one is other than 0.
+---@param a any
+---@param b any tensors, numbers or models
+function st.logical_xor(a, b) end
 
 --- A mask: where a < b.
 ---@param a stlua.Tensor|number|stlua.Model
@@ -920,6 +1516,12 @@ function st.lt(a, b) end
 ---@param opts? table
 ---@return stlua.Model
 function st.map(models, fn, opts) end
+
+--- x with another value where the mask is true; the dtype stays that of x.
+---@param x any tensor
+---@param mask any a BOOL tensor
+---@param value any a number, or a tensor
+function st.masked_fill(x, mask, value) end
 
 --- The largest element, NaN if there is one: over all; along a dimension with the places, as a second result; or,
 --- with a tensor as operand, elementwise.
@@ -978,11 +1580,26 @@ function st.minimum(a, b) end
 ---@return stlua.Model
 function st.model(list, metadata) end
 
+--- One dimension moved to another place, the others keep their order. A view.
+---@param t stlua.Tensor
+---@param from integer
+---@param to integer
+function st.movedim(t, from, to) end
+
 --- Product, elementwise: `a * b`.
 ---@param a stlua.Tensor|number|stlua.Model
 ---@param b stlua.Tensor|number|stlua.Model
 ---@return any # a deferred tensor, or a model
 function st.mul(a, b) end
+
+--- A part of one dimension: `length` elements from `first` on. A view.
+---@param t stlua.Tensor
+---@param dim integer negative from the end
+---@param first integer negative from the end
+---@param length integer
+---@param step? integer distance of the elements; negative goes backwards
+---@return stlua.Tensor
+function st.narrow(t, dim, first, length, step) end
 
 --- A mask: where two values differ.
 ---@param a stlua.Tensor|number|stlua.Model
@@ -1002,6 +1619,17 @@ function st.neg(x) end
 ---@return stlua.Tensor # deferred
 function st.norm(t, p, opts) end
 
+--- A tensor of ones. Takes no memory until it is written to.
+---@param ... any sizes, one by one or as a table; then perhaps options: `dtype` = "F32"
+---@return stlua.Tensor
+function st.ones(...) end
+
+--- A tensor of ones in the shape and dtype of another.
+---@param t stlua.Tensor
+---@param opts? table `dtype`
+---@return stlua.Tensor
+function st.ones_like(t, opts) end
+
 --- Opens a model. Only headers are read; values are read when something is computed from them.
 ---
 --- `path`: a .safetensors file, an index (*.safetensors.index.json), or a folder: its index, else model.safetensors
@@ -1012,6 +1640,19 @@ function st.norm(t, p, opts) end
 ---@param opts? table
 ---@return stlua.Model
 function st.open(path, opts) end
+
+--- Adds elements of one value around: `pads` holds how many before and behind, of the last dimension, then of the one
+--- before it, and so on. Negative numbers cut.
+---@param t stlua.Tensor
+---@param pads integer[]
+---@param opts? table `value` = 0
+function st.pad(t, pads, opts) end
+
+--- Dimensions in another order: dimension d of the result is the d-th that is given. A view.
+---@param t stlua.Tensor
+---@param dims any each once, one by one or as a table; negative from the end
+---@return stlua.Tensor
+function st.permute(t, dims) end
 
 --- Power, elementwise: `a ^ b`.
 ---@param a stlua.Tensor|number|stlua.Model
@@ -1036,16 +1677,40 @@ function st.prod(t, dim, opts) end
 ---@return stlua.Tensor # deferred
 function st.quantile(t, q, opts) end
 
+--- 1 / x.
+---@param x any tensor or model
+function st.reciprocal(x) end
+
+--- x where it is positive, else 0.
+---@param x any tensor or model
+function st.relu(x) end
+
 --- Remainder with the sign of `b`, as Lua's `%`.
 ---@param a stlua.Tensor|number|stlua.Model
 ---@param b stlua.Tensor|number|stlua.Model
 ---@return any # a deferred tensor, or a model
 function st.remainder(a, b) end
 
+--- The same elements in another shape: a view of the tensor where its elements lie so, else a tensor of its own.
+---@param t stlua.Tensor
+---@param sizes any one by one or as a table; one of them may be -1: what the others leave
+---@return stlua.Tensor
+function st.reshape(t, sizes) end
+
+--- Elements moved along a dimension by `shift` places; those that leave at one end come in at the other.
+---@param t stlua.Tensor
+---@param shift integer
+---@param dim? integer without it the tensor is taken as one row
+function st.roll(t, shift, dim) end
+
 --- Rounds to the nearest integer, halves to the even one.
 ---@param x stlua.Tensor|number|stlua.Model
 ---@return any # a deferred tensor, or a model
 function st.round(x) end
+
+--- 1 / sqrt(x).
+---@param x any tensor or model
+function st.rsqrt(x) end
 
 --- Computes and writes one model. All or nothing: on any failure the old file is left whole.
 ---@param model any
@@ -1066,6 +1731,13 @@ function st.save(model, path, opts) end
 ---@return integer # bytes written
 function st.save_all(list, opts) end
 
+--- One element of a dimension, which the result has no longer: `t:select(1, i)` is `t[i]`. A view.
+---@param t stlua.Tensor
+---@param dim integer negative from the end
+---@param index integer negative from the end
+---@return stlua.Tensor
+function st.select(t, dim, index) end
+
 --- 1 / (1 + exp(-x)).
 ---@param x stlua.Tensor|number|stlua.Model
 ---@return any # a deferred tensor, or a model
@@ -1076,10 +1748,18 @@ function st.sigmoid(x) end
 ---@return any # a deferred tensor, or a model
 function st.sign(x) end
 
+--- x * sigmoid(x).
+---@param x any tensor or model
+function st.silu(x) end
+
 --- Sine.
 ---@param x stlua.Tensor|number|stlua.Model
 ---@return any # a deferred tensor, or a model
 function st.sin(x) end
+
+--- log(1 + exp(x)), without overflow: max(x, 0) + log1p(exp(-|x|)).
+---@param x any tensor or model
+function st.softplus(x) end
 
 --- Sorts along a dimension, stably; NaN counts as the largest.
 ---@param t stlua.Tensor
@@ -1089,10 +1769,31 @@ function st.sin(x) end
 ---@return stlua.Tensor # their places before, I64
 function st.sort(t, dim, opts) end
 
+--- Parts of `size` elements along a dimension, the last with what is left; or parts of the given sizes. Views.
+---@param t stlua.Tensor
+---@param size integer[]|integer
+---@param dim? integer
+---@return stlua.Tensor[]
+function st.split(t, size, dim) end
+
 --- Square root.
 ---@param x stlua.Tensor|number|stlua.Model
 ---@return any # a deferred tensor, or a model
 function st.sqrt(x) end
+
+--- x * x.
+---@param x any tensor or model
+function st.square(x) end
+
+--- Without dimensions of size 1: all of them, or this one. A view.
+---@param t stlua.Tensor
+---@param dim? integer stays if its size is not 1
+function st.squeeze(t, dim) end
+
+--- Tensors of one shape along a new dimension.
+---@param tensors stlua.Tensor[]
+---@param dim? integer where it is in the result
+function st.stack(tensors, dim) end
 
 --- Standard deviation: the root of the variance.
 ---@param t stlua.Tensor
@@ -1114,6 +1815,10 @@ function st.sub(a, b) end
 ---@return stlua.Tensor # deferred
 function st.sum(t, dim, opts) end
 
+--- The transposed matrix; a vector or a number as it is. A view.
+---@param t stlua.Tensor of at most 2 dimensions
+function st.t(t) end
+
 --- Tangent.
 ---@param x stlua.Tensor|number|stlua.Model
 ---@return any # a deferred tensor, or a model
@@ -1124,10 +1829,27 @@ function st.tan(x) end
 ---@return any # a deferred tensor, or a model
 function st.tanh(x) end
 
+--- A tensor of the numbers or booleans in nested tables: st.tensor { { 1, 2 }, { 3, 4 } }. Of a tensor, a copy.
+---@param values any nested tables of equal lengths, a number, or a tensor
+---@param opts? table `dtype`: by default BOOL for booleans, I64 for integers, F32 where there is a float
+---@return stlua.Tensor
+function st.tensor(values, opts) end
+
 --- Threads to work with; as many as this process may use unless it is told otherwise.
 ---@param n? integer sets the number; 0 asks for as many as there may be
 ---@return integer # threads in use
 function st.threads(n) end
+
+--- The tensor repeated along its dimensions; further dimensions come in front. Also t["repeat"], as PyTorch calls it:
+--- `repeat` is a word of Lua.
+---@param t stlua.Tensor
+---@param ... any how often, for each dimension, one by one or as a table
+function st.tile(t, ...) end
+
+--- The raw little-endian bytes of a tensor: t:bytes().
+---@param t stlua.Tensor
+---@return string
+function st.to_string(t) end
 
 --- The k largest elements along a dimension, in order.
 ---@param t stlua.Tensor
@@ -1137,10 +1859,28 @@ function st.threads(n) end
 ---@return stlua.Tensor # their places, I64
 function st.topk(t, k, opts) end
 
+--- Two dimensions exchanged. A view.
+---@param t stlua.Tensor
+---@param a integer
+---@param b integer
+function st.transpose(t, a, b) end
+
 --- Rounds towards zero.
 ---@param x stlua.Tensor|number|stlua.Model
 ---@return any # a deferred tensor, or a model
 function st.trunc(x) end
+
+--- All tensors t[1], t[2], ... along a dimension, as a list. Views.
+---@param t stlua.Tensor
+---@param dim? integer
+---@return stlua.Tensor[]
+function st.unbind(t, dim) end
+
+--- One dimension as several. A view.
+---@param t stlua.Tensor
+---@param dim integer
+---@param sizes integer[] whose product is its size; one may be -1
+function st.unflatten(t, dim, sizes) end
 
 --- The distinct values of all elements, in order. Computes: how many there are is not known before.
 ---@param t stlua.Tensor
@@ -1149,6 +1889,11 @@ function st.trunc(x) end
 ---@return stlua.Tensor? # inverse: for each element the place of its value, I64
 ---@return stlua.Tensor? # counts: how often each value is there, I64
 function st.unique(t, opts) end
+
+--- A new dimension of size 1. A view.
+---@param t stlua.Tensor
+---@param dim integer where it is in the result
+function st.unsqueeze(t, dim) end
 
 --- Variance: the squares around the mean, over n - correction. Means and squares of blocks are joined as by Chan,
 --- Golub and LeVeque (1983), so that nothing cancels.
@@ -1167,6 +1912,17 @@ st.version = ""
 ---@param b any tensor or number
 ---@return any # a deferred tensor
 function st.where(mask, a, b) end
+
+--- A tensor of zeros. Takes no memory until it is written to.
+---@param ... any sizes, one by one or as a table; then perhaps options: `dtype` = "F32"
+---@return stlua.Tensor
+function st.zeros(...) end
+
+--- A tensor of zeros in the shape and dtype of another.
+---@param t stlua.Tensor
+---@param opts? table `dtype`
+---@return stlua.Tensor
+function st.zeros_like(t, opts) end
 
 --- Marks a table as an array, so that an empty one is written `[]`.
 ---@param t table

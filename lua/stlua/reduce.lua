@@ -62,97 +62,85 @@ end
 
 -- ---------------------------------------------------------------- sums and their like
 
-local function plain(name)
-   return function(t, dim, opts)
-      check_tensor(name, t)
-      local dims, o = arguments(name, dim, opts, {})
-      return core.reduce(name, t, dims, o.keepdim)
-   end
+local function plain(name, t, dim, opts)
+   check_tensor(name, t)
+   local dims, o = arguments(name, dim, opts, {})
+   return core.reduce(name, t, dims, o.keepdim)
 end
 
 --- Sum of the elements; of integers and booleans in I64, wrapping.
--- @function st.sum
 -- @tparam tensor t
 -- @tparam[opt] integer|table dim one dimension or a list of them (default: all)
 -- @tparam[opt] table opts `dim`; `keepdim` = true keeps reduced dimensions with size 1
 -- @treturn tensor deferred
 -- @torch torch.sum
-reduce.sum = plain "sum"
+function reduce.sum(t, dim, opts) return plain("sum", t, dim, opts) end
 
 --- Product of the elements; of integers in I64, wrapping.
--- @function st.prod
 -- @tparam tensor t
 -- @tparam[opt] integer|table dim
 -- @tparam[opt] table opts `dim`, `keepdim`
 -- @treturn tensor deferred
 -- @torch torch.prod
-reduce.prod = plain "prod"
+function reduce.prod(t, dim, opts) return plain("prod", t, dim, opts) end
 
 --- Mean of the elements; NaN of none.
--- @function st.mean
 -- @tparam tensor t
 -- @tparam[opt] integer|table dim
 -- @tparam[opt] table opts `dim`, `keepdim`
 -- @treturn tensor deferred
 -- @raise "dtype" for integers: cast them first
 -- @torch torch.mean
-reduce.mean = plain "mean"
+function reduce.mean(t, dim, opts) return plain("mean", t, dim, opts) end
 
 --- True (BOOL) where any element is not 0. NaN is not 0.
--- @function st.any
 -- @tparam tensor t
 -- @tparam[opt] integer|table dim
 -- @tparam[opt] table opts `dim`, `keepdim`
 -- @treturn tensor deferred
 -- @torch torch.any
-reduce.any = plain "any"
+function reduce.any(t, dim, opts) return plain("any", t, dim, opts) end
 
 --- True (BOOL) where no element is 0.
--- @function st.all
 -- @tparam tensor t
 -- @tparam[opt] integer|table dim
 -- @tparam[opt] table opts `dim`, `keepdim`
 -- @treturn tensor deferred
 -- @torch torch.all
-reduce.all = plain "all"
+function reduce.all(t, dim, opts) return plain("all", t, dim, opts) end
 
 --- How many elements are not 0, as I64.
--- @function st.count_nonzero
 -- @tparam tensor t
 -- @tparam[opt] integer|table dim
 -- @tparam[opt] table opts `dim`, `keepdim`
 -- @treturn tensor deferred
 -- @torch torch.count_nonzero
-reduce.count_nonzero = plain "count_nonzero"
+function reduce.count_nonzero(t, dim, opts) return plain("count_nonzero", t, dim, opts) end
 
-local function spread(name)
-   return function(t, dim, opts)
-      check_tensor(name, t)
-      local dims, o = arguments(name, dim, opts, { correction = "number" })
-      return core.reduce(name, t, dims, o.keepdim, o.correction or 1)
-   end
+local function spread(name, t, dim, opts)
+   check_tensor(name, t)
+   local dims, o = arguments(name, dim, opts, { correction = "number" })
+   return core.reduce(name, t, dims, o.keepdim, o.correction or 1)
 end
 
 --- Variance: the squares around the mean, over n - correction. Means and squares of blocks are joined as by Chan,
 -- Golub and LeVeque (1983), so that nothing cancels.
--- @function st.var
 -- @tparam tensor t
 -- @tparam[opt] integer|table dim
 -- @tparam[opt] table opts `dim`, `keepdim`, `correction` (1; 0 gives the population's)
 -- @treturn tensor deferred
 -- @raise "dtype" for integers
 -- @torch torch.var
-reduce.var = spread "var"
+function reduce.var(t, dim, opts) return spread("var", t, dim, opts) end
 
 --- Standard deviation: the root of the variance.
--- @function st.std
 -- @tparam tensor t
 -- @tparam[opt] integer|table dim
 -- @tparam[opt] table opts `dim`, `keepdim`, `correction` (1)
 -- @treturn tensor deferred
 -- @raise "dtype" for integers
 -- @torch torch.std
-reduce.std = spread "std"
+function reduce.std(t, dim, opts) return spread("std", t, dim, opts) end
 
 --- Norms by name that other modules add: name -> function(t, dims, opts).
 reduce.norms = {}
@@ -199,7 +187,8 @@ function reduce.cosine_similarity(a, b, opts)
    check_tensor("cosine_similarity", a)
    check_tensor("cosine_similarity", b)
    local dims, o = arguments("cosine_similarity", nil, opts, { eps = "number" })
-   local eps, dot, na, nb = o.eps or 1e-8, nil, nil, nil
+   local eps = o.eps or 1e-8
+   local dot, na, nb
    if dims == nil then
       dot, na, nb = core.dot(a, b), core.reduce("norm", a), core.reduce("norm", b)
    else
@@ -211,19 +200,16 @@ end
 
 -- ---------------------------------------------------------------- extremes
 
-local function extreme(name, elementwise)
-   return function(t, other, opts)
-      if map.is_tensor(other) or not map.is_tensor(t) then return core.apply(elementwise, t, other) end
-      local dims, o = arguments(name, other, opts, {})
-      if dims == nil then return core.reduce(name, t, nil, o.keepdim) end
-      local dim = one_dim(name .. " (amin and amax take several)", dims)
-      return core.reduce(name, t, dim, o.keepdim), from_one(core.reduce("arg" .. name, t, dim, o.keepdim))
-   end
+local function extreme(name, elementwise, t, other, opts)
+   if map.is_tensor(other) or not map.is_tensor(t) then return core.apply(elementwise, t, other) end
+   local dims, o = arguments(name, other, opts, {})
+   if dims == nil then return core.reduce(name, t, nil, o.keepdim) end
+   local dim = one_dim(name .. " (amin and amax take several)", dims)
+   return core.reduce(name, t, dim, o.keepdim), from_one(core.reduce("arg" .. name, t, dim, o.keepdim))
 end
 
 --- The smallest element, NaN if there is one: over all; along a dimension with the places, as a second result; or,
 -- with a tensor as operand, elementwise.
--- @function st.min
 -- @tparam tensor t
 -- @tparam[opt] integer|tensor dim a dimension, or the other operand
 -- @tparam[opt] table opts `dim`, `keepdim`
@@ -231,11 +217,10 @@ end
 -- @treturn ?tensor along a dimension: I64, the first place of each minimum
 -- @raise "shape" of no elements
 -- @torch torch.min
-reduce.min = extreme("min", "minimum")
+function reduce.min(t, dim, opts) return extreme("min", "minimum", t, dim, opts) end
 
 --- The largest element, NaN if there is one: over all; along a dimension with the places, as a second result; or,
 -- with a tensor as operand, elementwise.
--- @function st.max
 -- @tparam tensor t
 -- @tparam[opt] integer|tensor dim a dimension, or the other operand
 -- @tparam[opt] table opts `dim`, `keepdim`
@@ -243,59 +228,51 @@ reduce.min = extreme("min", "minimum")
 -- @treturn ?tensor along a dimension: I64, the first place of each maximum
 -- @raise "shape" of no elements
 -- @torch torch.max
-reduce.max = extreme("max", "maximum")
+function reduce.max(t, dim, opts) return extreme("max", "maximum", t, dim, opts) end
 
-local function bare(name, public)
-   return function(t, dim, opts)
-      check_tensor(public, t)
-      local dims, o = arguments(public, dim, opts, {})
-      return core.reduce(name, t, dims, o.keepdim)
-   end
+local function bare(name, public, t, dim, opts)
+   check_tensor(public, t)
+   local dims, o = arguments(public, dim, opts, {})
+   return core.reduce(name, t, dims, o.keepdim)
 end
 
 --- The smallest elements along any dimensions, without places.
--- @function st.amin
 -- @tparam tensor t
 -- @tparam[opt] integer|table dim
 -- @tparam[opt] table opts `dim`, `keepdim`
 -- @treturn tensor deferred
 -- @torch torch.amin
-reduce.amin = bare("min", "amin")
+function reduce.amin(t, dim, opts) return bare("min", "amin", t, dim, opts) end
 
 --- The largest elements along any dimensions, without places.
--- @function st.amax
 -- @tparam tensor t
 -- @tparam[opt] integer|table dim
 -- @tparam[opt] table opts `dim`, `keepdim`
 -- @treturn tensor deferred
 -- @torch torch.amax
-reduce.amax = bare("max", "amax")
+function reduce.amax(t, dim, opts) return bare("max", "amax", t, dim, opts) end
 
-local function place(name)
-   return function(t, dim, opts)
-      check_tensor(name, t)
-      local dims, o = arguments(name, dim, opts, {})
-      return from_one(core.reduce(name, t, one_dim(name, dims), o.keepdim))
-   end
+local function place(name, t, dim, opts)
+   check_tensor(name, t)
+   local dims, o = arguments(name, dim, opts, {})
+   return from_one(core.reduce(name, t, one_dim(name, dims), o.keepdim))
 end
 
 --- The place of the first minimum (or NaN), from 1: in row-major order, or along a dimension.
--- @function st.argmin
 -- @tparam tensor t
 -- @tparam[opt] integer dim
 -- @tparam[opt] table opts `dim`, `keepdim`
 -- @treturn tensor deferred, I64
 -- @torch torch.argmin
-reduce.argmin = place "argmin"
+function reduce.argmin(t, dim, opts) return place("argmin", t, dim, opts) end
 
 --- The place of the first maximum (or NaN), from 1: in row-major order, or along a dimension.
--- @function st.argmax
 -- @tparam tensor t
 -- @tparam[opt] integer dim
 -- @tparam[opt] table opts `dim`, `keepdim`
 -- @treturn tensor deferred, I64
 -- @torch torch.argmax
-reduce.argmax = place "argmax"
+function reduce.argmax(t, dim, opts) return place("argmax", t, dim, opts) end
 
 -- ---------------------------------------------------------------- selection
 
@@ -358,7 +335,8 @@ local function quantile_along(t, q, dim, how)
    local a = core.take(t, dim, core.order(t, dim, low, 1))
    if weight > 0 then
       local b = core.take(t, dim, core.order(t, dim, high, 1))
-      a = weight < 0.5 and a + (b - a) * weight or b - (b - a) * (1 - weight)
+      local between = weight < 0.5 and a + (b - a) * weight or b - (b - a) * (1 - weight)
+      a = core.apply("where", core.apply("eq", a, b), a, between)      -- two infinities
    end
    local nan = core.reduce("any", core.apply("ne", t, t), dim, true)
    return core.apply("where", nan, 0 / 0, a)

@@ -254,7 +254,7 @@ static st_status compute_quantile(st_ctx *ctx, const st_tensor *t, void *out, st
         ST_TRY(select_keys(ctx, x, as, k, 2 * count, keys, &nans, err));
         for (uint64_t i = 0; i < count; i++) {
             double a = value_of(r, keys[2 * i]), b = value_of(r, keys[2 * i + 1]), w = weight[i];
-            double v = w == 0 ? a : w < 0.5 ? a + w * (b - a) : b - (b - a) * (1 - w); /* torch.lerp */
+            double v = w == 0 || a == b ? a : w < 0.5 ? a + w * (b - a) : b - (b - a) * (1 - w); /* torch.lerp */
             ((double *)out)[done + i] = nans || v != v ? __builtin_nan("") : v;
         }
     }

@@ -334,9 +334,10 @@ local function quantile_along(t, q, dim, how)
    local low, high, weight = around(q, size(t, dim), how)
    local a = core.take(t, dim, core.order(t, dim, low, 1))
    if weight > 0 then
-      local b = core.take(t, dim, core.order(t, dim, high, 1))
+      a = core.cast(a, "F64")
+      local b = core.cast(core.take(t, dim, core.order(t, dim, high, 1)), "F64")
       local between = weight < 0.5 and a + (b - a) * weight or b - (b - a) * (1 - weight)
-      a = core.apply("where", core.apply("eq", a, b), a, between)      -- two infinities
+      a = core.cast(core.apply("where", core.apply("eq", a, b), a, between), t:dtype())      -- equal: two infinities
    end
    local nan = core.reduce("any", core.apply("ne", t, t), dim, true)
    return core.apply("where", nan, 0 / 0, a)

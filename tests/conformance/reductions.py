@@ -119,7 +119,7 @@ def selection(name, t, d):
     add(name, f"(t:median({o}))", attempt(lambda: t.median(dim=d).values), exact=True)
     add(name, f"(t:kthvalue(1, {o}))", attempt(lambda: t.kthvalue(1, dim=d).values), exact=True)
     add(name, f"(t:kthvalue({n}, {o}))", attempt(lambda: t.kthvalue(n, dim=d).values), exact=True)
-    if t.dtype in (torch.float32, torch.float64) and not t.isinf().any():
+    if t.dtype in (torch.float32, torch.float64) and not t.isinf().any() and t.numel():
         add(name, f"t:quantile(0.3, {o})", attempt(lambda: torch.quantile(double(t), 0.3, dim=d)))
         add(name, f't:quantile(0.5, {opts_text(d, interpolation=chr(34) + "higher" + chr(34), keepdim="true")})',
             attempt(lambda: torch.quantile(double(t), 0.5, dim=d, keepdim=True, interpolation="higher")))

@@ -240,7 +240,7 @@ run-fuzz: $(FUZZ_BIN)
 
 # ---------------------------------------------------------------- benchmarks
 
-.build/bench/kern_speed: tests/bench/kern_speed.c $B/libst.a
+.build/bench/kern_speed .build/bench/matmul_speed: .build/bench/%: tests/bench/%.c $B/libst.a
 	@mkdir -p $(@D)
 	$(call say,CC)
 	$Q$(CC) $(ALL_CFLAGS) $(INC_kern) -Itests/c -o $@ $^ $(LIB_LIBS)

@@ -324,6 +324,44 @@ st_status st_permute(st_tensor *t, const int *order, st_tensor **out, st_err *er
 st_status st_narrow(st_tensor *t, int dim, int64_t start, int64_t count, int64_t step, st_tensor **out, st_err *err);
 /* Broadcasts to a shape: sizes of 1 are repeated, dimensions may be added in front. */
 st_status st_expand(st_tensor *t, int ndim, const int64_t *shape, st_tensor **out, st_err *err);
+/* ---------------------------------------------------------------- tensors: linear algebra */
+
+/* Products and decompositions of matrices, and of stacks of them (the last two dimensions are a matrix), computed whole by
+ * OpenBLAS in F32, or F64 when an operand is F64; other dtypes than floats are refused. Bits are equal on any number of
+ * threads of one kind of processor. Values that are NaN or infinite are refused by decompositions, when they are computed.
+ * Decompositions of narrower floats give F32. */
+
+/* torch.matmul: vectors, matrices, stacks that broadcast. */
+st_status st_matmul(st_tensor *a, st_tensor *b, st_tensor **out, st_err *err);
+/* out = U, S, Vh with a = U diag(S) Vh, S descending: k = min(m, n) columns of U and rows of Vh, or with `full` square ones.
+ * Signs: in each column of U the entry of largest magnitude (the first of equal ones) is positive. */
+st_status st_svd(st_tensor *a, bool full, st_tensor *out[3], st_err *err);
+st_status st_svdvals(st_tensor *a, st_tensor **out, st_err *err);
+/* Sum of the singular values of each matrix. */
+st_status st_nuclear_norm(st_tensor *a, st_tensor **out, st_err *err);
+/* out = Q (m x k), R (k x n): Householder's, with LAPACK's signs. */
+st_status st_qr(st_tensor *a, st_tensor *out[2], st_err *err);
+/* out = eigenvalues, ascending, and eigenvectors in columns, of the symmetric matrix in the lower triangle of a. Signs as
+ * in st_svd. */
+st_status st_eigh(st_tensor *a, st_tensor *out[2], st_err *err);
+/* The lower factor L of a = L L', from the lower triangle; ARG when it is not positive definite. */
+st_status st_cholesky(st_tensor *a, st_tensor **out, st_err *err);
+st_status st_det(st_tensor *a, st_tensor **out, st_err *err);
+/* ARG for a singular matrix, when it is computed. */
+st_status st_inverse(st_tensor *a, st_tensor **out, st_err *err);
+/* X of a X = b, for b a vector, a matrix or stacks of either, told apart as torch.linalg.solve does. */
+st_status st_solve(st_tensor *a, st_tensor *b, st_tensor **out, st_err *err);
+/* Moore and Penrose's inverse: singular values up to rtol times the largest count as 0. rtol < 0: max(m, n) times the
+ * dtype's precision, as torch. */
+st_status st_pinv(st_tensor *a, double rtol, st_tensor **out, st_err *err);
+
+/* The k largest singular values and vectors of a matrix by subspace iteration from a random start (Halko, Martinsson and
+ * Tropp, 2011, algorithms 4.4 and 5.1), niter times over; exact, by st_svd's way, where k is more than about half of
+ * min(m, n). out = U (m x k), S, V (n x k) as torch.svd_lowrank gives them, and a certificate of three numbers: a's
+ * Frobenius norm, and the shares of its square that the k values and that the whole subspace hold. What the best rank k can
+ * hold is at most the first share plus 1 minus the second. Shares are good to 1e-6 in F32. Signs as in st_svd. */
+st_status st_svd_lowrank(st_tensor *a, int64_t k, int niter, uint64_t seed, st_tensor *out[4], st_err *err);
+
 /* ---------------------------------------------------------------- tensors: random numbers */
 
 /* Element i is a function of (seed, stream, i) alone: Philox4x32-10, see src/kern/level_random.c. The stream may be

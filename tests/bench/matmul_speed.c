@@ -1,5 +1,5 @@
-/* matmul_speed.c - st_matmul against one bare call of OpenBLAS's sgemm on the same number of threads: best of several, taken in
- * turns. matmul_speed [threads [runs]] prints one line per shape, times in ms. */
+/* matmul_speed.c - st_matmul against one bare call of OpenBLAS's sgemm on the same number of threads: best of several,
+ * taken in turns. matmul_speed [threads [runs]] prints one line per shape, times in ms. */
 #include "st.h"
 
 #include <dlfcn.h>
@@ -43,7 +43,8 @@ static void compare(st_ctx *ctx, gemm_fn gemm, void (*set_threads)(int), int m, 
     st_err err;
     st_tensor *a, *b, *c;
     const float one = 1, zero = 0;
-    float *pa = values(ctx, m, k, 1, &a), *pb = values(ctx, k, n, 2, &b), *out = malloc((size_t)m * (size_t)n * sizeof *out);
+    float *pa = values(ctx, m, k, 1, &a), *pb = values(ctx, k, n, 2, &b),
+          *out = malloc((size_t)m * (size_t)n * sizeof *out);
     double bare = 1e9, ours = 1e9;
     check(st_matmul(a, b, &c, &err), &err);
     for (int i = 0; i < runs && out; i++) {
@@ -87,7 +88,8 @@ int main(int argc, char **argv)
     check(st_ctx_new(&ctx, &err), &err);
     st_ctx_set_threads(ctx, argc > 1 ? (unsigned)atoi(argv[1]) : 2);
     int runs = argc > 2 ? atoi(argv[2]) : 7;
-    static const int shapes[][3] = {{2048, 2048, 2048}, {4096, 2048, 2048}, {512, 4096, 4096}, {1000, 1000, 1000}, {256, 256, 256}};
+    static const int shapes[][3] = {
+        {2048, 2048, 2048}, {4096, 2048, 2048}, {512, 4096, 4096}, {1000, 1000, 1000}, {256, 256, 256}};
     for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++)
         compare(ctx, gemm.gemm, threads.set_threads, shapes[i][0], shapes[i][1], shapes[i][2], runs);
     st_ctx_free(ctx);

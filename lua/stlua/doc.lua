@@ -249,7 +249,8 @@ local catalogue
 
 --- Everything public, in order: what `require "stlua"` returns, methods of tensors and of models, and what the REPL
 -- adds. Also by name: catalogue["st.lerp"], catalogue["Model:save"].
--- @treturn {table,...} items { name, kind = "function" or "value", value, entry = comment or nil }
+-- @treturn {table,...} items { name, kind = "function" or "value", value, entry = comment or nil, twin = the function
+--   that a tensor's method is, in_place = true for `t:add_` and its like }
 function doc.catalogue()
    if catalogue then return catalogue end
    local list, reference = {}, read_virtual()
@@ -259,6 +260,12 @@ function doc.catalogue()
    add_methods(list, "Tensor:", core.Tensor, reference)
    add_methods(list, "Model:", core.Model, reference)
    add(list, "who", nil, reference.who)
+   for _, item in ipairs(list) do
+      local name = item.name:match("^Tensor:(.*)$")
+      local twin = name and list["st." .. name]
+      if twin and twin.entry and item.entry and twin.entry.text == item.entry.text then item.twin = twin end
+      item.in_place = name and name:find("_$") and list[item.name:sub(1, -2)] ~= nil or nil
+   end
    catalogue = list
    return list
 end

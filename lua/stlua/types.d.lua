@@ -698,7 +698,7 @@ function Tensor:remainder_(...) end
 --- The tensor repeated along its dimensions; further dimensions come in front. Also t["repeat"], as PyTorch calls it:
 --- `repeat` is a word of Lua.
 ---@param ... any how often, for each dimension, one by one or as a table
-function Tensor:repeat(...) end
+Tensor["repeat"] = function(self, ...) end
 
 --- The same elements in another shape: a view of the tensor where its elements lie so, else a tensor of its own.
 ---@param sizes any one by one or as a table; one of them may be -1: what the others leave

@@ -7,6 +7,7 @@
 
 local core = require "stlua.core"
 local doc = require "stlua.doc"
+local reserved = require("stlua.repl.show").reserved
 
 local MANUAL, STUBS = "src/MANUAL.md", "lua/stlua/types.d.lua"
 
@@ -51,11 +52,27 @@ local function add_entry(out, item)
    if #entry.params + #entry.returns > 0 or entry.raise or entry.torch then add("") end
 end
 
--- Elementwise operations have a table of their own.
+-- Elementwise operations have a table of their own; methods that are functions, too, and those in place a list.
 local function add_section(out, title, items)
+   local twins, in_place = {}, {}
    out[#out + 1] = "## " .. title .. "\n"
    for _, item in ipairs(items) do
-      if not item.entry.elementwise then add_entry(out, item) end
+      local name = ("`%s`"):format(item.name:match("[%w_]+$"))
+      if item.in_place then
+         in_place[#in_place + 1] = name
+      elseif item.twin then
+         twins[#twins + 1] = name
+      elseif not item.entry.elementwise then
+         add_entry(out, item)
+      end
+   end
+   if #twins > 0 then
+      out[#out + 1] = "Functions of the module that are methods, too, `t:sum(2)` for `st.sum(t, 2)`:\n"
+         .. table.concat(twins, " ") .. ".\n"
+   end
+   if #in_place > 0 then
+      out[#out + 1] = "In place, for those above; the tensor itself changes and is the result:\n"
+         .. table.concat(in_place, " ") .. ".\n"
    end
 end
 
@@ -187,7 +204,13 @@ local function add_stub(out, item)
       add_tag(out, "---@return " .. type_text(r.type), "result", "# " .. r.text)
    end
    if #names == 0 and (entry.args or "") ~= "" then names[1] = entry.args end
-   out[#out + 1] = ("function %s(%s) end\n"):format(item.name, table.concat(names, ", "))
+   local owner, mark, name = item.name:match("^(.-)([.:])([%w_]+)$")
+   if owner and reserved[name] then      -- such as t["repeat"]
+      if mark == ":" then table.insert(names, 1, "self") end
+      out[#out + 1] = ('%s["%s"] = function(%s) end\n'):format(owner, name, table.concat(names, ", "))
+   else
+      out[#out + 1] = ("function %s(%s) end\n"):format(item.name, table.concat(names, ", "))
+   end
 end
 
 local function add_class(out, name, meta, operand)

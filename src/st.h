@@ -326,23 +326,23 @@ st_status st_narrow(st_tensor *t, int dim, int64_t start, int64_t count, int64_t
 st_status st_expand(st_tensor *t, int ndim, const int64_t *shape, st_tensor **out, st_err *err);
 /* ---------------------------------------------------------------- tensors: linear algebra */
 
-/* Products and decompositions of matrices, and of stacks of them (the last two dimensions are a matrix), computed whole by
- * OpenBLAS in F32, or F64 when an operand is F64; other dtypes than floats are refused. Bits are equal on any number of
- * threads of one kind of processor. Values that are NaN or infinite are refused by decompositions, when they are computed.
- * Decompositions of narrower floats give F32. */
+/* Products and decompositions of matrices, and of stacks of them (the last two dimensions are a matrix), computed
+ * whole by OpenBLAS in F32, or F64 when an operand is F64; other dtypes than floats are refused. Bits are equal on
+ * any number of threads of one kind of processor. Values that are NaN or infinite are refused by decompositions, when
+ * they are computed. Decompositions of narrower floats give F32. */
 
 /* torch.matmul: vectors, matrices, stacks that broadcast. */
 st_status st_matmul(st_tensor *a, st_tensor *b, st_tensor **out, st_err *err);
-/* out = U, S, Vh with a = U diag(S) Vh, S descending: k = min(m, n) columns of U and rows of Vh, or with `full` square ones.
- * Signs: in each column of U the entry of largest magnitude (the first of equal ones) is positive. */
+/* out = U, S, Vh with a = U diag(S) Vh, S descending: k = min(m, n) columns of U and rows of Vh, or with `full`
+ * square ones. Signs: in each column of U the entry of largest magnitude (the first of equal ones) is positive. */
 st_status st_svd(st_tensor *a, bool full, st_tensor *out[3], st_err *err);
 st_status st_svdvals(st_tensor *a, st_tensor **out, st_err *err);
 /* Sum of the singular values of each matrix. */
 st_status st_nuclear_norm(st_tensor *a, st_tensor **out, st_err *err);
 /* out = Q (m x k), R (k x n): Householder's, with LAPACK's signs. */
 st_status st_qr(st_tensor *a, st_tensor *out[2], st_err *err);
-/* out = eigenvalues, ascending, and eigenvectors in columns, of the symmetric matrix in the lower triangle of a. Signs as
- * in st_svd. */
+/* out = eigenvalues, ascending, and eigenvectors in columns, of the symmetric matrix in the lower triangle of a.
+ * Signs as in st_svd. */
 st_status st_eigh(st_tensor *a, st_tensor *out[2], st_err *err);
 /* The lower factor L of a = L L', from the lower triangle; ARG when it is not positive definite. */
 st_status st_cholesky(st_tensor *a, st_tensor **out, st_err *err);
@@ -355,11 +355,12 @@ st_status st_solve(st_tensor *a, st_tensor *b, st_tensor **out, st_err *err);
  * dtype's precision, as torch. */
 st_status st_pinv(st_tensor *a, double rtol, st_tensor **out, st_err *err);
 
-/* The k largest singular values and vectors of a matrix by subspace iteration from a random start (Halko, Martinsson and
- * Tropp, 2011, algorithms 4.4 and 5.1), niter times over; exact, by st_svd's way, where k is more than about half of
- * min(m, n). out = U (m x k), S, V (n x k) as torch.svd_lowrank gives them, and a certificate of three numbers: a's
- * Frobenius norm, and the shares of its square that the k values and that the whole subspace hold. What the best rank k can
- * hold is at most the first share plus 1 minus the second. Shares are good to 1e-6 in F32. Signs as in st_svd. */
+/* The k largest singular values and vectors of a matrix by subspace iteration from a random start (Halko, Martinsson
+ * and Tropp, 2011, algorithms 4.4 and 5.1), niter times over; exact, by st_svd's way, where k is more than about half
+ * of min(m, n). out = U (m x k), S, V (n x k) as torch.svd_lowrank gives them, and a certificate of three numbers:
+ * a's Frobenius norm, and the shares of its square that the k values and that the whole subspace hold. What the best
+ * rank k can hold is at most the first share plus 1 minus the second. Shares are good to 1e-6 in F32. Signs as in
+ * st_svd. */
 st_status st_svd_lowrank(st_tensor *a, int64_t k, int niter, uint64_t seed, st_tensor *out[4], st_err *err);
 
 /* ---------------------------------------------------------------- tensors: random numbers */
@@ -402,8 +403,9 @@ st_status st_cat(st_tensor *const *parts, int n, int dim, st_tensor **out, st_er
 st_status st_iota(int64_t count, st_tensor **out, st_err *err);
 /* Values in memory of the tensor's dtype, computed now. */
 st_status st_clone(st_ctx *ctx, st_tensor *t, st_tensor **out, st_err *err);
-/* Writes `value`, broadcast and cast, to a place of *t. Who else holds the tensor goes on seeing the old values: it is
- * written where it is only if the caller's reference is the last, else *t becomes another. A file's tensor is refused. */
+/* Writes `value`, broadcast and cast, to a place of *t. Who else holds the tensor goes on seeing the old values: it
+ * is written where it is only if the caller's reference is the last, else *t becomes another. A file's tensor is
+ * refused. */
 st_status st_assign(st_ctx *ctx, st_tensor **t, const st_place *where, st_tensor *value, st_err *err);
 /* Computes elements [start, start + count) in row-major order and writes them as `dtype` (a cast from the tensor's
  * own). */

@@ -11,10 +11,12 @@
 
 local core = require "stlua.core"
 local elementwise = require "stlua.elementwise"
+local linalg = require "stlua.linalg"
 local make = require "stlua.make"
 local map = require "stlua.map"
 local model = require "stlua.model"
 local ops = require "stlua.ops"
+local random = require "stlua.random"
 local reduce = require "stlua.reduce"
 local save = require "stlua.save"
 local shape = require "stlua.shape"
@@ -42,7 +44,7 @@ local st = {
 
 -- One function per operation (st.add, st.where, st.minimum, st.exp ...), st.lerp, st.clamp, st.apply; what is put
 -- together from them (st.rsqrt, st.isnan ...); st.cat, st.flip ...; st.tensor, st.zeros ...; st.sum, st.sort ...
-for _, functions in ipairs { ops, elementwise, shape, make, reduce } do
+for _, functions in ipairs { ops, elementwise, shape, make, reduce, linalg, random } do
    for name, fn in pairs(functions) do
       if type(fn) == "function" then st[name] = fn end
    end

@@ -4,6 +4,7 @@
 local core = require "stlua.core"
 local dtype = require "stlua.dtype"
 local errors = require "stlua.errors"
+local parse_sizes = require("stlua.sizes").of
 
 local make = {}
 
@@ -30,21 +31,7 @@ local function check_value(value, who)
    end
 end
 
--- Sizes one by one or as a table, then perhaps options: returns both.
-local function sizes_of(who, ...)
-   local list = table.pack(...)
-   local last, opts = list[list.n], nil
-   if type(last) == "table" and (list.n > 1 or (#last == 0 and next(last) ~= nil)) then
-      opts, list[list.n], list.n = last, nil, list.n - 1
-   end
-   if list.n == 1 and type(list[1]) == "table" then list = list[1] end
-   for i = 1, #list do
-      if math.type(list[i]) ~= "integer" or list[i] < 0 then
-         errors.throwf("arg", "%s: size %d is %s, not an integer of at least 0", who, i, tostring(list[i]))
-      end
-   end
-   return list, errors.check_options(opts, { dtype = "string" }, who)
-end
+local function sizes_of(who, ...) return parse_sizes(who, { dtype = "string" }, ...) end
 
 -- ---------------------------------------------------------------- one value
 

@@ -99,6 +99,13 @@ function Tensor:argmin(dim, opts) end
 ---@return stlua.Tensor # I64
 function Tensor:argsort(dim, opts) end
 
+--- Ones and zeros: 1 with the probability that the tensor has there, in its dtype; or with a number for p a mask (BOOL)
+--- of the sizes given. A mask of a tensor's own shape: st.bernoulli(0.1, t:shape(), { seed = 7, name = name }).
+---@param sizes? table for a number
+---@param opts? table `seed`, `name`
+---@return stlua.Tensor
+function Tensor:bernoulli(sizes, opts) end
+
 --- Bits that are set in both; of integers and masks.
 ---@param b stlua.Tensor|number
 ---@return stlua.Tensor # deferred
@@ -152,6 +159,11 @@ function Tensor:bitwise_xor(b) end
 ---@param ... any the other operands
 function Tensor:bitwise_xor_(...) end
 
+--- Products of two stacks of equally many matrices.
+---@param b stlua.Tensor (count, k, n)
+---@return stlua.Tensor # (count, m, n)
+function Tensor:bmm(b) end
+
 --- Computes and gives raw little-endian bytes.
 ---@param dtype? string of the bytes (default: its own)
 ---@param first? integer element, in row-major order
@@ -172,6 +184,10 @@ function Tensor:ceil() end
 --- The operation of the same name without `_`, whose result is written into the tensor. Returns the tensor.
 ---@param ... any the other operands
 function Tensor:ceil_(...) end
+
+--- The lower triangular factor L of a positive definite matrix a = L L'. Only the lower triangle is looked at.
+---@return stlua.Tensor # (.., n, n)
+function Tensor:cholesky() end
 
 --- At most `count` parts of equal size (the last may be smaller) along a dimension. Views.
 ---@param count integer
@@ -224,6 +240,10 @@ function Tensor:count_nonzero(dim, opts) end
 ---@return stlua.Tensor # deferred
 function Tensor:cumsum(dim) end
 
+--- Determinant.
+---@return stlua.Tensor # (..)
+function Tensor:det() end
+
 --- Quotient, elementwise: `a / b`. Integers give floats.
 ---@param b stlua.Tensor|number
 ---@return stlua.Tensor # deferred
@@ -242,6 +262,12 @@ function Tensor:dot(b) end
 --- Its dtype, in the format's spelling: "BF16".
 ---@return string
 function Tensor:dtype() end
+
+--- Eigenvalues, ascending, and eigenvectors of symmetric matrices, of which only the lower triangle is looked at.
+--- Signs as in svd.
+---@return stlua.Tensor # eigenvalues (.., n)
+---@return stlua.Tensor # eigenvectors (.., n, n), in columns
+function Tensor:eigh() end
 
 --- A mask: where two values are equal. (Lua's `==` asks whether two tensors are one object.)
 ---@param b stlua.Tensor|number
@@ -380,6 +406,10 @@ function Tensor:histogram(bins, opts) end
 ---@param other stlua.Tensor
 ---@return boolean
 function Tensor:identical(other) end
+
+--- Inverse.
+---@return stlua.Tensor # (.., n, n)
+function Tensor:inverse() end
 
 --- True if the last operation is a cast.
 ---@return boolean
@@ -522,6 +552,13 @@ function Tensor:masked_fill(mask, value) end
 ---@param ... any the other operands
 function Tensor:masked_fill_(...) end
 
+--- Matrix product. Two vectors give their scalar product, a vector counts as a row on the left and as a column on
+--- the right; stacks broadcast. Floats narrower than F32 are multiplied in F32; a large one is never held whole in F32
+--- when it is the left operand, or a transposed right one, as in x:matmul(w:t()).
+---@param b stlua.Tensor (.., k, n)
+---@return stlua.Tensor # (.., m, n) of the common dtype
+function Tensor:matmul(b) end
+
 --- The largest element, NaN if there is one: over all; along a dimension with the places, as a second result; or,
 --- with a tensor as operand, elementwise.
 ---@param dim? integer|stlua.Tensor a dimension, or the other operand
@@ -569,6 +606,11 @@ function Tensor:minimum(b) end
 --- The operation of the same name without `_`, whose result is written into the tensor. Returns the tensor.
 ---@param ... any the other operands
 function Tensor:minimum_(...) end
+
+--- Product of two matrices: matmul for exactly two dimensions.
+---@param b stlua.Tensor (k, n)
+---@return stlua.Tensor # (m, n)
+function Tensor:mm(b) end
 
 --- One dimension moved to another place, the others keep their order. A view.
 ---@param from integer
@@ -623,6 +665,10 @@ function Tensor:neg_(...) end
 ---@return stlua.Tensor # deferred
 function Tensor:norm(p, opts) end
 
+--- Sum of the singular values; also a:norm("nuc").
+---@return stlua.Tensor # (..)
+function Tensor:nuclear_norm() end
+
 --- Number of elements.
 ---@return integer
 function Tensor:numel() end
@@ -631,6 +677,11 @@ function Tensor:numel() end
 ---@param opts? table `dtype`
 ---@return stlua.Tensor
 function Tensor:ones_like(opts) end
+
+--- All products of an element of one vector with one of another. Elementwise, so of any dtype.
+---@param b stlua.Tensor (n)
+---@return stlua.Tensor # (m, n)
+function Tensor:outer(b) end
 
 --- Adds elements of one value around: `pads` holds how many before and behind, of the last dimension, then of the one
 --- before it, and so on. Negative numbers cut.
@@ -642,6 +693,11 @@ function Tensor:pad(pads, opts) end
 ---@param dims any each once, one by one or as a table; negative from the end
 ---@return stlua.Tensor
 function Tensor:permute(dims) end
+
+--- Pseudo-inverse of Moore and Penrose, by svd: singular values up to rtol times the largest count as 0.
+---@param opts? table `rtol`: by default the larger of m and n times the precision of F32 (F64)
+---@return stlua.Tensor # (.., n, m)
+function Tensor:pinv(opts) end
 
 --- Power, elementwise: `a ^ b`.
 ---@param b stlua.Tensor|number
@@ -658,6 +714,11 @@ function Tensor:pow_(...) end
 ---@return stlua.Tensor # deferred
 function Tensor:prod(dim, opts) end
 
+--- Orthonormal and triangular factor: a = Q R, reduced, with the signs of Householder's reflections.
+---@return stlua.Tensor # Q (.., m, k), k the smaller of m and n
+---@return stlua.Tensor # R (.., k, n)
+function Tensor:qr() end
+
 --- The quantised layout that a file's tensor belongs to, such as "bnb nf4". Such tensors can be copied, not computed
 --- with.
 ---@return string?
@@ -671,6 +732,16 @@ function Tensor:quant() end
 ---@param opts? table
 ---@return stlua.Tensor # deferred
 function Tensor:quantile(q, opts) end
+
+--- Numbers from [0, 1) in the shape and dtype of a tensor.
+---@param opts? table `dtype`, `seed`, `name`
+---@return stlua.Tensor
+function Tensor:rand_like(opts) end
+
+--- Normal numbers in the shape and dtype of a tensor.
+---@param opts? table `dtype`, `seed`, `name`
+---@return stlua.Tensor
+function Tensor:randn_like(opts) end
 
 --- 1 / x.
 function Tensor:reciprocal() end
@@ -773,6 +844,11 @@ function Tensor:softplus() end
 ---@param ... any the other operands
 function Tensor:softplus_(...) end
 
+--- The solution X of a X = b. b is a vector (or a stack of them, as many as there are matrices) or a matrix of columns.
+---@param b stlua.Tensor (.., n) or (.., n, columns)
+---@return stlua.Tensor # of b's shape, stacks broadcast
+function Tensor:solve(b) end
+
 --- Sorts along a dimension, stably; NaN counts as the largest.
 ---@param dim? integer
 ---@param opts? table `dim`, `descending`, `stable` (always so)
@@ -830,6 +906,32 @@ function Tensor:sub_(...) end
 ---@param opts? table `dim`; `keepdim` = true keeps reduced dimensions with size 1
 ---@return stlua.Tensor # deferred
 function Tensor:sum(dim, opts) end
+
+--- Singular values and vectors: a = U diag(S) Vh, S descending. Signs: in each column of U the entry of largest
+--- magnitude (the first of equal ones) is positive. Unlike torch.linalg.svd it gives the reduced factors unless told.
+---@param opts? table `full_matrices` = true: square U and Vh
+---@return stlua.Tensor # U (.., m, k), k the smaller of m and n
+---@return stlua.Tensor # S (.., k)
+---@return stlua.Tensor # Vh (.., k, n)
+function Tensor:svd(opts) end
+
+--- The k largest singular values and vectors by subspace iteration from a random start (Halko, Martinsson and Tropp,
+--- 2011, algorithms 4.4 and 5.1; k + max(8, k / 4) columns are iterated): far less work than svd, on a matrix of which
+--- no more than parts need be in memory. Where k is about half of the smaller size or more, the exact way is taken.
+---
+--- The fourth result certifies the others: { the matrix's Frobenius norm, the share of its square that the k values
+--- hold, the share that the whole subspace holds }. No k values can hold more than the second plus 1 minus the third.
+---@param k? integer
+---@param opts? table `niter` = 2 iterations; `seed` = 0
+---@return stlua.Tensor # U (m, k)
+---@return stlua.Tensor # S (k)
+---@return stlua.Tensor # V (n, k): not transposed, as in PyTorch
+---@return stlua.Tensor # the certificate (3)
+function Tensor:svd_lowrank(k, opts) end
+
+--- Singular values, descending.
+---@return stlua.Tensor # (.., k)
+function Tensor:svdvals() end
 
 --- The transposed matrix; a vector or a number as it is. A view.
 function Tensor:t() end
@@ -1170,6 +1272,14 @@ function st.argmin(t, dim, opts) end
 ---@return stlua.Tensor # I64
 function st.argsort(t, dim, opts) end
 
+--- Ones and zeros: 1 with the probability that the tensor has there, in its dtype; or with a number for p a mask (BOOL)
+--- of the sizes given. A mask of a tensor's own shape: st.bernoulli(0.1, t:shape(), { seed = 7, name = name }).
+---@param p stlua.Tensor|number from 0 to 1; what lies outside counts as 0 or 1
+---@param sizes? table for a number
+---@param opts? table `seed`, `name`
+---@return stlua.Tensor
+function st.bernoulli(p, sizes, opts) end
+
 --- Bits that are set in both; of integers and masks.
 ---@param a stlua.Tensor|number|stlua.Model
 ---@param b stlua.Tensor|number|stlua.Model
@@ -1205,6 +1315,12 @@ function st.bitwise_right_shift(a, b) end
 ---@return any # a deferred tensor, or a model
 function st.bitwise_xor(a, b) end
 
+--- Products of two stacks of equally many matrices.
+---@param a stlua.Tensor (count, m, k)
+---@param b stlua.Tensor (count, k, n)
+---@return stlua.Tensor # (count, m, n)
+function st.bmm(a, b) end
+
 --- Tensors one behind the other along a dimension; all other sizes agree. Of files' tensors in one dtype it is as
 --- light as a file's.
 ---@param tensors stlua.Tensor[]
@@ -1215,6 +1331,11 @@ function st.cat(tensors, dim) end
 ---@param x stlua.Tensor|number|stlua.Model
 ---@return any # a deferred tensor, or a model
 function st.ceil(x) end
+
+--- The lower triangular factor L of a positive definite matrix a = L L'. Only the lower triangle is looked at.
+---@param a stlua.Tensor (.., n, n)
+---@return stlua.Tensor # (.., n, n)
+function st.cholesky(a) end
 
 --- At most `count` parts of equal size (the last may be smaller) along a dimension. Views.
 ---@param t stlua.Tensor
@@ -1260,6 +1381,11 @@ function st.count_nonzero(t, dim, opts) end
 ---@return stlua.Tensor # deferred
 function st.cumsum(t, dim) end
 
+--- Determinant.
+---@param a stlua.Tensor (.., n, n)
+---@return stlua.Tensor # (..)
+function st.det(a) end
+
 --- Quotient, elementwise: `a / b`. Integers give floats.
 ---@param a stlua.Tensor|number|stlua.Model
 ---@param b stlua.Tensor|number|stlua.Model
@@ -1278,6 +1404,13 @@ st.drop = {}
 
 --- Names of all dtypes, in the format's order.
 st.dtypes = {}
+
+--- Eigenvalues, ascending, and eigenvectors of symmetric matrices, of which only the lower triangle is looked at.
+--- Signs as in svd.
+---@param a stlua.Tensor (.., n, n)
+---@return stlua.Tensor # eigenvalues (.., n)
+---@return stlua.Tensor # eigenvectors (.., n, n), in columns
+function st.eigh(a) end
 
 --- A mask: where two values are equal. (Lua's `==` asks whether two tensors are one object.)
 ---@param a stlua.Tensor|number|stlua.Model
@@ -1409,6 +1542,11 @@ function st.gt(a, b) end
 ---@return number[] # the bins + 1 edges: only with `min` and `max`, else they are not known before the counts
 function st.histogram(t, bins, opts) end
 
+--- Inverse.
+---@param a stlua.Tensor (.., n, n)
+---@return stlua.Tensor # (.., n, n)
+function st.inverse(a) end
+
 --- A mask: where x is neither infinite nor NaN.
 ---@param x any tensor or model
 function st.isfinite(x) end
@@ -1501,6 +1639,10 @@ function st.logical_xor(a, b) end
 ---@return any # a deferred tensor, or a model
 function st.lt(a, b) end
 
+--- Sets the seed of the calls that follow, and begins with its first stream again.
+---@param seed integer
+function st.manual_seed(seed) end
+
 --- Makes a model by asking a callback for each tensor. Nothing is computed until the result is saved, printed or read.
 ---
 --- `fn(name, t1, t2, ...)` gets one deferred tensor per model and returns a tensor, or `st.drop` to leave it out.
@@ -1522,6 +1664,14 @@ function st.map(models, fn, opts) end
 ---@param mask any a BOOL tensor
 ---@param value any a number, or a tensor
 function st.masked_fill(x, mask, value) end
+
+--- Matrix product. Two vectors give their scalar product, a vector counts as a row on the left and as a column on
+--- the right; stacks broadcast. Floats narrower than F32 are multiplied in F32; a large one is never held whole in F32
+--- when it is the left operand, or a transposed right one, as in x:matmul(w:t()).
+---@param a stlua.Tensor (.., m, k)
+---@param b stlua.Tensor (.., k, n)
+---@return stlua.Tensor # (.., m, n) of the common dtype
+function st.matmul(a, b) end
 
 --- The largest element, NaN if there is one: over all; along a dimension with the places, as a second result; or,
 --- with a tensor as operand, elementwise.
@@ -1574,6 +1724,12 @@ function st.min(t, dim, opts) end
 ---@return any # a deferred tensor, or a model
 function st.minimum(a, b) end
 
+--- Product of two matrices: matmul for exactly two dimensions.
+---@param a stlua.Tensor (m, k)
+---@param b stlua.Tensor (k, n)
+---@return stlua.Tensor # (m, n)
+function st.mm(a, b) end
+
 --- Makes a model from tensors.
 ---@param list {string[] in order
 ---@param metadata? table
@@ -1619,6 +1775,11 @@ function st.neg(x) end
 ---@return stlua.Tensor # deferred
 function st.norm(t, p, opts) end
 
+--- Sum of the singular values; also a:norm("nuc").
+---@param a stlua.Tensor (.., m, n)
+---@return stlua.Tensor # (..)
+function st.nuclear_norm(a) end
+
 --- A tensor of ones. Takes no memory until it is written to.
 ---@param ... any sizes, one by one or as a table; then perhaps options: `dtype` = "F32"
 ---@return stlua.Tensor
@@ -1641,6 +1802,12 @@ function st.ones_like(t, opts) end
 ---@return stlua.Model
 function st.open(path, opts) end
 
+--- All products of an element of one vector with one of another. Elementwise, so of any dtype.
+---@param a stlua.Tensor (m)
+---@param b stlua.Tensor (n)
+---@return stlua.Tensor # (m, n)
+function st.outer(a, b) end
+
 --- Adds elements of one value around: `pads` holds how many before and behind, of the last dimension, then of the one
 --- before it, and so on. Negative numbers cut.
 ---@param t stlua.Tensor
@@ -1653,6 +1820,12 @@ function st.pad(t, pads, opts) end
 ---@param dims any each once, one by one or as a table; negative from the end
 ---@return stlua.Tensor
 function st.permute(t, dims) end
+
+--- Pseudo-inverse of Moore and Penrose, by svd: singular values up to rtol times the largest count as 0.
+---@param a stlua.Tensor (.., m, n)
+---@param opts? table `rtol`: by default the larger of m and n times the precision of F32 (F64)
+---@return stlua.Tensor # (.., n, m)
+function st.pinv(a, opts) end
 
 --- Power, elementwise: `a ^ b`.
 ---@param a stlua.Tensor|number|stlua.Model
@@ -1667,6 +1840,12 @@ function st.pow(a, b) end
 ---@return stlua.Tensor # deferred
 function st.prod(t, dim, opts) end
 
+--- Orthonormal and triangular factor: a = Q R, reduced, with the signs of Householder's reflections.
+---@param a stlua.Tensor (.., m, n)
+---@return stlua.Tensor # Q (.., m, k), k the smaller of m and n
+---@return stlua.Tensor # R (.., k, n)
+function st.qr(a) end
+
 --- Quantiles. Over all elements they are found by counting, in streaming passes, as F64; along a dimension rows are
 --- sorted in memory. NaN if there is a NaN.
 ---@param t stlua.Tensor floats
@@ -1676,6 +1855,39 @@ function st.prod(t, dim, opts) end
 ---@param opts? table
 ---@return stlua.Tensor # deferred
 function st.quantile(t, q, opts) end
+
+--- Numbers from [0, 1), all equally likely.
+---
+--- `...`: sizes, one by one or as a table; then perhaps options: `dtype` = "F32" (a float; F64 has 53 random bits),
+--- `seed`, `name`
+---@param ... any
+---@return stlua.Tensor
+function st.rand(...) end
+
+--- Numbers from [0, 1) in the shape and dtype of a tensor.
+---@param t stlua.Tensor
+---@param opts? table `dtype`, `seed`, `name`
+---@return stlua.Tensor
+function st.rand_like(t, opts) end
+
+--- Integers from low up to, not including, high (as in PyTorch), all equally likely.
+---@param low? integer
+---@param high integer
+---@param sizes table
+---@param opts? table `dtype` = "I64" (any integer but U64), `seed`, `name`
+---@return stlua.Tensor
+function st.randint(low, high, sizes, opts) end
+
+--- Numbers from the normal distribution of mean 0 and deviation 1, by the method of Box and Muller.
+---@param ... any sizes, one by one or as a table; then perhaps options: `dtype` = "F32" (a float), `seed`, `name`
+---@return stlua.Tensor
+function st.randn(...) end
+
+--- Normal numbers in the shape and dtype of a tensor.
+---@param t stlua.Tensor
+---@param opts? table `dtype`, `seed`, `name`
+---@return stlua.Tensor
+function st.randn_like(t, opts) end
 
 --- 1 / x.
 ---@param x any tensor or model
@@ -1761,6 +1973,12 @@ function st.sin(x) end
 ---@param x any tensor or model
 function st.softplus(x) end
 
+--- The solution X of a X = b. b is a vector (or a stack of them, as many as there are matrices) or a matrix of columns.
+---@param a stlua.Tensor (.., n, n)
+---@param b stlua.Tensor (.., n) or (.., n, columns)
+---@return stlua.Tensor # of b's shape, stacks broadcast
+function st.solve(a, b) end
+
 --- Sorts along a dimension, stably; NaN counts as the largest.
 ---@param t stlua.Tensor
 ---@param dim? integer
@@ -1814,6 +2032,35 @@ function st.sub(a, b) end
 ---@param opts? table `dim`; `keepdim` = true keeps reduced dimensions with size 1
 ---@return stlua.Tensor # deferred
 function st.sum(t, dim, opts) end
+
+--- Singular values and vectors: a = U diag(S) Vh, S descending. Signs: in each column of U the entry of largest
+--- magnitude (the first of equal ones) is positive. Unlike torch.linalg.svd it gives the reduced factors unless told.
+---@param a stlua.Tensor (.., m, n)
+---@param opts? table `full_matrices` = true: square U and Vh
+---@return stlua.Tensor # U (.., m, k), k the smaller of m and n
+---@return stlua.Tensor # S (.., k)
+---@return stlua.Tensor # Vh (.., k, n)
+function st.svd(a, opts) end
+
+--- The k largest singular values and vectors by subspace iteration from a random start (Halko, Martinsson and Tropp,
+--- 2011, algorithms 4.4 and 5.1; k + max(8, k / 4) columns are iterated): far less work than svd, on a matrix of which
+--- no more than parts need be in memory. Where k is about half of the smaller size or more, the exact way is taken.
+---
+--- The fourth result certifies the others: { the matrix's Frobenius norm, the share of its square that the k values
+--- hold, the share that the whole subspace holds }. No k values can hold more than the second plus 1 minus the third.
+---@param a stlua.Tensor (m, n)
+---@param k? integer
+---@param opts? table `niter` = 2 iterations; `seed` = 0
+---@return stlua.Tensor # U (m, k)
+---@return stlua.Tensor # S (k)
+---@return stlua.Tensor # V (n, k): not transposed, as in PyTorch
+---@return stlua.Tensor # the certificate (3)
+function st.svd_lowrank(a, k, opts) end
+
+--- Singular values, descending.
+---@param a stlua.Tensor (.., m, n)
+---@return stlua.Tensor # (.., k)
+function st.svdvals(a) end
 
 --- The transposed matrix; a vector or a number as it is. A view.
 ---@param t stlua.Tensor of at most 2 dimensions

@@ -1,0 +1,218 @@
+--- Linear algebra, as functions and methods of tensors (`st.svd(a)`, `a:svd()`), with PyTorch's names.
+--
+-- The last two dimensions are a matrix, those before them a stack. Everything is deferred, and computed whole by
+-- OpenBLAS in F32, or F64 where an operand is F64; integers are refused. The bits do not depend on the number of
+-- threads, but on the kind of processor. Decompositions of BF16, F16 and F8, which PyTorch has not, give F32.
+-- Values that are NaN or infinite are refused, when they are computed, by all but the products.
+-- Layer: Lua, above stlua.core.
+
+local core = require "stlua.core"
+local errors = require "stlua.errors"
+local map = require "stlua.map"
+local reduce = require "stlua.reduce"
+
+local linalg = {}
+
+local function check_tensor(who, t)
+   if not map.is_tensor(t) then
+      errors.throwf("arg", "%s: a tensor, not a %s", who, map.is_model(t) and "model (use st.map)" or type(t))
+   end
+end
+
+local function check_ndim(who, t, ndim)
+   check_tensor(who, t)
+   if t:ndim() ~= ndim then
+      errors.throwf("shape", "%s: a tensor of %d dimension%s expected, this one has %d (see matmul)", who, ndim,
+         ndim == 1 and "" or "s", t:ndim())
+   end
+end
+
+-- ---------------------------------------------------------------- products
+
+--- Matrix product. Two vectors give their scalar product, a vector counts as a row on the left and as a column on
+-- the right; stacks broadcast. Floats narrower than F32 are multiplied in F32; a large one is never held whole in F32
+-- when it is the left operand, or a transposed right one, as in x:matmul(w:t()).
+-- @tparam tensor a (.., m, k)
+-- @tparam tensor b (.., k, n)
+-- @treturn tensor (.., m, n) of the common dtype
+-- @raise "shape" where the inner sizes differ, "dtype" for integers: cast them first
+-- @torch torch.matmul
+function linalg.matmul(a, b)
+   check_tensor("matmul", a)
+   check_tensor("matmul", b)
+   return core.matmul(a, b)
+end
+
+--- Product of two matrices: matmul for exactly two dimensions.
+-- @tparam tensor a (m, k)
+-- @tparam tensor b (k, n)
+-- @treturn tensor (m, n)
+-- @torch torch.mm
+function linalg.mm(a, b)
+   check_ndim("mm", a, 2)
+   check_ndim("mm", b, 2)
+   return core.matmul(a, b)
+end
+
+--- Products of two stacks of equally many matrices.
+-- @tparam tensor a (count, m, k)
+-- @tparam tensor b (count, k, n)
+-- @treturn tensor (count, m, n)
+-- @torch torch.bmm
+function linalg.bmm(a, b)
+   check_ndim("bmm", a, 3)
+   check_ndim("bmm", b, 3)
+   if #a ~= #b then errors.throwf("shape", "bmm: stacks of %d and %d matrices (matmul repeats one matrix)", #a, #b) end
+   return core.matmul(a, b)
+end
+
+--- All products of an element of one vector with one of another. Elementwise, so of any dtype.
+-- @tparam tensor a (m)
+-- @tparam tensor b (n)
+-- @treturn tensor (m, n)
+-- @torch torch.outer
+function linalg.outer(a, b)
+   check_ndim("outer", a, 1)
+   check_ndim("outer", b, 1)
+   return core.apply("mul", a:reshape { #a, 1 }, b)
+end
+
+-- ---------------------------------------------------------------- decompositions
+
+--- Singular values and vectors: a = U diag(S) Vh, S descending. Signs: in each column of U the entry of largest
+-- magnitude (the first of equal ones) is positive. Unlike torch.linalg.svd it gives the reduced factors unless told.
+-- @tparam tensor a (.., m, n)
+-- @tparam[opt] table opts `full_matrices` = true: square U and Vh
+-- @treturn tensor U (.., m, k), k the smaller of m and n
+-- @treturn tensor S (.., k)
+-- @treturn tensor Vh (.., k, n)
+-- @raise "arg", when computed, for NaN, infinity or no convergence
+-- @torch torch.linalg.svd
+function linalg.svd(a, opts)
+   check_tensor("svd", a)
+   opts = errors.check_options(opts, { full_matrices = "boolean" }, "svd")
+   return core.svd(a, opts.full_matrices)
+end
+
+--- Singular values, descending.
+-- @tparam tensor a (.., m, n)
+-- @treturn tensor (.., k)
+-- @torch torch.linalg.svdvals
+function linalg.svdvals(a)
+   check_tensor("svdvals", a)
+   return core.svdvals(a)
+end
+
+--- The k largest singular values and vectors by subspace iteration from a random start (Halko, Martinsson and Tropp,
+-- 2011, algorithms 4.4 and 5.1; k + max(8, k / 4) columns are iterated): far less work than svd, on a matrix of which
+-- no more than parts need be in memory. Where k is about half of the smaller size or more, the exact way is taken.
+--
+-- The fourth result certifies the others: { the matrix's Frobenius norm, the share of its square that the k values
+-- hold, the share that the whole subspace holds }. No k values can hold more than the second plus 1 minus the third.
+-- @tparam tensor a (m, n)
+-- @tparam[opt=6] integer k
+-- @tparam[opt] table opts `niter` = 2 iterations; `seed` = 0
+-- @treturn tensor U (m, k)
+-- @treturn tensor S (k)
+-- @treturn tensor V (n, k): not transposed, as in PyTorch
+-- @treturn tensor the certificate (3)
+-- @raise "arg" for a k that the matrix has not
+-- @torch torch.svd_lowrank
+function linalg.svd_lowrank(a, k, opts)
+   check_tensor("svd_lowrank", a)
+   if type(k) == "table" then k, opts = nil, k end
+   opts = errors.check_options(opts, { niter = "number", seed = "number" }, "svd_lowrank")
+   return core.svd_lowrank(a, k or 6, opts.niter or 2, opts.seed or 0)
+end
+
+--- Orthonormal and triangular factor: a = Q R, reduced, with the signs of Householder's reflections.
+-- @tparam tensor a (.., m, n)
+-- @treturn tensor Q (.., m, k), k the smaller of m and n
+-- @treturn tensor R (.., k, n)
+-- @torch torch.linalg.qr
+function linalg.qr(a)
+   check_tensor("qr", a)
+   return core.qr(a)
+end
+
+--- Eigenvalues, ascending, and eigenvectors of symmetric matrices, of which only the lower triangle is looked at.
+-- Signs as in svd.
+-- @tparam tensor a (.., n, n)
+-- @treturn tensor eigenvalues (.., n)
+-- @treturn tensor eigenvectors (.., n, n), in columns
+-- @torch torch.linalg.eigh
+function linalg.eigh(a)
+   check_tensor("eigh", a)
+   return core.eigh(a)
+end
+
+--- The lower triangular factor L of a positive definite matrix a = L L'. Only the lower triangle is looked at.
+-- @tparam tensor a (.., n, n)
+-- @treturn tensor (.., n, n)
+-- @raise "arg", when computed, for a matrix that is not positive definite
+-- @torch torch.linalg.cholesky
+function linalg.cholesky(a)
+   check_tensor("cholesky", a)
+   return core.cholesky(a)
+end
+
+-- ---------------------------------------------------------------- what is computed from them
+
+--- Determinant.
+-- @tparam tensor a (.., n, n)
+-- @treturn tensor (..)
+-- @torch torch.linalg.det
+function linalg.det(a)
+   check_tensor("det", a)
+   return core.det(a)
+end
+
+--- Inverse.
+-- @tparam tensor a (.., n, n)
+-- @treturn tensor (.., n, n)
+-- @raise "arg", when computed, for a singular matrix (pinv takes any)
+-- @torch torch.linalg.inv
+function linalg.inverse(a)
+   check_tensor("inverse", a)
+   return core.inverse(a)
+end
+
+--- The solution X of a X = b. b is a vector (or a stack of them, as many as there are matrices) or a matrix of columns.
+-- @tparam tensor a (.., n, n)
+-- @tparam tensor b (.., n) or (.., n, columns)
+-- @treturn tensor of b's shape, stacks broadcast
+-- @raise "arg", when computed, for a singular matrix
+-- @torch torch.linalg.solve
+function linalg.solve(a, b)
+   check_tensor("solve", a)
+   check_tensor("solve", b)
+   return core.solve(a, b)
+end
+
+--- Pseudo-inverse of Moore and Penrose, by svd: singular values up to rtol times the largest count as 0.
+-- @tparam tensor a (.., m, n)
+-- @tparam[opt] table opts `rtol`: by default the larger of m and n times the precision of F32 (F64)
+-- @treturn tensor (.., n, m)
+-- @torch torch.linalg.pinv
+function linalg.pinv(a, opts)
+   check_tensor("pinv", a)
+   return core.pinv(a, errors.check_options(opts, { rtol = "number" }, "pinv").rtol)
+end
+
+--- Sum of the singular values; also a:norm("nuc").
+-- @tparam tensor a (.., m, n)
+-- @treturn tensor (..)
+-- @torch torch.linalg.matrix_norm
+function linalg.nuclear_norm(a)
+   check_tensor("nuclear_norm", a)
+   return core.nuclear_norm(a)
+end
+
+function reduce.norms.nuc(t, dims, opts)
+   if dims or opts.keepdim then errors.throw("arg", "norm: \"nuc\" is of the last two dimensions, without options") end
+   return core.nuclear_norm(t)
+end
+
+for name, fn in pairs(linalg) do core.Tensor[name] = fn end
+
+return linalg

@@ -1,0 +1,137 @@
+--- Linear algebra and random tensors, as a script uses them.
+local support = require "support"
+local lu = require "luaunit"
+local st = require "stlua"
+
+local suite = {}
+
+local function values(t) return support.values(t) end
+
+local function near(t, want, tolerance)
+   local got = values(t)
+   lu.assertEquals(#got, #want)
+   for i = 1, #want do lu.assertAlmostEquals(got[i], want[i], tolerance or 1e-5) end
+end
+
+-- ---------------------------------------------------------------- products
+
+function suite.test_products()
+   local a, b = st.tensor { { 1., 2. }, { 3., 4. } }, st.tensor { { 5., 6. }, { 7., 8. } }
+   lu.assertEquals(values(a:matmul(b)), { 19, 22, 43, 50 })
+   lu.assertEquals(values(st.mm(a, b:t())), { 17, 23, 39, 53 })
+   lu.assertEquals(values(a:matmul(st.tensor { 1., 1. })), { 3, 7 })
+   lu.assertEquals(st.matmul(st.tensor { 1., 2. }, st.tensor { 3., 4. }):item(), 11)
+   lu.assertEquals(values(st.outer(st.tensor { 1, 2 }, st.tensor { 3, 4, 5 })), { 3, 4, 5, 6, 8, 10 })
+   local stack = st.stack { a, b }
+   lu.assertEquals(stack:bmm(stack):shape(), { 2, 2, 2 })
+   lu.assertEquals(values(stack:bmm(stack)), { 7, 10, 15, 22, 67, 78, 91, 106 })
+   lu.assertEquals(a:cast("BF16"):matmul(b:cast("BF16")):dtype(), "BF16")
+   lu.assertEquals(a:cast("F64"):matmul(b):dtype(), "F64")
+   lu.assertFalse(a:matmul(b):is_leaf())
+   support.raises("shape", "[2, 2] and [3]", st.matmul, a, st.tensor { 1., 2., 3. })
+   support.raises("dtype", "cast to F32 or F64 first", st.matmul, a, st.tensor { { 1, 2 }, { 3, 4 } })
+   support.raises("shape", "bmm: a tensor of 3 dimensions expected, this one has 2 (see matmul)", st.bmm, a, b)
+   support.raises("shape", "stacks of 2 and 1 matrices", st.bmm, stack, stack:narrow(1, 1, 1))
+   support.raises("arg", "matmul: a tensor, not a number", st.matmul, a, 2)
+end
+
+-- ---------------------------------------------------------------- decompositions
+
+function suite.test_decompositions()
+   local a = st.tensor { { 3., 0. }, { 4., 5. } }
+   local u, s, vh = a:svd()
+   near(s, { math.sqrt(45), math.sqrt(5) })
+   near((u * s):matmul(vh), values(a))
+   near(a:svdvals(), values(s))
+   lu.assertAlmostEquals(a:norm("nuc"):item(), math.sqrt(45) + math.sqrt(5), 1e-5)
+   support.raises("arg", "without options", a.norm, a, "nuc", { keepdim = true })
+   lu.assertEquals(st.ones(2, 5):svd { full_matrices = true }:shape(), { 2, 2 })
+   support.raises("arg", "full_matrices", a.svd, a, { full_matrix = true })
+   local q, r = a:qr()
+   near(q:matmul(r), values(a))
+   local w, v = st.eigh(st.tensor { { 2., 9. }, { 1., 2. } })      -- the 9 is not looked at
+   near(w, { 1, 3 })
+   near(v:abs(), { 0.5 ^ 0.5, 0.5 ^ 0.5, 0.5 ^ 0.5, 0.5 ^ 0.5 })
+   near(st.cholesky(st.tensor { { 4., 0. }, { 2., 5. } }), { 2, 0, 1, 2 })
+   near(a:inverse(), { 1 / 3, 0, -4 / 15, 0.2 })
+   lu.assertAlmostEquals(a:det():item(), 15, 1e-5)
+   near(a:solve(st.tensor { 3., 14. }), { 1, 2 })
+   near(a:solve(st.tensor { { 3. }, { 14. } }), { 1, 2 })
+   near(st.tensor({ { 1., 1. }, { 1., 1. } }):pinv(), { 0.25, 0.25, 0.25, 0.25 })
+   near(a:pinv { rtol = 0.5 }:matmul(a), { 0.5, 0.5, 0.5, 0.5 })      -- of the larger singular value alone
+   lu.assertEquals(a:cast("BF16"):inverse():dtype(), "F32")
+end
+
+function suite.test_what_only_the_values_tell()
+   local bad = support.model("bad.safetensors", { { "w", "F32", { 2, 2 }, { 1, 2, 0 / 0, 4 } },
+      { "flat", "F32", { 2, 2 }, { 1, 1, 1, 1 } } })
+   support.raises("arg", { "bad.safetensors", '"w"', "svd: the values hold NaN or infinity" }, function()
+      return select(2, bad.w:svd()):force()
+   end)
+   support.raises("arg", { '"flat"', "matrix 1 is singular", "pinv takes any matrix" }, function()
+      return bad.flat:inverse():force()
+   end)
+end
+
+function suite.test_low_rank()
+   local a = st.randn({ 150, 4 }, { seed = 1 }):matmul(st.randn({ 4, 120 }, { seed = 2 }))
+   local u, s, v, certificate = a:svd_lowrank(4, { niter = 1, seed = 3 })
+   lu.assertEquals({ u:shape(), s:shape(), v:shape() }, { { 150, 4 }, { 4 }, { 120, 4 } })
+   lu.assertTrue(((u * s):matmul(v:t()) - a):norm() < 1e-4 * a:norm())
+   local norm, kept, held = table.unpack(values(certificate))
+   lu.assertAlmostEquals(norm, a:norm():item(), 1e-3)
+   lu.assertAlmostEquals(kept, 1, 1e-5)
+   lu.assertAlmostEquals(held, 1, 1e-5)
+   lu.assertEquals(#select(2, a:svd_lowrank()), 6)
+   support.raises("arg", "rank 200 of a 150 x 120 matrix", a.svd_lowrank, a, 200)
+   support.raises("arg", "niter", a.svd_lowrank, a, 2, { iter = 1 })
+end
+
+-- What is saved is what was computed, with the inputs in a file.
+function suite.test_saved()
+   local m = support.model("m.safetensors", { { "w", "BF16", { 2, 3 }, { 1, 2, 3, 4, 5, 6 } } })
+   local made = st.model { { "g", m.w:matmul(m.w:t()) }, { "s", m.w:svdvals() } }
+   made:save(support.path("g.safetensors"), { sync = false })
+   local out = st.open(support.path("g.safetensors"))
+   lu.assertEquals(out.g:dtype(), "BF16")
+   lu.assertEquals(values(out.g), { 14, 32, 32, 77 })
+   near(out.s, { 9.50803, 0.77287 })
+end
+
+-- ---------------------------------------------------------------- random
+
+function suite.test_seeds()
+   st.manual_seed(5)
+   local first, second = values(st.randn(4)), values(st.randn(4))
+   lu.assertNotEquals(first, second)
+   st.manual_seed(5)
+   lu.assertEquals(values(st.randn(4)), first)
+   lu.assertEquals(values(st.randn(4, { seed = 1 })), values(st.randn({ 4 }, { seed = 1 })))
+   lu.assertNotEquals(values(st.rand(4, { seed = 1, name = "a" })), values(st.rand(4, { seed = 1, name = "b" })))
+   -- Element i is the same in any shape and in any part.
+   local part = st.rand(12, { seed = 1 }):narrow(1, 7, 6)
+   lu.assertEquals(values(st.rand(2, 6, { seed = 1 }):narrow(1, 2, 1)), values(part))
+   st.manual_seed(0)
+end
+
+function suite.test_kinds()
+   local u = st.rand(1000, { seed = 1, dtype = "F64" })
+   lu.assertTrue(u:min() >= 0 and u:max() < 1)
+   lu.assertAlmostEquals(u:mean():item(), 0.5, 0.05)
+   local i = st.randint(-2, 3, { 1000 }, { seed = 1, dtype = "I8" })
+   lu.assertEquals({ i:dtype(), i:min():item(), i:max():item() }, { "I8", -2, 2 })
+   lu.assertEquals(st.randint(1, { 3 }):sum():item(), 0)
+   local mask = st.bernoulli(0.25, { 10000 }, { seed = 1 })
+   lu.assertEquals(mask:dtype(), "BOOL")
+   lu.assertAlmostEquals(mask:sum():item(), 2500, 200)
+   lu.assertEquals(values(st.tensor({ 0., 1., 1. }):bernoulli()), { 0, 1, 1 })
+   lu.assertEquals(st.zeros(2, 3, { dtype = "BF16" }):randn_like():dtype(), "BF16")
+   lu.assertEquals(st.rand_like(st.zeros(2, 3)):shape(), { 2, 3 })
+   lu.assertEquals(st.randn(0, 3):numel(), 0)
+   support.raises("arg", "do not fit U8", st.randint, 0, 300, { 2 }, { dtype = "U8" })
+   support.raises("dtype", "use randint", st.rand, 3, { dtype = "I32" })
+   support.raises("arg", "seed", st.rand, 3, { sead = 1 })
+   support.raises("arg", "a probability from 0 to 1", st.bernoulli, 1.5, { 2 })
+end
+
+support.run("linalg", suite)

@@ -1,5 +1,6 @@
 /* pty.c - runs a command on a terminal of its own: what is read from standard input is typed, what the terminal shows
- * goes to standard output. Ends with the command's status, 128 + its signal when one killed it. For tests/cli/repl.t.
+ * goes to standard output; the end of what is typed hangs up. Ends with the command's status, 128 + its signal when one
+ * killed it. For tests/cli/repl.t.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -56,7 +57,7 @@ int main(int argc, char **argv)
     struct pollfd p[] = {{.fd = STDIN_FILENO, .events = POLLIN}, {.fd = master, .events = POLLIN}};
     for (;;) {
         if (poll(p, 2, -1) < 0 && errno != EINTR) break;
-        if (p[0].revents && !move(STDIN_FILENO, master)) p[0].fd = -1; /* whoever types has left: the rest is shown */
+        if (p[0].revents && !move(STDIN_FILENO, master)) break; /* whoever types has left */
         if (p[1].revents && !move(master, STDOUT_FILENO)) break;
     }
     close(master); /* hangs up */

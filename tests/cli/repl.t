@@ -65,7 +65,7 @@ sub finish {
    close $_ for $from, $to;
    waitpid $pid, 0;
    alarm 0;
-   return $? >> 8;
+   return $? & 127 ? 128 + ($? & 127) : $? >> 8;
 }
 
 sub enter { my ($line, $pattern, $name) = @_; type("$line\n"); ok expect($pattern), $name }
@@ -184,7 +184,7 @@ is finish(), 0, 'and Ctrl-D still leaves with 0';
    enter('error "plain"', qr/\nplain\r\n> $/, 'an error');
    unlike $screen, qr/\e\[31m/, 'has no colour';
    close $to;
-   is finish(), 0, 'the end of the terminal ends the session';
+   is finish(), 129, 'a terminal that hangs up ends the session';
 }
 
 # ---------------------------------------------------------------- without a terminal

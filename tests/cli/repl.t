@@ -174,7 +174,7 @@ enter('who()', qr/save\s+function.*\r\nspin\s+function/s, 'who() lists what the 
 type("spin()\n");
 ok expect(qr/READY\r\n/), 'once more';
 type("\x03");
-ok expect(qr/interrupted/), 'an interrupt';
+ok expect(qr/interrupted\r\n.*> $/s), 'an interrupt';
 type("\x04");
 is finish(), 0, 'and Ctrl-D still leaves with 0';
 

@@ -294,8 +294,8 @@ static st_status compile_output(compiler *c, size_t i)
     ST_TRY(cast_steps(c, o->t, o->dtype, o->saturate, &reg, &owned));
     ST_TRY(emit(
         c, (instr){.fn = c->k->store[mover(o->dtype)], .leaf = -1, .output = (int)i, .src = {reg, -1, -1}, .nsrc = 1}));
-    if (owned) ST_TRY(release(c, reg));
-    return used(c, o->t);
+    /* The register is not given back: st_program_each hands out those of all outputs together. */
+    return ST_OK;
 }
 
 /* Counts a reader of `t`, which stands before position `below` of the list. Searched from there: operands are near. */
@@ -464,6 +464,11 @@ static st_status reserve(const st_program *p, st_lane *lane, st_err *err)
     return ST_OK;
 }
 
+static void *reg_block(const st_program *p, const st_lane *lane, int reg)
+{
+    return lane->buf + p->tile_bytes + REG_SIZE + (size_t)reg * REG_SIZE;
+}
+
 static const void *leaf_block(const st_program *p, const leaf *l, char *lane, uint64_t start, size_t in_tile, size_t n)
 {
     if (l->kind == LEAF_RANGE) return lane + l->tile_offset + in_tile * l->width;
@@ -475,8 +480,8 @@ static const void *leaf_block(const st_program *p, const leaf *l, char *lane, ui
     return lane + p->tile_bytes;
 }
 
-st_status st_program_run(const st_program *p, st_lane *lane, uint64_t start, uint64_t count, void *const *outs,
-                         st_err *err)
+/* Makes the lane ready: the bytes of every file leaf, the constants. */
+static st_status begin(const st_program *p, st_lane *lane, uint64_t start, uint64_t count, st_err *err)
 {
     ST_TRY(reserve(p, lane, err));
     for (size_t i = 0; i < p->nleaves; i++) {
@@ -490,21 +495,45 @@ st_status st_program_run(const st_program *p, st_lane *lane, uint64_t start, uin
             return s;
         }
     }
-    char *regs = lane->buf + p->tile_bytes + REG_SIZE;
-    for (size_t i = 0; i < p->nconsts; i++) fill(&p->consts[i], regs + (size_t)p->consts[i].reg * REG_SIZE);
+    for (size_t i = 0; i < p->nconsts; i++) fill(&p->consts[i], reg_block(p, lane, p->consts[i].reg));
+    return ST_OK;
+}
+
+/* Runs the n elements from `b` on in the tile through the kernels. Without `outs` outputs stay in their registers. */
+static void run_block(const st_program *p, st_lane *lane, uint64_t start, size_t b, size_t n, void *const *outs)
+{
+    for (size_t i = 0; i < p->ninstrs; i++) {
+        const instr *in = &p->instrs[i];
+        const void *src[3] = {NULL, NULL, NULL};
+        if (in->output >= 0 && !outs) continue;
+        if (in->leaf >= 0)
+            src[0] = leaf_block(p, &p->leaves[in->leaf], lane->buf, start, b, n);
+        else
+            for (int a = 0; a < in->nsrc; a++) src[a] = reg_block(p, lane, in->src[a]);
+        void *dst = in->output >= 0 ? (char *)outs[in->output] + b * (st_dtype_bits(p->outs[in->output].dtype) / 8)
+                                    : reg_block(p, lane, in->dst);
+        in->fn(dst, src, n);
+    }
+}
+
+st_status st_program_run(const st_program *p, st_lane *lane, uint64_t start, uint64_t count, void *const *outs,
+                         st_err *err)
+{
+    ST_TRY(begin(p, lane, start, count, err));
+    for (size_t b = 0; b < count; b += BLOCK) run_block(p, lane, start, b, count - b < BLOCK ? count - b : BLOCK, outs);
+    return ST_OK;
+}
+
+st_status st_program_each(const st_program *p, st_lane *lane, uint64_t start, uint64_t count, const void **blocks,
+                          st_block_fn fn, void *arg, st_err *err)
+{
+    ST_TRY(begin(p, lane, start, count, err));
+    for (size_t i = 0; i < p->ninstrs; i++)
+        if (p->instrs[i].output >= 0) blocks[p->instrs[i].output] = reg_block(p, lane, p->instrs[i].src[0]);
     for (size_t b = 0; b < count; b += BLOCK) {
         size_t n = count - b < BLOCK ? count - b : BLOCK;
-        for (size_t i = 0; i < p->ninstrs; i++) {
-            const instr *in = &p->instrs[i];
-            const void *src[3] = {NULL, NULL, NULL};
-            if (in->leaf >= 0)
-                src[0] = leaf_block(p, &p->leaves[in->leaf], lane->buf, start, b, n);
-            else
-                for (int a = 0; a < in->nsrc; a++) src[a] = regs + (size_t)in->src[a] * REG_SIZE;
-            void *dst = in->output >= 0 ? (char *)outs[in->output] + b * (st_dtype_bits(p->outs[in->output].dtype) / 8)
-                                        : regs + (size_t)in->dst * REG_SIZE;
-            in->fn(dst, src, n);
-        }
+        run_block(p, lane, start, b, n, NULL);
+        fn(arg, b, n);
     }
     return ST_OK;
 }

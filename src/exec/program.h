@@ -37,4 +37,12 @@ void st_lane_free(st_lane *l);
 st_status st_program_run(const st_program *p, st_lane *lane, uint64_t start, uint64_t count, void *const *outs,
                          st_err *err);
 
+/* The same without storing, for outputs whose dtype is their register class: `fn` is called for every block of
+ * ST_PROGRAM_BLOCK elements (the last may be shorter), which begins `at` elements behind `start`; blocks[i] is then
+ * output i. */
+enum { ST_PROGRAM_BLOCK = 2048 };
+typedef void (*st_block_fn)(void *arg, uint64_t at, size_t n);
+st_status st_program_each(const st_program *p, st_lane *lane, uint64_t start, uint64_t count, const void **blocks,
+                          st_block_fn fn, void *arg, st_err *err);
+
 #endif

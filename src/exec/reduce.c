@@ -147,39 +147,33 @@ typedef struct pass {
 typedef struct hand {
     pass *p;
     st_lane lane;
-    char *buf;
-    void **outs;
+    void *outs[2 * TOGETHER];         /* short rows: many of each operand, computed together */
+    const void *blocks[2 * TOGETHER]; /* long rows: a block of each operand */
+    uint64_t at;                      /* where in its row the first block stands */
     st_partial acc[TOGETHER];
     st_err *err;
 } hand;
 
-/* Folds n computed elements, which lie `off` behind the start of what was computed and stand at `at` in their row. */
-static void fold_blocks(hand *h, uint64_t off, uint64_t n, uint64_t at)
+/* One block of a row, from the registers. */
+static void fold_block(void *arg, uint64_t at, size_t n)
 {
-    const pass *p = h->p;
-    for (size_t r = 0; r < p->nreds; r++) {
-        const reduction *red = &p->reds[r];
-        size_t w = st_reg_size(red->reg);
-        const char *x = (const char *)h->outs[red->x] + off * w, *y = (const char *)h->outs[red->y] + off * w;
-        for (uint64_t b = 0; b < n; b += ST_FOLD_BLOCK)
-            red->fn(&h->acc[r], x + b * w, y + b * w, n - b < ST_FOLD_BLOCK ? n - b : ST_FOLD_BLOCK, at + b);
+    hand *h = arg;
+    for (size_t r = 0; r < h->p->nreds; r++) {
+        const reduction *red = &h->p->reds[r];
+        red->fn(&h->acc[r], h->blocks[red->x], h->blocks[red->y], n, h->at + at);
     }
 }
 
-static st_status compute(hand *h, uint64_t start, uint64_t n)
-{
-    if (st_ctx_stopped(h->p->ctx)) return st_fail_cancelled(h->err);
-    return st_program_run(h->p->program, &h->lane, start, n, h->outs, h->err);
-}
-
-/* Folds elements [at, at + n) of a row, piece by piece. */
+/* Folds elements [at, at + n) of a row, piece by piece; pieces begin where blocks do. */
 static st_status fold_span(hand *h, uint64_t row, uint64_t at, uint64_t n)
 {
-    memset(h->acc, 0, h->p->nreds * sizeof *h->acc);
-    for (uint64_t done = 0; done < n; done += h->p->run) {
-        uint64_t count = n - done < h->p->run ? n - done : h->p->run;
-        ST_TRY(compute(h, row * h->p->row + at + done, count));
-        fold_blocks(h, 0, count, at + done);
+    const pass *p = h->p;
+    memset(h->acc, 0, p->nreds * sizeof *h->acc);
+    for (uint64_t done = 0; done < n; done += p->run) {
+        uint64_t count = n - done < p->run ? n - done : p->run;
+        h->at = at + done;
+        if (st_ctx_stopped(p->ctx)) return st_fail_cancelled(h->err);
+        ST_TRY(st_program_each(p->program, &h->lane, row * p->row + h->at, count, h->blocks, fold_block, h, h->err));
     }
     return ST_OK;
 }
@@ -188,6 +182,21 @@ static void finish_row(hand *h, uint64_t row)
 {
     for (size_t r = 0; r < h->p->nreds; r++)
         finish(h->p->reds[r].t, h->p->reds[r].reg, &h->acc[r], h->p->reds[r].out, row);
+}
+
+/* A computed row, the j-th of those that were computed together. */
+static void fold_row(hand *h, uint64_t j)
+{
+    const pass *p = h->p;
+    memset(h->acc, 0, p->nreds * sizeof *h->acc);
+    for (size_t r = 0; r < p->nreds; r++) {
+        const reduction *red = &p->reds[r];
+        size_t w = st_reg_size(red->reg);
+        const char *x = (const char *)h->outs[red->x] + j * p->row * w;
+        const char *y = (const char *)h->outs[red->y] + j * p->row * w;
+        for (uint64_t b = 0; b < p->row; b += ST_FOLD_BLOCK)
+            red->fn(&h->acc[r], x + b * w, y + b * w, p->row - b < ST_FOLD_BLOCK ? p->row - b : ST_FOLD_BLOCK, b);
+    }
 }
 
 /* Rows of one segment: those that fit are computed several at a time. */
@@ -202,10 +211,10 @@ static st_status fold_rows(hand *h, uint64_t row, uint64_t n)
             finish_row(h, row + i);
             continue;
         }
-        ST_TRY(compute(h, (row + i) * p->row, count * p->row));
+        if (st_ctx_stopped(p->ctx)) return st_fail_cancelled(h->err);
+        ST_TRY(st_program_run(p->program, &h->lane, (row + i) * p->row, count * p->row, h->outs, h->err));
         for (uint64_t j = 0; j < count; j++) {
-            memset(h->acc, 0, p->nreds * sizeof *h->acc);
-            fold_blocks(h, j * p->row, p->row, 0);
+            fold_row(h, j);
             finish_row(h, row + i + j);
         }
     }
@@ -229,24 +238,18 @@ static st_status pass_worker(void *arg, unsigned worker, st_err *err)
 {
     pass *p = arg;
     (void)worker;
-    hand *h = st_calloc(1, sizeof *h + p->nouts * sizeof *h->outs);
-    size_t bytes = p->nouts * p->run * 8;
-    char *buf = h ? st_malloc(bytes) : NULL;
+    hand h = {.p = p, .err = err};
+    size_t bytes = p->row <= p->run ? p->nouts * p->run * 8 : 0;
+    char *buf = st_malloc(bytes);
     st_status s = buf ? ST_OK : st_fail_nomem(err, bytes);
-    if (s == ST_OK) {
-        h->p = p;
-        h->err = err;
-        h->outs = (void **)(void *)(h + 1);
-        for (size_t i = 0; i < p->nouts; i++) h->outs[i] = buf + i * p->run * 8;
-    }
+    for (size_t i = 0; i < p->nouts; i++) h.outs[i] = buf + (bytes ? i * p->run * 8 : 0);
     while (s == ST_OK && !st_ctx_stopped(p->ctx)) {
         uint64_t unit = p->next++;
         if (unit >= p->units) break;
-        s = fold_unit(h, unit);
+        s = fold_unit(&h, unit);
     }
-    if (h) st_lane_free(&h->lane);
+    st_lane_free(&h.lane);
     st_free(buf);
-    st_free(h);
     return s;
 }
 

@@ -40,6 +40,8 @@ local st = {
    --- Bytes that operations on whole tensors may hold; st.memory(bytes) sets it.
    memory = core.memory,
    json = require "stlua.json",
+   stats = require("stlua.stats").stats,
+   diff = require("stlua.diff").diff,
 }
 
 -- One function per operation (st.add, st.where, st.minimum, st.exp ...), st.lerp, st.clamp, st.apply; what is put

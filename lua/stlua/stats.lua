@@ -26,7 +26,9 @@ local function one(t)
    if t:numel() == 0 then return row end
    local ok, deferred = pcall(describe, t)
    if not ok then      -- quantised, or a dtype that is not computed on
-      if not errors.is(deferred) or not (deferred.code == "quant" or deferred.code == "dtype") then error(deferred, 0) end
+      if not (errors.is(deferred) and (deferred.code == "quant" or deferred.code == "dtype")) then
+         error(deferred, 0)
+      end
       row.skipped = deferred.message
       return row
    end

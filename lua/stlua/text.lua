@@ -76,7 +76,8 @@ local function distance(a, b, limit)
    for j = 0, m do row[j] = j end
    for i = 1, n do
       local lo, hi = math.max(1, i - limit), math.min(m, i + limit)
-      local new, best = { [lo - 1] = lo == 1 and i or limit + 1 }, limit + 1
+      local best = lo == 1 and i or limit + 1      -- the first column counts: all of `b` may be used up
+      local new = { [lo - 1] = best }
       for j = lo, hi do
          local cost = a:byte(i) == b:byte(j) and 0 or 1
          local d = math.min((row[j] or limit) + 1, new[j - 1] + 1, row[j - 1] + cost)

@@ -1,8 +1,8 @@
 """Linear algebra against torch: shapes and dtypes of matmul, stacks, empty matrices, NaN; decompositions.
 
-torch computes in F64 from the same values. Tolerances: a sum of k products in precision eps is off by at most about k eps
-times the sum of magnitudes, in practice by sqrt(k) eps: 8 sqrt(k) eps is allowed. Decompositions are backward stable: 20 n eps of
-the norm, times the condition where a system is solved."""
+torch computes in F64 from the same values. Tolerances: a sum of k products in precision eps is off by at most about
+k eps times the sum of magnitudes, in practice by sqrt(k) eps: 8 sqrt(k) eps is allowed. Decompositions are backward
+stable: 20 n eps of the norm, times the condition where a system is solved."""
 import json
 import math
 import os
@@ -15,7 +15,8 @@ from tap import check, finish, scratch, script
 torch.manual_seed(5)
 FLOATS = [torch.float32, torch.float64, torch.bfloat16, torch.float16]
 PAIRS = [((5,), (5,)), ((5,), (5, 3)), ((3, 5), (5,)), ((2, 3, 5), (5,)), ((5,), (2, 5, 3)), ((4, 6), (6, 7)),
-         ((2, 4, 6), (6, 7)), ((4, 6), (3, 6, 7)), ((3, 4, 6), (3, 6, 7)), ((1, 4, 6), (3, 6, 7)), ((2, 1, 4, 6), (3, 6, 5)),
+         ((2, 4, 6), (6, 7)), ((4, 6), (3, 6, 7)), ((3, 4, 6), (3, 6, 7)), ((1, 4, 6), (3, 6, 7)),
+         ((2, 1, 4, 6), (3, 6, 5)),
          ((2, 3, 4, 6), (2, 1, 6, 5)), ((0, 5), (5, 3)), ((3, 0), (0, 4)), ((2, 3, 0), (0, 4)), ((0, 3, 5), (5, 2)),
          ((3, 5), (5, 0)), ((1, 1), (1, 1)), ((65, 130), (130, 33)), ((300, 1000), (1000, 200)), ((0,), (0,)),
          ((3, 4), (3, 4)), ((5,), (4,)), ((2, 4, 6), (3, 6, 7)), ((), (3,)), ((2, 3), (3, 3, 3, 2))]
@@ -31,7 +32,7 @@ def give(name, t):
 
 
 def add(kind, code, names, want):
-    """Lua code over a (and b) that gives tensors; want(a, b, results) tells what is wrong, None stands for torch's error."""
+    """Lua code over a (and b) that gives tensors; want(results) tells what is wrong, None stands for torch's error."""
     cases.append((kind, code, names, want))
 
 
@@ -60,7 +61,8 @@ def products():
                 return f"dtype {r[0].dtype}"
             precision = 2.0 ** -52 if common == torch.float64 else 2.0 ** -23
             magnitude = torch.matmul(a.double().abs().nan_to_num(0, 0, 0), b.double().abs().nan_to_num(0, 0, 0))
-            return close(r[0], torch.matmul(a.double(), b.double()), 8 * math.sqrt(a.shape[-1] + 1) * precision * magnitude)
+            allowed = 8 * math.sqrt(a.shape[-1] + 1) * precision * magnitude
+            return close(r[0], torch.matmul(a.double(), b.double()), allowed)
         try:
             shape = torch.matmul(a.double(), b.double()).shape
         except RuntimeError:
@@ -116,8 +118,9 @@ def decompositions():
                 close(got, want, 200 * unit(w, got)) for got, want in zip(r, torch.linalg.qr(w)))), None)
                 if min(w.shape[-2:]) < 8 else close(r[0].double() @ r[1].double(), w, unit(w, r[0])))
             if dtype in (torch.float32, torch.float64):
-                add("pinv", "{ a:pinv() }", name, lambda r, w=wide, s=svals: close(
-                    r[0], torch.linalg.pinv(w), unit(w, r[0]) * (1 + (1 / s.min().item() ** 2 if s.numel() else 0)) * 10))
+                steep = 10 * (1 + 1 / svals.min().item() ** 2) if svals.numel() else 1
+                add("pinv", "{ a:pinv() }", name,
+                    lambda r, w=wide, c=steep: close(r[0], torch.linalg.pinv(w), c * unit(w, r[0])))
 
 
 def squares():
@@ -135,7 +138,8 @@ def squares():
                 or close(r[1].double() @ diagonal(r[0]) @ r[1].double().mT, w, unit(w, r[0])))
             add("cholesky", "{ a:cholesky() }", name,
                 lambda r, w=low: close(r[0], torch.linalg.cholesky(w), unit(w, r[0])))
-            add("inverse", "{ a:inverse() }", name, lambda r, w=g.double(): close(r[0], torch.linalg.inv(w), unit(w, r[0])))
+            add("inverse", "{ a:inverse() }", name,
+                lambda r, w=g.double(): close(r[0], torch.linalg.inv(w), unit(w, r[0])))
             add("det", "{ a:det() }", name, lambda r, w=g.double(): close(
                 r[0], torch.linalg.det(w), torch.linalg.det(w).abs() * 50 * (w.shape[-1] + 1) * eps(r[0])))
             for other, kind in [(b, "rhs"), (v, "vec")]:

@@ -527,6 +527,8 @@ st_status st_model_tensor(st_model *m, size_t i, st_tensor **out, st_err *err);
 /* Appends; a name that is there already is an error, as are "__metadata__" and names over 64 KiB. Takes its own
  * reference. */
 st_status st_model_add(st_model *m, const char *name, size_t len, st_tensor *t, st_err *err);
+/* The same, but a name that is there gets the new tensor, in its place. */
+st_status st_model_set(st_model *m, const char *name, size_t len, st_tensor *t, st_err *err);
 /* Metadata: strings. `value` NULL removes a key. */
 st_status st_model_set_meta(st_model *m, const char *key, size_t klen, const char *value, size_t vlen, st_err *err);
 size_t st_model_meta_count(const st_model *m);
@@ -534,6 +536,9 @@ void st_model_meta(const st_model *m, size_t i, st_text *key, st_text *value);
 /* Files behind a model opened from disk (0 for a computed one). */
 size_t st_model_files(const st_model *m);
 st_file *st_model_file(const st_model *m, size_t i);
+
+/* CRC-32 of zip files: of what came before (0 at first) and n more bytes. */
+uint32_t st_crc32(uint32_t crc, const void *bytes, size_t n);
 
 /* ---------------------------------------------------------------- saving */
 

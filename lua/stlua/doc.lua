@@ -257,6 +257,7 @@ function doc.catalogue()
    local st = require "stlua"
    add_table(list, "st.", st, read_module("stlua").by_name, reference)
    add_table(list, "st.json.", st.json, read_module("stlua.json").by_name, reference)
+   add_table(list, "st.npy.", st.npy, read_module("stlua.npy").by_name, reference)
    add_methods(list, "Tensor:", core.Tensor, reference)
    add_methods(list, "Model:", core.Model, reference)
    add(list, "who", nil, reference.who)

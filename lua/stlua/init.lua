@@ -15,6 +15,7 @@ local linalg = require "stlua.linalg"
 local make = require "stlua.make"
 local map = require "stlua.map"
 local model = require "stlua.model"
+local npy = require "stlua.npy"
 local ops = require "stlua.ops"
 local random = require "stlua.random"
 local reduce = require "stlua.reduce"
@@ -42,6 +43,8 @@ local st = {
    json = require "stlua.json",
    stats = require("stlua.stats").stats,
    diff = require("stlua.diff").diff,
+   --- NumPy's .npy and .npz files: load, save.
+   npy = { load = npy.load, save = npy.save },
 }
 
 -- One function per operation (st.add, st.where, st.minimum, st.exp ...), st.lerp, st.clamp, st.apply; what is put

@@ -195,20 +195,60 @@ Model.save = save.save
 -- What the prompt offers within `m["`.
 core.model_meta.__complete = all_names
 
---- Two models as one: the union of their names.
--- @raise "name" when both hold a name (all of them are listed)
-function core.model_meta.__concat(a, b)
-   if not (map.is_model(a) and map.is_model(b)) then errors.throw("arg", "`..` joins two models") end
+local set = Model.set
+
+--- Puts a tensor into this very model: in the place of the one of that name, or behind the last. `m[name] = t` is the
+-- same. Models that were computed from this one before do not change.
+-- @tparam string name
+-- @tparam tensor t
+-- @treturn model the same
+-- @raise "name" for "__metadata__" and names that are no UTF-8
+function Model:set(name, t)
+   set(self, name, t)
+   local record = lineage.of(self)
+   if record.raw then record.raw[name] = nil end
+   record.notes[#record.notes + 1] = ("%s was set by the script"):format(text.quote(name))
+   return self
+end
+
+core.model_meta.__newindex = Model.set
+
+-- The tensors of both; `keep` says whose is taken where both hold a name: "first", "second", or nil for an error.
+local function union(a, b, keep, node)
    local problems = {}
    for i = 1, b:count() do
-      if a:find(b:name(i)) then
+      if not keep and a:find(b:name(i)) then
          problems[#problems + 1] = core.error("name", ("%s is in both models"):format(text.quote(b:name(i))))
       end
    end
    errors.throw_all(problems, "cannot be joined")
    local out = rebuild(a, "join", function(name, t) return name, t end)
-   for i = 1, b:count() do out:add(b:name(i), b:tensor(i)) end
-   return lineage.derived(out, { a, b }, { infix = " .. ", rank = 0, associative = true }, { merged = true })
+   for i = 1, b:count() do
+      local name = b:name(i)
+      if keep == "second" or not out:find(name) then set(out, name, b:tensor(i)) end
+   end
+   return lineage.derived(out, { a, b }, node, { merged = true })
+end
+
+--- Two models as one: the union of their names.
+-- @raise "name" when both hold a name (all of them are listed)
+function core.model_meta.__concat(a, b)
+   if not (map.is_model(a) and map.is_model(b)) then errors.throw("arg", "`..` joins two models") end
+   return union(a, b, nil, { infix = " .. ", rank = 0, associative = true })
+end
+
+--- The union of two models, with the metadata of the first: `a .. b`, where names that both hold may be allowed.
+-- @tparam model other
+-- @tparam[opt] table opts `clash` = "error" (default), "first" or "second": whose tensor is taken
+-- @treturn model
+-- @raise "name" when both hold a name (all of them are listed)
+function Model:merge(other, opts)
+   local clash = errors.check_options(opts, { clash = "string" }, "merge").clash or "error"
+   if not map.is_model(other) then errors.throwf("arg", "merge: a model expected, got a %s", type(other)) end
+   if clash ~= "error" and clash ~= "first" and clash ~= "second" then
+      errors.throwf("arg", 'merge: clash = %s is not "error", "first" or "second"', text.quote(clash))
+   end
+   return union(self, other, clash ~= "error" and clash or nil, { call = "merge" })
 end
 
 --- Makes a model from tensors.

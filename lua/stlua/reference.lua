@@ -13,6 +13,9 @@
 --- JSON for configurations and metadata values: decode, encode, array, null.
 -- @field st.json
 
+--- NumPy's files, .npy and uncompressed .npz: load, save.
+-- @field st.npy
+
 --- Stands for JSON's null: Lua tables cannot hold nil.
 -- @field st.json.null
 

@@ -219,18 +219,23 @@ static int model_pairs(lua_State *L)
     return 2;
 }
 
-/* m:add(name, t): appends. */
-static int model_add(lua_State *L)
+typedef st_status (*putter)(st_model *m, const char *name, size_t len, st_tensor *t, st_err *err);
+
+static int put(lua_State *L, putter put_in)
 {
     st_err err;
     size_t n;
     bind_top(L, 3);
     st_model *m = model_own(L, 1);
     const char *name = bind_string(L, 2, &n);
-    if (st_model_add(m, name, n, bind_tensor(L, 3), &err) != ST_OK) return bind_throw(L, &err);
+    if (put_in(m, name, n, bind_tensor(L, 3), &err) != ST_OK) return bind_throw(L, &err);
     lua_settop(L, 1);
     return 1;
 }
+
+/* m:add(name, t) appends; m:set(name, t) replaces, too. */
+static int model_add(lua_State *L) { return put(L, st_model_add); }
+static int model_set(lua_State *L) { return put(L, st_model_set); }
 
 /* ---------------------------------------------------------------- metadata and files */
 
@@ -333,6 +338,7 @@ void bind_model_open(lua_State *L, int core)
         {"get", model_get},
         {"tensor", model_tensor},
         {"add", model_add},
+        {"set", model_set},
         {"metadata", model_metadata},
         {"set_meta", model_set_meta},
         {"files", model_files},

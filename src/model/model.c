@@ -108,6 +108,23 @@ st_status st_model_add(st_model *m, const char *name, size_t len, st_tensor *t, 
     return ST_OK;
 }
 
+st_status st_model_set(st_model *m, const char *name, size_t len, st_tensor *t, st_err *err)
+{
+    int64_t i = st_strmap_find(&m->map, name, len);
+    if (i < 0) return st_model_add(m, name, len, t, err);
+    entry *e = &m->entries[i];
+    if (e->file != NO_FILE) { /* no longer the file's: the header keeps its name for the map */
+        char *own = st_strndup(name, len);
+        if (!own) return st_fail_nomem(err, len + 1);
+        e->name = own;
+        e->file = NO_FILE;
+    }
+    st_tensor_ref(t);
+    st_tensor_unref(e->t);
+    e->t = t;
+    return ST_OK;
+}
+
 static st_status append_meta(st_model *m, st_text key, st_text value, st_err *err)
 {
     char *k = st_strndup(key.ptr, key.len), *v = st_strndup(value.ptr, value.len);

@@ -110,10 +110,10 @@ st_status st_model_add(st_model *m, const char *name, size_t len, st_tensor *t, 
 
 st_status st_model_set(st_model *m, const char *name, size_t len, st_tensor *t, st_err *err)
 {
-    int64_t i = st_strmap_find(&m->map, name, len);
+    int64_t i = st_model_find(m, name, len);
     if (i < 0) return st_model_add(m, name, len, t, err);
     entry *e = &m->entries[i];
-    if (e->file != NO_FILE) { /* no longer the file's: the header keeps its name for the map */
+    if (e->file != NO_FILE) { /* no longer the file's; a map may go on using the header's name */
         char *own = st_strndup(name, len);
         if (!own) return st_fail_nomem(err, len + 1);
         e->name = own;

@@ -1,0 +1,143 @@
+--- t[i], t[{...}], views and their shapes.
+local support = require "support"
+local lu = require "luaunit"
+local st = require "stlua"
+
+local suite = {}
+
+local function grid() return st.arange(24):reshape(2, 3, 4) end
+
+function suite.test_integers()
+   local v = st.tensor { 10, 20, 30 }
+   lu.assertEquals({ v[1], v[3], v[-1], v[-3] }, { 10, 30, 30, 10 })
+   lu.assertEquals(math.type(v[1]), "integer")
+   lu.assertEquals(st.tensor { true, false }[1], true)
+   lu.assertEquals(st.tensor { 1.5 }[1], 1.5)
+   lu.assertEquals(grid()[2]:totable(), { { 12, 13, 14, 15 }, { 16, 17, 18, 19 }, { 20, 21, 22, 23 } })
+   lu.assertEquals(grid()[2][3][4], 23)
+   lu.assertEquals(grid()[-1][-3]:values(), { 12, 13, 14, 15 })
+   for _, i in ipairs { 0, 4, -4, math.maxinteger, math.mininteger } do
+      support.raises("arg", { "index " .. i, "there are 3" }, function() return v[i] end)
+   end
+   support.raises("arg", "indexed by an integer or a table", function() return v[1.5] end)
+   support.raises("arg", "see where and masked_fill", function() return v[v:gt(10)] end)
+   support.raises("arg", "without dimensions", function() return st.full({}, 1)[1] end)
+   lu.assertNil(v.nothing)
+end
+
+function suite.test_tables()
+   local g = grid()
+   lu.assertEquals(g[{ 2, 1, 4 }], 15)
+   lu.assertEquals(g[{ 1, 2 }]:values(), { 4, 5, 6, 7 })
+   lu.assertEquals(g[{ {}, 1, {} }]:shape(), { 2, 4 })
+   lu.assertEquals(g[{ {}, {}, 2 }]:values(), { 1, 5, 9, 13, 17, 21 })
+   lu.assertEquals(g[{ { 2 }, { 2, 3 }, { 1, 4, 3 } }]:totable(), { { { 16, 19 }, { 20, 23 } } })
+   lu.assertEquals(g[{ {}, { -2, -1 } }]:shape(), { 2, 2, 4 })
+   lu.assertEquals(g[{ 1, 1, { 4, 1, -1 } }]:values(), { 3, 2, 1, 0 })
+   lu.assertEquals(g[{ 1, 1, { nil, nil, -2 } }]:values(), { 3, 1 })
+   lu.assertEquals(g[{ 1, 1, { 2, 1 } }]:shape(), { 0 })
+   lu.assertEquals(g[{ 1, 1, { 5, 4 } }]:shape(), { 0 })
+   lu.assertEquals(g[{}]:shape(), { 2, 3, 4 })
+   lu.assertEquals(st.zeros(0, 2)[{ {}, 1 }]:shape(), { 0 })
+   lu.assertEquals(st.zeros(0)[{ { nil, nil, -1 } }]:shape(), { 0 })
+   support.raises("arg", "4 indices for a tensor of 3", function() return g[{ 1, 1, 1, 1 }] end)
+   support.raises("arg", "ends before it begins: {3, 1}", function() return g[{ {}, { 3, 1 } }] end)
+   support.raises("arg", "dimension 2 is out of range: there are 3", function() return g[{ {}, { 1, 4 } }] end)
+   support.raises("arg", "the step is 0", function() return g[{ { 1, 2, 0 } }] end)
+   support.raises("arg", "got a string", function() return g[{ { 1, "2" } }] end)
+   support.raises("arg", "index 2: an integer or a slice", function() return g[{ 1, "x" }] end)
+   support.raises("arg", "got 4 numbers", function() return g[{ { 1, 2, 3, 4 } }] end)
+end
+
+function suite.test_parts_of_a_files_tensor()
+   local m = support.model("parts.safetensors", { { "w", "F32", { 3, 4 }, { 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12 } } })
+   lu.assertEquals(m.w[2]:values(), { 5, 6, 7, 8 })
+   lu.assertEquals(m.w[2]:source(), m.w:source())      -- still a range of the file
+   lu.assertEquals(m.w[{ { 1, 2 }, 2 }]:values(), { 2, 6 })
+   lu.assertEquals(m.w[{ 3, 4 }], 12)
+end
+
+function suite.test_shapes()
+   local g = grid()
+   lu.assertEquals(g:reshape(4, -1):shape(), { 4, 6 })
+   lu.assertEquals(g:view({ 24 }):shape(), { 24 })
+   lu.assertEquals(g:permute(3, 1, 2):shape(), { 4, 2, 3 })
+   lu.assertEquals(g:permute(-1, 1, 2):permute(2, 3, 1):identical(g), true)
+   lu.assertEquals(g:transpose(1, -1):shape(), { 4, 3, 2 })
+   lu.assertEquals(st.arange(6):view(2, 3):t():totable(), { { 0, 3 }, { 1, 4 }, { 2, 5 } })
+   lu.assertEquals(g:movedim(1, 3):shape(), { 3, 4, 2 })
+   lu.assertEquals(g:unsqueeze(1):shape(), { 1, 2, 3, 4 })
+   lu.assertEquals(g:unsqueeze(-1):shape(), { 2, 3, 4, 1 })
+   lu.assertEquals(st.zeros(1, 2, 1):squeeze():shape(), { 2 })
+   lu.assertEquals(st.zeros(1, 2, 1):squeeze(1):shape(), { 2, 1 })
+   lu.assertEquals(st.zeros(1, 2, 1):squeeze(2):shape(), { 1, 2, 1 })
+   lu.assertEquals(g:flatten(2):shape(), { 2, 12 })
+   lu.assertEquals(g:flatten(1, 2):shape(), { 6, 4 })
+   lu.assertEquals(st.full({}, 1):flatten():shape(), { 1 })
+   lu.assertEquals(g:unflatten(3, { 2, -1 }):shape(), { 2, 3, 2, 2 })
+   lu.assertEquals(st.tensor { 1, 2 }:expand(3, -1):totable(), { { 1, 2 }, { 1, 2 }, { 1, 2 } })
+   lu.assertEquals(g:narrow(2, -2, 2):shape(), { 2, 2, 4 })
+   lu.assertEquals(g:select(-1, 1):shape(), { 2, 3 })
+   support.raises("shape", "24 elements", g.reshape, g, 5, 5)
+   support.raises("shape", "in place of -1", g.reshape, g, 5, -1)
+   support.raises("arg", "only one size", g.reshape, g, -1, -1)
+   support.raises("shape", "do not make up 4", g.unflatten, g, 3, { 3, -1 })
+   support.raises("arg", "each of the 3 dimensions once", g.permute, g, 1, 1, 2)
+   support.raises("shape", "does not broadcast", g.expand, g, 2, 3, 5)
+end
+
+-- A view of a transposed matrix is none, and `t` of three dimensions neither.
+function suite.test_views_and_copies()
+   local x = st.arange(6):view(2, 3):clone()
+   support.raises("shape", "use reshape", function() return x:t():view(6) end)
+   lu.assertEquals(x:t():reshape(6):values(), { 0, 3, 1, 4, 2, 5 })
+   support.raises("shape", "see transpose", function() return x:view(1, 2, 3):t() end)
+end
+
+function suite.test_order_and_parts()
+   local x = st.arange(6):view(2, 3)
+   lu.assertEquals(x:flip(1, 2):values(), { 5, 4, 3, 2, 1, 0 })
+   lu.assertEquals(x:flip():values(), { 0, 1, 2, 3, 4, 5 })
+   lu.assertEquals(x:roll(1):values(), { 5, 0, 1, 2, 3, 4 })
+   lu.assertEquals(x:roll(-1, 2):values(), { 1, 2, 0, 4, 5, 3 })
+   lu.assertEquals(x:roll(6):values(), { 0, 1, 2, 3, 4, 5 })
+   lu.assertEquals(x["repeat"](x, 2, 2):shape(), { 4, 6 })
+   lu.assertEquals(x:tile(2):shape(), { 2, 6 })
+   lu.assertEquals(x:pad({ 1, 2 }):shape(), { 2, 6 })
+   lu.assertEquals(x:pad({ -1, 0, 0, 1 }, { value = 7 }):totable(), { { 1, 2 }, { 4, 5 }, { 7, 7 } })
+   local sizes = {}
+   for i, part in ipairs(st.arange(7):split(3)) do sizes[i] = #part end
+   lu.assertEquals(sizes, { 3, 3, 1 })
+   lu.assertEquals(st.arange(7):split({ 2, 5 })[2]:values(), { 2, 3, 4, 5, 6 })
+   lu.assertEquals(#st.arange(7):chunk(3), 3)
+   lu.assertEquals(#st.arange(4):chunk(3), 2)      -- as torch: parts of 2
+   lu.assertEquals(x:unbind()[2]:values(), { 3, 4, 5 })
+   support.raises("shape", "do not make up dimension 1 of size 7", st.split, st.arange(7), { 2, 4 })
+   support.raises("shape", "cut off 3", x.pad, x, { -2, -2 })
+end
+
+function suite.test_joins()
+   local x = st.arange(6):view(2, 3)
+   lu.assertEquals(st.cat({ x, x }):shape(), { 4, 3 })
+   lu.assertEquals(st.cat({ x, x + 10 }, 2):totable(), { { 0, 1, 2, 10, 11, 12 }, { 3, 4, 5, 13, 14, 15 } })
+   lu.assertEquals(st.cat({ x, x:cast("F32") }):dtype(), "F32")
+   lu.assertEquals(st.stack({ x, x }, -1):shape(), { 2, 3, 2 })
+   lu.assertEquals(st.stack({ st.full({}, 1), st.full({}, 2) }):values(), { 1, 2 })
+   support.raises("shape", "tensor 2 has shape [3], the first [2, 3]", st.cat, { x, st.arange(3) })
+   support.raises("arg", "tensor 2 of the list is a number", st.cat, { x, 1 })
+   support.raises("shape", "stack them", st.cat, { st.full({}, 1) })
+end
+
+-- A join of files' tensors is bytes of the files: saving it reads them, however large they are.
+function suite.test_a_join_of_files_streams()
+   local m = support.model("join.safetensors", { { "a", "BF16", { 2, 2 }, { 1, 2, 3, 4 } }, { "b", "BF16", { 1, 2 }, { 5, 6 } } })
+   local joined = st.cat { m.a, m.b, st.tensor({ { 7, 8 } }, { dtype = "BF16" }) }
+   lu.assertNil((joined:source()))
+   lu.assertTrue(joined:is_leaf())
+   local path = support.path("joined.safetensors")
+   st.model({ { "ab", joined } }):save(path, { sync = false })
+   lu.assertEquals(st.open(path).ab:values(), { 1, 2, 3, 4, 5, 6, 7, 8 })
+   lu.assertEquals((joined * 2)[{ {}, 1 }]:values(), { 2, 6, 10, 14 })
+end
+
+support.run("index", suite)

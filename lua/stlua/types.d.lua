@@ -1106,6 +1106,12 @@ function Model:header_sha256(i) end
 ---@return integer? # end
 function Model:info(i) end
 
+--- The union of two models, with the metadata of the first: `a .. b`, where names that both hold may be allowed.
+---@param other stlua.Model
+---@param opts? table `clash` = "error" (default), "first" or "second": whose tensor is taken
+---@return stlua.Model
+function Model:merge(other, opts) end
+
 --- Metadata: a table of texts, and the keys in the file's order.
 ---@return table<string, string> # texts by key
 ---@return string[] # keys
@@ -1153,6 +1159,13 @@ function Model:save(path, opts) end
 ---@param ... any
 ---@return stlua.Model
 function Model:select(...) end
+
+--- Puts a tensor into this very model: in the place of the one of that name, or behind the last. `m[name] = t` is the
+--- same. Models that were computed from this one before do not change.
+---@param name string
+---@param t stlua.Tensor
+---@return stlua.Model # the same
+function Model:set(name, t) end
 
 --- Sets one metadata text of this very model; `with_metadata` gives a changed model instead.
 ---@param key string
@@ -1775,6 +1788,9 @@ function st.neg(x) end
 ---@return stlua.Tensor # deferred
 function st.norm(t, p, opts) end
 
+--- NumPy's files, .npy and uncompressed .npz: load, save.
+st.npy = {}
+
 --- Sum of the singular values; also a:norm("nuc").
 ---@param a stlua.Tensor (.., m, n)
 ---@return stlua.Tensor # (..)
@@ -2189,5 +2205,19 @@ function st.json.encode(value, opts) end
 
 --- Stands for JSON's null: Lua tables cannot hold nil.
 st.json.null = {}
+
+--- Reads a .npy file as a tensor in memory, or an .npz archive as a model of its arrays (which file it is, it says
+--- itself). Versions 1 to 3, C and Fortran order, either byte order, all numeric types that are dtypes here.
+---@param path string
+---@param opts? table `dtype`: what raw or unsigned elements of that size really are, such as "BF16"
+---@return stlua.Tensor|stlua.Model
+function st.npy.load(path, opts) end
+
+--- Writes a tensor as .npy, or a model or a table of tensors as an uncompressed .npz. BF16 and 8-bit floats, which
+--- NumPy has not, are written as F32, which holds them exactly.
+---@param path string
+---@param what any a tensor, a model, or { name = tensor }
+---@param opts? table `raw` = true writes such floats as the unsigned integers of their bits instead
+function st.npy.save(path, what, opts) end
 
 return st

@@ -86,7 +86,8 @@ static st_status fitted(st_tensor *value, st_dtype dtype, const st_place *where,
         cast = flat;
     }
     if (s == ST_OK && st_shape_equal(cast->ndim, cast->shape, where->ndim, where->shape)) return *out = cast, ST_OK;
-    if (s == ST_OK && st_expand(cast, where->ndim, where->shape, out, NULL) != ST_OK) {
+    if (s == ST_OK) s = st_expand(cast, where->ndim, where->shape, out, err);
+    if (s == ST_SHAPE) {
         char from[160], to[160];
         st_shape_text(from, sizeof from, value->ndim, value->shape);
         st_shape_text(to, sizeof to, where->ndim, where->shape);

@@ -21,6 +21,8 @@ static const char script[] =
     "u:totable() u:values() u:bytes() u:force() u:identical(t)\n"
     "old:rows() old:rows(1, -1, 'json') old:metadata() old:files() old:info(1) old:dtype_counts()\n"
     "for name, v in pairs(old) do assert(name and v) end\n"
+    "local w = t:clone() w[1][2] = 5 w[{ {}, { 3, 1, -2 } }] = w[1][{ { 1, 2 } }] core.assign(w:permute(2, 1), 3)\n"
+    "core.cat({ w, t, u:reshape(-1):view(2, 3) }, 2):totable() core.broadcast(core.iota(3), { 2, 3 })[2]:values()\n"
     "core.json_encode(core.json_decode '{\"b\":[1,{\"c\":\"d\"}],\"a\":{}}', { indent = 2 })\n"
     "local m = core.model():add('x', u):set_meta('k', 'v')\n"
     "core.progress(function() return {} end)\n"

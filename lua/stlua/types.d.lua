@@ -886,6 +886,15 @@ function Tensor:square_(...) end
 ---@param dim? integer stays if its size is not 1
 function Tensor:squeeze(dim) end
 
+--- What the values of tensors are like: least, greatest, mean, standard deviation (over n - 1), and how many are NaN or
+--- infinite. NaN carries over into the first four. Every tensor is read once.
+---
+--- `result`: of a tensor: { min, max, mean, std, nan, inf, numel, dtype, shape }; of a model: such a table for each
+--- name, in order with `name` added, and by name. One that cannot be computed on has `skipped` = why. Printed, a
+--- table.
+---@return table
+function Tensor:stats() end
+
 --- Standard deviation: the root of the variance.
 ---@param dim? integer|table
 ---@param opts? table `dim`, `keepdim`, `correction` (1)
@@ -1173,6 +1182,15 @@ function Model:set(name, t) end
 ---@return stlua.Model # the same
 function Model:set_meta(key, value) end
 
+--- What the values of tensors are like: least, greatest, mean, standard deviation (over n - 1), and how many are NaN or
+--- infinite. NaN carries over into the first four. Every tensor is read once.
+---
+--- `result`: of a tensor: { min, max, mean, std, nan, inf, numel, dtype, shape }; of a model: such a table for each
+--- name, in order with `name` added, and by name. One that cannot be computed on has `skipped` = why. Printed, a
+--- table.
+---@return table
+function Model:stats() end
+
 --- A table of what is in the model: one line for each kind of tensor, with how many there are, parameters and size.
 --- Numbered layers that are alike are one line.
 ---@return string
@@ -1398,6 +1416,17 @@ function st.cumsum(t, dim) end
 ---@param a stlua.Tensor (.., n, n)
 ---@return stlua.Tensor # (..)
 function st.det(a) end
+
+--- Compares two models, or two tensors, name by name. Every pair is read once.
+---@param a stlua.Model|stlua.Tensor
+---@param b stlua.Model|stlua.Tensor
+---
+--- `result`: of tensors: { equal, differing (elements; NaN equals NaN), max_abs, relative (\|a - b\| / \|a\|),
+--- cosine, dtypes, shapes }; of models: such a table for each common name, in the order of `a` with `name` added,
+--- and `equal` (how many are), `only_a`, `only_b` (names). Without numbers where shapes differ or nothing can be
+--- computed. Printed, a table of what differs.
+---@return table
+function st.diff(a, b) end
 
 --- Quotient, elementwise: `a / b`. Integers give floats.
 ---@param a stlua.Tensor|number|stlua.Model
@@ -2028,6 +2057,16 @@ function st.squeeze(t, dim) end
 ---@param tensors stlua.Tensor[]
 ---@param dim? integer where it is in the result
 function st.stack(tensors, dim) end
+
+--- What the values of tensors are like: least, greatest, mean, standard deviation (over n - 1), and how many are NaN or
+--- infinite. NaN carries over into the first four. Every tensor is read once.
+---@param m stlua.Model|stlua.Tensor
+---
+--- `result`: of a tensor: { min, max, mean, std, nan, inf, numel, dtype, shape }; of a model: such a table for each
+--- name, in order with `name` added, and by name. One that cannot be computed on has `skipped` = why. Printed, a
+--- table.
+---@return table
+function st.stats(m) end
 
 --- Standard deviation: the root of the variance.
 ---@param t stlua.Tensor

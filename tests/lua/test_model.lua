@@ -215,10 +215,11 @@ function suite.test_safe()
 end
 
 function suite.test_require_sets_no_globals()
-   support.path("")
-   support.shell(([[LUA_PATH='%s' LUA_CPATH='%s' '%s' -e 'local g = {} for k in pairs(_G) do g[k] = true end
-      require "stlua" require "stlua.safe" for k in pairs(_G) do assert(g[k], k) end']]):format(
-      package.path, package.cpath, os.getenv("LUA") or "lua5.4"))
+   local script = support.path("globals.lua")
+   support.write(script, [[local g = {} for k in pairs(_G) do g[k] = true end
+      require "stlua" require "stlua.safe" for k in pairs(_G) do assert(g[k], k) end]])
+   support.shell(("LUA_PATH='%s' LUA_CPATH='%s' '%s' '%s'"):format(package.path, package.cpath,
+      os.getenv("LUA") or "lua5.4", script))
 end
 
 support.run("model", suite)

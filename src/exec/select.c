@@ -247,8 +247,9 @@ static st_status compute_quantile(st_ctx *ctx, const st_tensor *t, void *out, st
     st_dtype as = taken_as(x);
     st_reg r = st_dtype_reg(as);
     for (uint64_t done = 0; done < t->numel; done += RANKS / 2) {
-        uint64_t count = t->numel - done < RANKS / 2 ? t->numel - done : RANKS / 2, k[RANKS], keys[RANKS], nans = 0;
-        double weight[RANKS / 2];
+        uint64_t count = t->numel - done < RANKS / 2 ? t->numel - done : RANKS / 2, nans = 0;
+        uint64_t k[RANKS] = {0}, keys[RANKS] = {0};
+        double weight[RANKS / 2] = {0};
         for (uint64_t i = 0; i < count; i++)
             ranks_of(q[done + i], x->numel, (st_interpolation)t->param[P_HOW], k + 2 * i, &weight[i]);
         ST_TRY(select_keys(ctx, x, as, k, 2 * count, keys, &nans, err));

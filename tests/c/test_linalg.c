@@ -240,6 +240,44 @@ static void test_stacks(void **state)
     unref_all(3, (st_tensor *[]){a, b, c});
 }
 
+/* Several pieces of the inner dimension, several panels in each direction. */
+static void test_long_and_wide(void **state)
+{
+    static const int64_t sizes[][3] = {{3, 5000, 4}, {1030, 5, 1100}, {2100, 3, 2050}, {1, 4097, 1}};
+    (void)state;
+    for (int i = 0; i < 4; i++) {
+        st_tensor *a = matrix(ST_F32, sizes[i][0], sizes[i][1], 1), *b = matrix(ST_F32, sizes[i][1], sizes[i][2], 2);
+        check_product(a, b);
+        unref_all(2, (st_tensor *[]){a, b});
+    }
+}
+
+/* Stacks that are views: read where they lie, they give the bits of their copies. */
+static void test_stacks_of_views(void **state)
+{
+    st_tensor *base = normal(ST_F32, 3, (int64_t[]){3, 6, 4}, 1), *one = normal(ST_F32, 3, (int64_t[]){1, 6, 5}, 2),
+              *view[4];
+    (void)state;
+    assert_ok(st_permute(base, (int[]){0, 2, 1}, &view[0], &err)); /* (3, 4, 6), each transposed */
+    assert_ok(st_permute(base, (int[]){2, 0, 1}, &view[1], &err)); /* (4, 3, 6): strides that BLAS has not */
+    assert_ok(st_narrow(view[0], 0, 2, 3, -1, &view[2], &err));    /* backwards */
+    assert_ok(st_expand(one, 3, (int64_t[]){3, 6, 5}, &view[3], &err));
+    for (int i = 0; i < 3; i++) {
+        st_tensor *copy[2] = {NULL}, *x = NULL, *y = NULL, *right = i == 1 ? one : view[3];
+        mat v = values_of(view[i]), w = values_of(right);
+        assert_ok(st_tensor_new(ST_F64, 3, view[i]->shape, v.v, (uint64_t)(v.m * v.n) * 8, &copy[0], &err));
+        assert_ok(st_tensor_new(ST_F64, 3, right->shape, w.v, (uint64_t)(w.m * w.n) * 8, &copy[1], &err));
+        assert_ok(st_matmul(view[i], right, &x, &err));
+        assert_ok(st_matmul(copy[0], copy[1], &y, &err));
+        mat got = values_of(x), want = values_of(y);
+        assert_true(distance(&got, &want) < 1e-5 * norm_of(&want));
+        free(v.v), free(w.v), free(got.v), free(want.v);
+        unref_all(4, (st_tensor *[]){copy[0], copy[1], x, y});
+    }
+    unref_all(4, view);
+    unref_all(2, (st_tensor *[]){base, one});
+}
+
 /* Results of any number of threads, in memory and by strips, are the same bytes. Large enough for several panels,
  * pieces and strips. */
 static void test_threads_and_strips(void **state)
@@ -586,9 +624,15 @@ static void test_lowrank(void **state)
 static void test_lowrank_is_one_result(void **state)
 {
     enum { M = 2500, N = 5000, K = 6 }; /* two strips */
-    st_tensor *a = matrix(ST_BF16, M, N, 3), *file = in_source(a);
-    static float want[M * K], got[M * K], v[N * K];
+    st_tensor *x = matrix(ST_F32, M, K, 3), *y = matrix(ST_F32, K, N, 4), *a = NULL, *file;
+    static float want[M * K], got[M * K], v[N * K], whole[M * N];
+    float certificate[3];
     (void)state;
+    assert_ok(st_matmul(x, y, &a, &err));
+    assert_ok(st_export(ctx, a, 0, M * N, ST_F32, whole, &err));
+    mem_source *m = mem_source_new(whole, sizeof whole);
+    assert_ok(st_tensor_range(&m->base, 0, ST_F32, 2, a->shape, "weights", 7, NULL, &file, &err));
+    st_source_unref(&m->base);
     for (unsigned i = 0; i < 4; i++) {
         st_tensor *t[4];
         st_ctx_set_threads(ctx, (unsigned[]){1, 2, 5, 8}[i]);
@@ -596,12 +640,14 @@ static void test_lowrank_is_one_result(void **state)
         assert_ok(st_svd_lowrank(file, K, 1, 9, t, &err));
         assert_ok(st_export(ctx, t[0], 0, M * K, ST_F32, i ? got : want, &err));
         assert_ok(st_export(ctx, t[2], 0, N * K, ST_F32, v, &err));
+        assert_ok(st_export(ctx, t[3], 0, 3, ST_F32, certificate, &err));
+        assert_true(certificate[1] > 0.99999f && certificate[2] > 0.99999f); /* its rank is K */
         if (i) assert_memory_equal(got, want, sizeof want);
         unref_all(4, t);
     }
     st_ctx_set_memory(ctx, 1 << 30);
     st_ctx_set_threads(ctx, 0);
-    unref_all(2, (st_tensor *[]){a, file});
+    unref_all(4, (st_tensor *[]){x, y, a, file});
 }
 
 /* ---------------------------------------------------------------- refusals */
@@ -739,6 +785,8 @@ int main(void)
         cmocka_unit_test(test_operands),
         cmocka_unit_test(test_shapes),
         cmocka_unit_test(test_stacks),
+        cmocka_unit_test(test_long_and_wide),
+        cmocka_unit_test(test_stacks_of_views),
         cmocka_unit_test(test_threads_and_strips),
         cmocka_unit_test(test_svd),
         cmocka_unit_test(test_qr),

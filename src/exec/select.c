@@ -16,7 +16,7 @@ enum {
     PIECE = 1 << 14 /* elements between two looks at the cancel flag */
 };
 
-/* A pass over all elements of `t` in pieces: each worker calls `see` on what it computed, then `end` once, locked. */
+/* A pass over all elements of `t` in pieces: each worker calls `see` on what it computed, then `end` once. */
 typedef struct sweep {
     st_ctx *ctx;
     st_program *program;
@@ -47,11 +47,7 @@ static st_status sweep_worker(void *arg, unsigned worker, st_err *err)
         if (s == ST_OK) s = st_program_run(w->program, &lane, at, n, &x, err);
         if (s == ST_OK) w->see(w->arg, own, x, (uint64_t *)(void *)(buf + PIECE * 8), n);
     }
-    if (s == ST_OK) {
-        st_ctx_lock(w->ctx);
-        w->end(w->arg, own);
-        st_ctx_unlock(w->ctx);
-    }
+    if (s == ST_OK) w->end(w->arg, own);
     st_lane_free(&lane);
     st_free(buf);
     st_free(own);
@@ -65,6 +61,13 @@ static st_status run_sweep(sweep *w, st_err *err)
     w->next = 0;
     units = (w->numel + w->piece - 1) / w->piece;
     return st_ctx_run(w->ctx, units > 1024 ? 1024 : (unsigned)units, sweep_worker, w, err);
+}
+
+/* A worker's counts into those of all. Atomic, not locked: a plan that needs a quantile holds the context's lock. */
+static void add_all(uint64_t *all, const uint64_t *own, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        if (own[i]) __atomic_fetch_add(&all[i], own[i], __ATOMIC_RELAXED);
 }
 
 /* ---------------------------------------------------------------- selection */
@@ -104,7 +107,7 @@ static void add_counts(void *arg, const void *own)
 {
     const selection *s = arg;
     const uint64_t *counts = own;
-    for (size_t i = 0; i <= s->groups * BUCKETS; i++) s->counts[i] += counts[i];
+    add_all(s->counts, counts, s->groups * BUCKETS + 1);
 }
 
 static void find_groups(selection *s)
@@ -326,7 +329,7 @@ static void add_bins(void *arg, const void *own)
 {
     const histogram *h = arg;
     const uint64_t *counts = own;
-    for (int64_t i = 0; i < h->bins; i++) h->counts[i] += counts[i];
+    add_all(h->counts, counts, (size_t)h->bins);
 }
 
 /* The range: what was asked for; else args[1] and args[2], the extremes of the values. One value gets one to each side.

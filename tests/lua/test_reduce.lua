@@ -172,6 +172,27 @@ function suite.test_results_go_on()
    is(matrix():cosine_similarity(matrix() * 2, { dim = 2 }):round(), "F32", { 2 }, { 1, 1 })
 end
 
+-- Values that are needed before the streaming pass: kept while a save needs them, for any number of threads.
+function suite.test_in_a_saved_model()
+   local list, values = {}, {}
+   for i = 1, 3000 do values[i] = math.sin(i * i) end
+   for i = 1, 20 do list[i] = { "t" .. i, "F32", { 30, 100 }, values } end
+   local m = support.model("in.safetensors", list)
+   local x = m.t1
+   local want = support.values(st.where(x:abs():ge(x:abs():median()),
+      x / x:norm() - x:mean(2, { keepdim = true }), 0))
+   for _, threads in ipairs { 1, 2, 7 } do
+      st.threads(threads)
+      st.map(m, function(_, t)
+         local size = t:abs()
+         return st.where(size:ge(size:median()), t / t:norm() - t:mean(2, { keepdim = true }), 0)
+      end):save(support.path("out.safetensors"), { sync = false })
+      local out = st.open(support.path("out.safetensors"))
+      for i = 1, 20 do lu.assertEquals(support.values(out["t" .. i]), want) end
+   end
+   st.threads(0)
+end
+
 function suite.test_misuse()
    local x = matrix()
    support.raises("arg", { "unknown option \"keepdims\"", "did you mean \"keepdim\"" },

@@ -32,7 +32,7 @@ static const struct {
 static int core_factor(lua_State *L)
 {
     st_err err;
-    st_tensor **slots[MAX_RESULTS], *out[MAX_RESULTS];
+    st_tensor **slots[MAX_RESULTS], *out[MAX_RESULTS] = {NULL};
     bind_top(L, 1);
     bind_tensor(L, 1);
     size_t i = (size_t)lua_tointeger(L, lua_upvalueindex(1));
@@ -44,7 +44,7 @@ static int core_factor(lua_State *L)
 static int core_svd(lua_State *L)
 {
     st_err err;
-    st_tensor **slots[3], *out[3];
+    st_tensor **slots[3], *out[3] = {NULL};
     bind_top(L, 2);
     bool full = bind_boolean(L, 2, false);
     new_slots(L, slots, 3);
@@ -55,7 +55,7 @@ static int core_svd(lua_State *L)
 static int core_svd_lowrank(lua_State *L)
 {
     st_err err;
-    st_tensor **slots[4], *out[4];
+    st_tensor **slots[4], *out[4] = {NULL};
     bind_top(L, 4);
     int64_t k = bind_integer(L, 2, LUA_MININTEGER, LUA_MAXINTEGER);
     int niter = (int)bind_integer(L, 3, -1, 100000);
@@ -68,7 +68,7 @@ static int core_svd_lowrank(lua_State *L)
 static int core_pinv(lua_State *L)
 {
     st_err err;
-    st_tensor **slot, *out;
+    st_tensor **slot, *out = NULL;
     double rtol = -1;
     bind_top(L, 2);
     if (!lua_isnoneornil(L, 2)) {
@@ -82,7 +82,7 @@ static int core_pinv(lua_State *L)
 static int binary(lua_State *L, st_status (*fn)(st_tensor *, st_tensor *, st_tensor **, st_err *))
 {
     st_err err;
-    st_tensor **slot, *out;
+    st_tensor **slot, *out = NULL;
     bind_top(L, 2);
     new_slots(L, &slot, 1);
     st_tensor *a = bind_tensor(L, 1), *b = bind_tensor(L, 2);
@@ -99,7 +99,7 @@ static int core_random(lua_State *L)
     int64_t shape[ST_MAX_DIMS], low = 0, high = 0;
     st_err err;
     st_status s;
-    st_tensor **slot, *out;
+    st_tensor **slot, *out = NULL;
     bind_top(L, 7);
     const char *kind = bind_string(L, 1, NULL);
     st_dtype dtype = bind_dtype(L, 2);

@@ -15,7 +15,7 @@
 enum {
     SMALL = 512,
     LARGE = 1024,     /* sides of a panel */
-    INNER = 2048,     /* elements of a piece of the inner dimension */
+    INNER = 1024,     /* elements of a piece of the inner dimension */
     STRIP = 32 << 20, /* bytes of a strip, about */
 };
 

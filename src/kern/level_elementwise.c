@@ -147,6 +147,11 @@ BINARY(mul_b8, uint8_t, uint8_t, x &y)
 BINARY(eq_b8, uint8_t, uint8_t, x == y)
 BINARY(ne_b8, uint8_t, uint8_t, x != y)
 UNARY(not_b8, uint8_t, !x)
+UNARY(copy_b8, uint8_t, x)
+BINARY(lt_b8, uint8_t, uint8_t, x < y)
+BINARY(le_b8, uint8_t, uint8_t, x <= y)
+BINARY(gt_b8, uint8_t, uint8_t, x > y)
+BINARY(ge_b8, uint8_t, uint8_t, x >= y)
 WHERE(where_b8, uint8_t)
 
 #define MATH(fn)                                                                         \
@@ -166,14 +171,14 @@ const st_kern_fn ST_LEVELED(st_kern_op)[ST_OP_COUNT][ST_REG_COUNT] = {
     [ST_OP_MAXIMUM] = {max_f32, max_f64, max_i64, max_u64, add_b8},
     [ST_OP_EQ] = {eq_f32, eq_f64, eq_i64, eq_u64, eq_b8},
     [ST_OP_NE] = {ne_f32, ne_f64, ne_i64, ne_u64, ne_b8},
-    [ST_OP_LT] = {lt_f32, lt_f64, lt_i64, lt_u64, NULL},
-    [ST_OP_LE] = {le_f32, le_f64, le_i64, le_u64, NULL},
-    [ST_OP_GT] = {gt_f32, gt_f64, gt_i64, gt_u64, NULL},
-    [ST_OP_GE] = {ge_f32, ge_f64, ge_i64, ge_u64, NULL},
+    [ST_OP_LT] = {lt_f32, lt_f64, lt_i64, lt_u64, lt_b8},
+    [ST_OP_LE] = {le_f32, le_f64, le_i64, le_u64, le_b8},
+    [ST_OP_GT] = {gt_f32, gt_f64, gt_i64, gt_u64, gt_b8},
+    [ST_OP_GE] = {ge_f32, ge_f64, ge_i64, ge_u64, ge_b8},
     [ST_OP_WHERE] = {where_f32, where_f64, where_u64, where_u64, where_b8},
     [ST_OP_NEG] = {neg_f32, neg_f64, neg_u64, neg_u64, NULL},
-    [ST_OP_ABS] = {abs_f32, abs_f64, abs_i64, abs_u64, NULL},
-    [ST_OP_SIGN] = {sign_f32, sign_f64, sign_i64, sign_u64, NULL},
+    [ST_OP_ABS] = {abs_f32, abs_f64, abs_i64, abs_u64, copy_b8},
+    [ST_OP_SIGN] = {sign_f32, sign_f64, sign_i64, sign_u64, copy_b8},
     [ST_OP_SQRT] = {sqrt_f32, sqrt_f64, NULL, NULL, NULL},
     [ST_OP_EXP] = MATH(exp),
     [ST_OP_LOG] = MATH(log),

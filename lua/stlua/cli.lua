@@ -8,7 +8,6 @@ local core = require "stlua.core"
 local dtype = require "stlua.dtype"
 local errors = require "stlua.errors"
 local progress = require "stlua.progress"
-local save = require "stlua.save"
 local text = require "stlua.text"
 
 local cli = {}
@@ -132,7 +131,7 @@ cli.basename, cli.stem = text.basename, text.stem
 cli.size, cli.escape = core.size, core.escape
 
 --- "201 BF16, 1 I64": a model's tensors by dtype.
-cli.count_dtypes = require("stlua.print").count_dtypes
+cli.count_dtypes = dtype.count
 
 --- Short names for files in messages: the last parts of their paths, as many as tell them apart.
 function cli.labels(paths)
@@ -195,7 +194,7 @@ function cli.save(list, args)
    end
    local mode = settings.json and "json" or (not settings.quiet and core.isatty(2)) and "terminal" or "none"
    local stop = progress.start(mode, io.stderr)
-   local ok, bytes = pcall(save.save_all, jobs)
+   local ok, bytes = pcall(require("stlua.save").save_all, jobs)
    local seconds = stop()
    if not ok then error(bytes, 0) end
    if settings.json then

@@ -255,6 +255,7 @@ function doc.catalogue()
    if catalogue then return catalogue end
    local list, reference = {}, read_virtual()
    local st = require "stlua"
+   require("stlua.parts").load_all()
    add_table(list, "st.", st, read_module("stlua").by_name, reference)
    add_table(list, "st.json.", st.json, read_module("stlua.json").by_name, reference)
    add_table(list, "st.npy.", st.npy, read_module("stlua.npy").by_name, reference)

@@ -43,4 +43,16 @@ function dtype.check(name, float, who)
    return found
 end
 
+--- "201 BF16, 1 I64": tensors by dtype, the most frequent first.
+function dtype.count(m)
+   local count, names = m:dtype_counts(), {}
+   for name in pairs(count) do names[#names + 1] = name end
+   table.sort(names, function(x, y)
+      if count[x] ~= count[y] then return count[x] > count[y] end
+      return x < y
+   end)
+   for i, name in ipairs(names) do names[i] = ("%d %s"):format(count[name], name) end
+   return table.concat(names, ", ")
+end
+
 return dtype

@@ -10,49 +10,37 @@
 -- Layer: Lua, above stlua.core.
 
 local core = require "stlua.core"
-local elementwise = require "stlua.elementwise"
-local linalg = require "stlua.linalg"
-local make = require "stlua.make"
-local map = require "stlua.map"
-local model = require "stlua.model"
-local npy = require "stlua.npy"
-local ops = require "stlua.ops"
-local random = require "stlua.random"
-local reduce = require "stlua.reduce"
-local save = require "stlua.save"
-local shape = require "stlua.shape"
-require "stlua.inplace"
-require "stlua.print"
+local parts = require "stlua.parts"
 
 local st = {
    version = core.version,
    --- Names of all dtypes, in the format's order.
    dtypes = require("stlua.dtype").names,
    open = require("stlua.open").open,
-   map = map.map,
-   drop = map.drop,
-   model = model.new,
+   drop = require "stlua.drop",
    --- Makes a tensor from little-endian bytes: st.from_bytes("F32", { 2, 3 }, bytes).
    from_bytes = core.tensor,
-   save = save.save,
-   save_all = save.save_all,
    --- Number of threads; st.threads(n) sets it, 0 asks for as many as the process may use.
    threads = core.threads,
    --- Bytes that operations on whole tensors may hold; st.memory(bytes) sets it.
    memory = core.memory,
    json = require "stlua.json",
-   stats = require("stlua.stats").stats,
-   diff = require("stlua.diff").diff,
    --- NumPy's .npy and .npz files: load, save.
-   npy = { load = npy.load, save = npy.save },
+   npy = {},
 }
 
+parts.later(st, "map", "stlua.map")
+parts.later(st, "model", "stlua.model", "new")
+parts.later(st, "save", "stlua.save")
+parts.later(st, "save_all", "stlua.save")
+parts.later(st, "stats", "stlua.stats")
+parts.later(st, "diff", "stlua.diff")
+parts.later(st.npy, "load", "stlua.npy")
+parts.later(st.npy, "save", "stlua.npy")
+
 -- One function per operation (st.add, st.where, st.minimum, st.exp ...), st.lerp, st.clamp, st.apply; what is put
--- together from them (st.rsqrt, st.isnan ...); st.cat, st.flip ...; st.tensor, st.zeros ...; st.sum, st.sort ...
-for _, functions in ipairs { ops, elementwise, shape, make, reduce, linalg, random } do
-   for name, fn in pairs(functions) do
-      if type(fn) == "function" then st[name] = fn end
-   end
-end
+-- together from them (st.rsqrt, st.isnan ...); st.cat, st.flip ...; st.tensor, st.zeros ...; st.sum, st.sort ...;
+-- and the methods of tensors and models.
+parts.install(st)
 
 return st

@@ -13,7 +13,7 @@ local text = require "stlua.text"
 local map = {}
 
 --- What a callback returns to leave a tensor out.
-map.drop = setmetatable({}, { __name = "st.drop", __tostring = function() return "st.drop" end })
+map.drop = require "stlua.drop"
 
 function map.is_model(x)
    return debug.getmetatable(x) == core.model_meta

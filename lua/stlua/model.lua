@@ -8,6 +8,7 @@ local errors = require "stlua.errors"
 local lineage = require "stlua.lineage"
 local map = require "stlua.map"
 local meta = require "stlua.meta"
+local parts = require "stlua.parts"
 local pattern = require "stlua.pattern"
 local save = require "stlua.save"
 local text = require "stlua.text"
@@ -195,7 +196,7 @@ Model.save = save.save
 -- What the prompt offers within `m["`.
 core.model_meta.__complete = all_names
 
-local set = Model.set
+local set = parts.core_method(Model, "set")
 
 --- Puts a tensor into this very model: in the place of the one of that name, or behind the last. `m[name] = t` is the
 -- same. Models that were computed from this one before do not change.

@@ -134,21 +134,9 @@ local function tensor_tostring(t)
    return table.concat(lines, "\n")
 end
 
--- "201 BF16, 1 I64": tensors by dtype, the most frequent first.
-local function count_dtypes(m)
-   local count, names = m:dtype_counts(), {}
-   for name in pairs(count) do names[#names + 1] = name end
-   table.sort(names, function(x, y)
-      if count[x] ~= count[y] then return count[x] > count[y] end
-      return x < y
-   end)
-   for i, name in ipairs(names) do names[i] = ("%d %s"):format(count[name], name) end
-   return table.concat(names, ", ")
-end
-
 local function model_tostring(m)
    local n = m:count()
-   local what, bytes = n > 0 and ": " .. count_dtypes(m) or "", 0
+   local what, bytes = n > 0 and ": " .. dtype.count(m) or "", 0
    for i = 1, n do bytes = bytes + select(4, m:info(i)) end
    local lines = { ("Model[%s, %s%s]"):format(text.plural(n, "tensor"), core.size(bytes), what) }
    lines[#lines + 1] = "  = " .. lineage.formula(m)
@@ -173,4 +161,4 @@ function core.Model:summary() return outline.summary(self) end
 core.tensor_meta.__tostring = tensor_tostring
 core.model_meta.__tostring = model_tostring
 
-return { count_dtypes = count_dtypes, describe = describe }
+return { describe = describe }

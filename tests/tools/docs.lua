@@ -1,5 +1,5 @@
 -- docs - writes what the comments beside the functions say as the reference manual (src/MANUAL.md) and as stubs for
--- editors (lua/stlua/types.d.lua).
+-- editors (lua/stlua/types.d.lua); and which part of the library has which names (lua/stlua/names.lua).
 --
 --   ./stlua tests/tools/docs.lua [--check]      --check compares with the files that are there, and changes none
 --
@@ -7,9 +7,10 @@
 
 local core = require "stlua.core"
 local doc = require "stlua.doc"
+local library = require "stlua.parts"
 local reserved = require("stlua.repl.show").reserved
 
-local MANUAL, STUBS = "src/MANUAL.md", "lua/stlua/types.d.lua"
+local MANUAL, STUBS, NAMES_OF_PARTS = "src/MANUAL.md", "lua/stlua/types.d.lua", "lua/stlua/names.lua"
 
 local OPERATORS = {
    { "__add", "a + b", "add" }, { "__sub", "a - b", "sub" }, { "__mul", "a * b", "mul" }, { "__div", "a / b", "div" },
@@ -237,6 +238,54 @@ local function stubs()
    return (table.concat(out, "\n"):gsub("[ \t]+\n", "\n"):gsub(" # *\n", "\n"))
 end
 
+-- ---------------------------------------------------------------- parts
+
+-- What a part adds to a table shows when it is loaded once more: its functions are new ones.
+local function names_of(part)
+   local before = {}
+   for key, t in pairs(library.tables) do
+      before[key] = {}
+      for name, value in pairs(t) do before[key][name] = value end
+   end
+   package.loaded[part[1]] = nil
+   local functions, names = require(part[1]), { st = {} }
+   for name, value in pairs(part.all and functions or {}) do
+      if type(value) == "function" then table.insert(names.st, name) end
+   end
+   for key, t in pairs(library.tables) do
+      names[key] = {}
+      for name, value in pairs(t) do
+         if type(value) == "function" and before[key][name] ~= value then table.insert(names[key], name) end
+      end
+   end
+   return names
+end
+
+local function names_of_parts()
+   local out = { [[
+-- Which part of the library has which names; written by `make docs`, read by parts.lua.
+return {]] }
+   for _, part in ipairs(library.list) do
+      local names = names_of(part)
+      out[#out + 1] = ('   ["%s"] = {'):format(part[1])
+      for _, key in ipairs { "st", "Tensor", "Model", "tensor_meta", "model_meta" } do
+         table.sort(names[key])
+         local line = ("      %s = {"):format(key)
+         for _, name in ipairs(names[key]) do
+            local word = (' "%s",'):format(name)
+            if #line + #word > 116 then
+               out[#out + 1] = line
+               line = "        "
+            end
+            line = line .. word
+         end
+         if #names[key] > 0 then out[#out + 1] = line .. " }," end
+      end
+      out[#out + 1] = "   },"
+   end
+   return table.concat(out, "\n") .. "\n}\n"
+end
+
 -- ---------------------------------------------------------------- files
 
 local function read(path)
@@ -256,7 +305,7 @@ if #missing > 0 then
 end
 
 local wrong = false
-for path, s in pairs { [MANUAL] = manual(), [STUBS] = stubs() } do
+for path, s in pairs { [MANUAL] = manual(), [STUBS] = stubs(), [NAMES_OF_PARTS] = names_of_parts() } do
    if ... ~= "--check" then
       local file = assert(io.open(path, "w"))
       assert(file:write(s))

@@ -3,7 +3,7 @@
 
 local complete = require "stlua.repl.complete"
 local core = require "stlua.core"
-local count_dtypes = require("stlua.print").count_dtypes
+local count_dtypes = require("stlua.dtype").count
 local errors = require "stlua.errors"
 local help = require "stlua.repl.help"
 local map = require "stlua.map"

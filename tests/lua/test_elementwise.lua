@@ -85,6 +85,7 @@ end
 
 -- Every operation and composite is a function and a method.
 function suite.test_names()
+   require("stlua.parts").load_all()
    for name, fn in pairs(require "stlua.elementwise") do
       lu.assertIs(st[name], fn)
       lu.assertIs(core.Tensor[name], fn)

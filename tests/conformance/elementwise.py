@@ -1,9 +1,10 @@
 """elementwise.py - elementwise operations and composites on random shapes and dtypes, broadcast, empty, without
 dimensions, with NaN and infinities, as PyTorch computes them.
 
-Exact for everything but transcendental functions, which are held to 2 units in the last place of the true value (PyTorch's
-in F64, rounded; F64 to PyTorch's own). NaN equals NaN. Left out: integers divided by 0 (PyTorch throws), operands outside the
-common integer dtype (PyTorch wraps them first). gelu cancels for negative x, in PyTorch as here: held to 1e-6 of x."""
+Exact for everything but transcendental functions, which are held to 2 units in the last place of the true value
+(PyTorch's in F64, rounded; F64 to PyTorch's own). NaN equals NaN. gelu cancels for negative x, in PyTorch as here: it
+is held to 2 units of x. Left out: integers divided by 0 (PyTorch throws), operands outside the common integer dtype
+(PyTorch wraps them first)."""
 import os
 import random
 
@@ -15,8 +16,8 @@ from tap import check, finish, scratch, script
 
 CASES = int(os.environ.get("CASES", 6000))
 SEED = int(os.environ.get("SEED", 1))
-NAMES = {torch.bool: "BOOL", torch.uint8: "U8", torch.int8: "I8", torch.int16: "I16", torch.int32: "I32", torch.int64: "I64",
-         torch.float16: "F16", torch.bfloat16: "BF16", torch.float32: "F32", torch.float64: "F64"}
+NAMES = {torch.bool: "BOOL", torch.uint8: "U8", torch.int8: "I8", torch.int16: "I16", torch.int32: "I32",
+         torch.int64: "I64", torch.float16: "F16", torch.bfloat16: "BF16", torch.float32: "F32", torch.float64: "F64"}
 FLOATS = [torch.float16, torch.bfloat16, torch.float32, torch.float64]
 INTS = [torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64]
 BINARY = "add sub mul div minimum maximum eq ne lt le gt ge fmod remainder floor_divide".split()
@@ -36,7 +37,8 @@ def values(shape, dtype):
     if not dtype.is_floating_point:
         info = torch.iinfo(dtype)
         wide = rng.random() < 0.3
-        return torch.randint(info.min if wide else max(info.min, -9), min(info.max, 2**62) if wide else 9, shape).to(dtype)
+        low, high = (info.min, min(info.max, 2**62)) if wide else (max(info.min, -9), 9)
+        return torch.randint(low, high, shape).to(dtype)
     t = torch.randn(shape, dtype=torch.float64) * 10.0 ** rng.choice([-3, 0, 0, 0, 1, 3])
     if rng.random() < 0.3 and t.numel():
         special = torch.tensor([0.0, -0.0, float("inf"), float("-inf"), float("nan"), 1.0, -1.0, 0.5, 1e-40, 2.5, -3.5])
@@ -72,19 +74,21 @@ def make_case():
     if kind < 0.87:
         d = rng.choice(INTS)
         if rng.random() < 0.4:
-            return rng.choice(["bitwise_left_shift", "bitwise_right_shift"]), [values(shape, d), values(narrowed(shape), d)]
+            op = rng.choice(["bitwise_left_shift", "bitwise_right_shift"])
+            return op, [values(shape, d), values(narrowed(shape), d)]
         d2 = rng.choice(INTS + [torch.bool])
         return rng.choice(BITS), [values(shape, d), values(narrowed(shape), d2)]
     if kind < 0.9:
         return "bitwise_not", [values(shape, rng.choice(INTS + [torch.bool]))]
     d = rng.choice(FLOATS)
     if kind < 0.93:
-        return "where", [values(shape, torch.bool), values(narrowed(shape), any_dtype()), values(narrowed(shape), any_dtype())]
+        return "where", [values(shape, torch.bool), *(values(narrowed(shape), any_dtype()) for _ in range(2))]
     if kind < 0.95:
         return "masked_fill", [values(shape, d), values(narrowed(shape), torch.bool), 2.5]
     if kind < 0.97:
         return "clamp", [values(shape, d), -0.5, rng.choice([0.25, -1.0])]
-    return rng.choice(["addcmul", "addcdiv"]), [values(shape, d), values(narrowed(shape), d), values(narrowed(shape), d)]
+    others = [values(narrowed(shape), d) for _ in range(2)]
+    return rng.choice(["addcmul", "addcdiv"]), [values(shape, d), *others]
 
 
 def composite(op, args):
@@ -104,8 +108,8 @@ def composite(op, args):
 
 
 def wanted(op, args):
-    """PyTorch's answer, its operands widened to what ours are computed in (PyTorch rounds integers and results of steps to 16
-    bits); None where it refuses, or differs on purpose."""
+    """PyTorch's answer, its operands widened to what ours are computed in (PyTorch rounds integers and results of steps
+    to 16 bits); None where it refuses, or differs on purpose."""
     tensors = [a for a in args if isinstance(a, torch.Tensor)]
     try:
         dtype = composite(op, args).dtype
@@ -118,7 +122,8 @@ def wanted(op, args):
             return None  # PyTorch throws, or traps
     if not common.is_floating_point and common != torch.bool and len(args) > 1 and op != "where":
         info = torch.iinfo(common)
-        if any((torch.as_tensor(a).long() < info.min).any() or (torch.as_tensor(a).long() > info.max).any() for a in args):
+        wide = [torch.as_tensor(a).long() for a in args]
+        if any((w < info.min).any() or (w > info.max).any() for w in wide):
             return None  # PyTorch wraps operands to the common dtype first; here they keep their value
     if op == "square" and common == torch.bool:
         return None  # becomes I64 there, stays a mask here
@@ -182,7 +187,8 @@ if check(r.returncode == 0, "the script runs", r.stderr):
     refused = dict(line.split("\t", 1) for line in r.stdout.decode().splitlines())
     for i, (op, args) in enumerate(cases):
         b = wants[str(i)]
-        what = f"{op}({', '.join(NAMES[x.dtype] + str(list(x.shape)) if isinstance(x, torch.Tensor) else str(x) for x in args)})"
+        about = (NAMES[x.dtype] + str(list(x.shape)) if isinstance(x, torch.Tensor) else str(x) for x in args)
+        what = f"{op}({', '.join(about)})"
         if str(i) not in got:
             wrong.setdefault(op, []).append(f"{what}: {refused.get(str(i))}")
             continue
@@ -204,8 +210,8 @@ if check(r.returncode == 0, "the script runs", r.stderr):
             bad = a != b
         if bad.any():
             at = bad.view(-1).nonzero()[0].item() if bad.numel() > 1 else 0
-            inputs_at = [str(torch.broadcast_to(x, a.shape).reshape(-1)[at].item()) if isinstance(x, torch.Tensor) else str(x)
-                         for x in args]
+            wide = [torch.broadcast_to(torch.as_tensor(x), a.shape).reshape(-1) for x in args]
+            inputs_at = [str(x[at].item()) for x in wide]
             wrong.setdefault(op, []).append(
                 f"{what}: ({', '.join(inputs_at)}) gives {a.reshape(-1)[at].item()}, torch {b.reshape(-1)[at].item()}")
     used = {}

@@ -1,4 +1,5 @@
-"""views.py - chains of views, parts and joins on random shapes and dtypes as PyTorch makes them; assignment through them, too."""
+"""views.py - chains of views, parts and joins on random shapes and dtypes as PyTorch makes them; assignment through
+them, too."""
 import os
 import random
 
@@ -97,7 +98,8 @@ def step(t):
         return f":flip({word})", t.flip(d)
     if kind == 9:
         shift = rng.randrange(-9, 9)
-        return (f":roll({shift}, {word})", t.roll(shift, d)) if rng.random() < 0.7 else (f":roll({shift})", t.roll(shift))
+        one = rng.random() < 0.7
+        return (f":roll({shift}, {word})", t.roll(shift, d)) if one else (f":roll({shift})", t.roll(shift))
     if kind == 10:
         first = rng.randrange(size + 1)
         count = rng.randrange(size - first + 1)
@@ -180,7 +182,8 @@ def assign_case(i):
                 name, at = f":flip({d + 1})", at.flip(d)
             elif choice == 2:
                 first = rng.randrange(at.shape[d]) if at.shape[d] else 0
-                name, at = f":narrow({d + 1}, {first + 1}, {at.shape[d] - first})", at.narrow(d, first, at.shape[d] - first)
+                count = at.shape[d] - first
+                name, at = f":narrow({d + 1}, {first + 1}, {count})", at.narrow(d, first, count)
             elif at.dim() > 1 and at.shape[0]:
                 j = rng.randrange(at.shape[0])
                 name, at = f"[{j + 1}]", at[j]
@@ -199,8 +202,8 @@ def assign_case(i):
             lines.append(f"{word}{found[0]} = m['{i}.{k}']")
             flat[found[1].flatten()] = v.to(t.dtype).expand(found[1].shape).flatten()
         t = flat.reshape(t.shape)
-    return "(function() " + " ".join(line + ";" for line in lines) + " return st.cat { x:flatten(), kept } end)()", torch.cat(
-        [t.flatten(), kept])
+    body = " ".join(line + ";" for line in lines) + " return st.cat { x:flatten(), kept }"
+    return f"(function() {body} end)()", torch.cat([t.flatten(), kept])
 
 
 folder = scratch()

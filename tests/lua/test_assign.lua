@@ -110,7 +110,8 @@ end
 local function check_mutation()
    local changes = {
       function(x) x[1] = 100 end, function(x) x[{ { 2, 4 } }] = 0 end, function(x) x:fill_(7) end,
-      function(x) x:add_(1):mul_(3) end, function(x) x[{ { 2, 3 } }]:zero_() end, function(x) x:view(2, 2)[2][1] = -1 end,
+      function(x) x:add_(1):mul_(3) end, function(x) x[{ { 2, 3 } }]:zero_() end,
+      function(x) x:view(2, 2)[2][1] = -1 end,
       function(x) x:copy_(x:flip(1)) end, function(x) for i = 1, 4 do x[i] = -i end end,
    }
    for n, change in ipairs(changes) do

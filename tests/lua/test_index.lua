@@ -130,7 +130,8 @@ end
 
 -- A join of files' tensors is bytes of the files: saving it reads them, however large they are.
 function suite.test_a_join_of_files_streams()
-   local m = support.model("join.safetensors", { { "a", "BF16", { 2, 2 }, { 1, 2, 3, 4 } }, { "b", "BF16", { 1, 2 }, { 5, 6 } } })
+   local m = support.model("join.safetensors",
+      { { "a", "BF16", { 2, 2 }, { 1, 2, 3, 4 } }, { "b", "BF16", { 1, 2 }, { 5, 6 } } })
    local joined = st.cat { m.a, m.b, st.tensor({ { 7, 8 } }, { dtype = "BF16" }) }
    lu.assertNil((joined:source()))
    lu.assertTrue(joined:is_leaf())

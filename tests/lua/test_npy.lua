@@ -15,7 +15,8 @@ end
 -- A .npy file of this header and data.
 local function file(dict, data, version, length)
    local pack = (version or 1) == 1 and "<I2" or "<I4"
-   support.write(path(), "\x93NUMPY" .. string.char(version or 1, 0) .. string.pack(pack, length or #dict) .. dict .. data)
+   support.write(path(),
+      "\x93NUMPY" .. string.char(version or 1, 0) .. string.pack(pack, length or #dict) .. dict .. data)
    return path()
 end
 
@@ -40,7 +41,8 @@ function suite.test_round_trips()
    lu.assertTrue(roundtrip(half, { raw = true }, { dtype = "BF16" }):identical(half))
    local eight = half:cast("F8_E4M3"):clone()
    lu.assertTrue(roundtrip(eight, { raw = true }, { dtype = "F8_E4M3" }):identical(eight))
-   support.raises("dtype", "NumPy has no type for F8_E8M0", st.npy.save, path(), st.from_string("x", { dtype = "F8_E8M0" }))
+   support.raises("dtype", "NumPy has no type for F8_E8M0", st.npy.save, path(),
+      st.from_string("x", { dtype = "F8_E8M0" }))
 end
 
 function suite.test_orders_versions_and_types()
@@ -49,7 +51,8 @@ function suite.test_orders_versions_and_types()
    lu.assertEquals(st.npy.load(file(dict("<i2", "False", "2, 3"), data, 2)):totable(), { { 1, 2, 3 }, { 4, 5, 6 } })
    lu.assertEquals(st.npy.load(file(dict("<i2", "False", "6L,"), data, 3)):values(), { 1, 2, 3, 4, 5, 6 })
    lu.assertEquals(st.npy.load(file(dict(">i2"), string.pack(">i2i2", 258, -3))):values(), { 258, -3 })
-   lu.assertEquals(st.npy.load(file(dict(">c8", "False", "1,"), string.pack(">ff", 1, 2))):bytes(), string.pack("<ff", 1, 2))
+   lu.assertEquals(st.npy.load(file(dict(">c8", "False", "1,"), string.pack(">ff", 1, 2))):bytes(),
+      string.pack("<ff", 1, 2))
    lu.assertEquals(st.npy.load(file(dict("|V2"), "\x80\x3f\x00\x40"), { dtype = "BF16" }):values(), { 1, 2 })
    support.raises("dtype", '{ dtype = "BF16" }', st.npy.load, file(dict("|V2"), "1234"))
    support.raises("dtype", 'NumPy\'s type "<U4"', st.npy.load, file(dict("<U4"), ("x"):rep(32)))
@@ -67,7 +70,8 @@ function suite.test_files_that_lie()
       support.raises("format", case[2], st.npy.load, path())
    end
    local big = "9223372036854775807"
-   for _, shape in ipairs { "3,", "2, 2", big .. ",", big .. ", " .. big, "99999999999, 99999999999", "4611686018427387904, 4" } do
+   for _, shape in ipairs { "3,", "2, 2", big .. ",", big .. ", " .. big, "99999999999, 99999999999",
+      "4611686018427387904, 4" } do
       support.raises("format", "more than the 16 bytes", st.npy.load, file(dict("<f8", "False", shape), ("x"):rep(16)))
    end
    support.raises("format", "a size of", st.npy.load, file(dict("<f8", "False", "99999999999999999999,"), "x"))

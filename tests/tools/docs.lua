@@ -111,14 +111,14 @@ models. `#t` is a tensor's first dimension, `#m` the number of a model's tensors
 
 ## Indexing and assignment
 
-Positions count from 1, negative ones from the end; ranges include their last position. `t[i]` is a number of a vector,
-else a view of one dimension less; `t[{ i, j }]` an element; `t[{ { 1, 4 }, {} }]` a slice, `{ first, last, step }` per
-dimension, `{}` for all of it. A negative step goes backwards. Names and numbers inside files are data and stay as they are.
+Positions count from 1, negative ones from the end; ranges include their last position. `t[i]` is a number of a
+vector, else a view of one dimension less; `t[{ i, j }]` an element; `t[{ { 1, 4 }, {} }]` a slice:
+`{ first, last, step }` for each dimension, `{}` for all of it. A negative step goes backwards.
 
-`t[2] = 5` and `t[{ { 1, 4 }, {} }] = u` write into a tensor in memory (`u` is broadcast and cast), as do the methods that
-end in `_`; through a view the tensor it was made of is written. Expressions, models and views of copies that were built
-before keep the values they saw. Tensors of files and of models are read-only: `t:clone()` is a copy that can be changed,
-`m:set(name, t)` puts it into a model.
+`t[2] = 5` and `t[{ { 1, 4 }, {} }] = u` write into a tensor in memory (`u` is broadcast and cast), as do the methods
+that end in `_`; through a view the tensor it was made of is written. Expressions, models and copies that were made
+before keep the values they saw. Tensors of files and of models are read-only: `t:clone()` is a copy that can be
+changed, `m:set(name, t)` puts it into a model.
 ]]
 end
 

@@ -29,6 +29,7 @@ BITS = "bitwise_and bitwise_or bitwise_xor".split()
 INTEGER_DIVISION = {"fmod", "remainder", "floor_divide"}
 OF_NN = {"silu", "gelu", "softplus"}
 rng = random.Random(SEED)
+numpy.seterr(invalid="ignore")
 
 
 def values(shape, dtype):

@@ -40,7 +40,8 @@ void bind_top(lua_State *L, int max);              /* no more than `max` argumen
 st_dtype bind_dtype(lua_State *L, int arg);
 /* The one place where Lua's positions (1-based, negative from the end) become C's (0-based). */
 uint64_t bind_position(lua_State *L, int arg, uint64_t n);
-/* The same of a number: 1 .. n and -n .. -1 count, with `slack` one more at the end. False if there is no such position. */
+/* The same of a number: 1 .. n and -n .. -1 count, with `slack` one more at the end. False if there is no such
+ * position. */
 bool bind_convert(lua_Integer i, uint64_t n, bool slack, uint64_t *out);
 /* A table of sizes of at least `least`; returns how many. */
 int bind_shape(lua_State *L, int arg, int64_t shape[ST_MAX_DIMS], int64_t least);

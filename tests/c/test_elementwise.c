@@ -39,8 +39,8 @@ static uint64_t ulps(st_reg r, const void *a, const void *b)
     return x > y ? x - y : y - x;
 }
 
-/* Bits as torch's (neg and abs of NaN aside, whose sign is free); exp, log, pow and their like within 2 units of the last
- * place. */
+/* Bits as torch's (neg and abs of NaN aside, whose sign is free); exp, log, pow and their like within 2 units of the
+ * last place. */
 static void against_torch(void **state)
 {
     (void)state;
@@ -76,7 +76,8 @@ static void against_torch(void **state)
             bool mask = op >= ST_OP_EQ && op <= ST_OP_GE;
             st_reg result = mask ? ST_R_B8 : r;
             size_t n = arity[op] == 2 ? K * K : K, each = st_reg_size(result);
-            bool loose = r != ST_R_I64 && (op == ST_OP_EXP || op == ST_OP_LOG || op == ST_OP_POW || op >= ST_OP_SIGMOID);
+            bool math = op == ST_OP_EXP || op == ST_OP_LOG || op == ST_OP_POW || op >= ST_OP_SIGMOID;
+            bool loose = r != ST_R_I64 && math;
             const void *src[3] = {arity[op] == 2 ? a : data, b, NULL};
             assert_true(want + n * each <= data + bytes);
             EACH_LEVEL(k)

@@ -38,21 +38,21 @@ extern "C" {
 /* ---------------------------------------------------------------- status and errors */
 
 /* X(enumerator, code shown to Lua and in `--json`, when) */
-#define ST_STATUSES(X)                                                                       \
-    X(OK, "ok", "success")                                                                   \
-    X(NOMEM, "nomem", "out of memory")                                                       \
-    X(IO, "io", "the system refused: open, read, write, rename, sync")                       \
-    X(FORMAT, "format", "a file is not what its format demands")                             \
-    X(LIMIT, "limit", "a named limit was exceeded")                                          \
-    X(DTYPE, "dtype", "the operation is not defined for this dtype")                         \
-    X(SHAPE, "shape", "shapes do not fit each other")                                        \
-    X(NAME, "name", "no such tensor, or an illegal name")                                    \
-    X(ARG, "arg", "an argument is wrong")                                                    \
-    X(QUANT, "quant", "arithmetic or a cast on a quantised tensor")                          \
-    X(EXISTS, "exists", "the target exists and may not be replaced")                         \
-    X(SPACE, "space", "not enough room on the disk")                                         \
-    X(CHANGED, "changed", "an input changed while it was in use")                            \
-    X(CANCELLED, "cancelled", "the user stopped the work")                                   \
+#define ST_STATUSES(X)                                                 \
+    X(OK, "ok", "success")                                             \
+    X(NOMEM, "nomem", "out of memory")                                 \
+    X(IO, "io", "the system refused: open, read, write, rename, sync") \
+    X(FORMAT, "format", "a file is not what its format demands")       \
+    X(LIMIT, "limit", "a named limit was exceeded")                    \
+    X(DTYPE, "dtype", "the operation is not defined for this dtype")   \
+    X(SHAPE, "shape", "shapes do not fit each other")                  \
+    X(NAME, "name", "no such tensor, or an illegal name")              \
+    X(ARG, "arg", "an argument is wrong")                              \
+    X(QUANT, "quant", "arithmetic or a cast on a quantised tensor")    \
+    X(EXISTS, "exists", "the target exists and may not be replaced")   \
+    X(SPACE, "space", "not enough room on the disk")                   \
+    X(CHANGED, "changed", "an input changed while it was in use")      \
+    X(CANCELLED, "cancelled", "the user stopped the work")             \
     X(INTERNAL, "internal", "a defect of stlua itself")
 
 typedef enum st_status {
@@ -81,28 +81,28 @@ void st_escape(char *dst, size_t cap, const char *src, size_t len);
 
 /* X(enumerator and format name, bits, kind, register class). The order is the reference library's rank: files are
  * written in descending rank. Kind RAW and COMPLEX can be stored, copied, renamed, but not computed on. */
-#define ST_DTYPES(X)                    \
-    X(BOOL, 8, BOOL, B8)                \
-    X(F4, 4, RAW, NONE)                 \
-    X(F6_E2M3, 6, RAW, NONE)            \
-    X(F6_E3M2, 6, RAW, NONE)            \
-    X(U8, 8, UINT, I64)                 \
-    X(I8, 8, INT, I64)                  \
-    X(F8_E5M2, 8, FLOAT, F32)           \
-    X(F8_E4M3, 8, FLOAT, F32)           \
-    X(F8_E8M0, 8, RAW, NONE)            \
-    X(F8_E4M3FNUZ, 8, FLOAT, F32)       \
-    X(F8_E5M2FNUZ, 8, FLOAT, F32)       \
-    X(I16, 16, INT, I64)                \
-    X(U16, 16, UINT, I64)               \
-    X(F16, 16, FLOAT, F32)              \
-    X(BF16, 16, FLOAT, F32)             \
-    X(I32, 32, INT, I64)                \
-    X(U32, 32, UINT, I64)               \
-    X(F32, 32, FLOAT, F32)              \
-    X(C64, 64, COMPLEX, NONE)           \
-    X(F64, 64, FLOAT, F64)              \
-    X(I64, 64, INT, I64)                \
+#define ST_DTYPES(X)              \
+    X(BOOL, 8, BOOL, B8)          \
+    X(F4, 4, RAW, NONE)           \
+    X(F6_E2M3, 6, RAW, NONE)      \
+    X(F6_E3M2, 6, RAW, NONE)      \
+    X(U8, 8, UINT, I64)           \
+    X(I8, 8, INT, I64)            \
+    X(F8_E5M2, 8, FLOAT, F32)     \
+    X(F8_E4M3, 8, FLOAT, F32)     \
+    X(F8_E8M0, 8, RAW, NONE)      \
+    X(F8_E4M3FNUZ, 8, FLOAT, F32) \
+    X(F8_E5M2FNUZ, 8, FLOAT, F32) \
+    X(I16, 16, INT, I64)          \
+    X(U16, 16, UINT, I64)         \
+    X(F16, 16, FLOAT, F32)        \
+    X(BF16, 16, FLOAT, F32)       \
+    X(I32, 32, INT, I64)          \
+    X(U32, 32, UINT, I64)         \
+    X(F32, 32, FLOAT, F32)        \
+    X(C64, 64, COMPLEX, NONE)     \
+    X(F64, 64, FLOAT, F64)        \
+    X(I64, 64, INT, I64)          \
     X(U64, 64, UINT, U64)
 
 typedef enum st_dtype {
@@ -144,9 +144,9 @@ void st_ctx_resume(st_ctx *ctx);
 bool st_ctx_cancelled(const st_ctx *ctx);
 
 typedef struct st_progress {
-    const char *phase;          /* "write", "sync" */
-    uint64_t done, total;       /* bytes of output */
-    double seconds;             /* since the work began */
+    const char *phase;    /* "write", "sync" */
+    uint64_t done, total; /* bytes of output */
+    double seconds;       /* since the work began */
 } st_progress;
 /* Called from the thread that called into libst, at most ten times a second and once at the end of a phase;
  * a false return cancels. */
@@ -187,8 +187,8 @@ st_status st_file_open(const char *path, st_file **out, st_err *err);
 st_file *st_file_ref(st_file *f);
 void st_file_close(st_file *f);
 const char *st_file_path(const st_file *f);
-uint64_t st_file_size(const st_file *f);         /* of the whole file */
-uint64_t st_file_data_start(const st_file *f);   /* 8 + header length */
+uint64_t st_file_size(const st_file *f);       /* of the whole file */
+uint64_t st_file_data_start(const st_file *f); /* 8 + header length */
 size_t st_file_count(const st_file *f);
 /* The i-th tensor in file order (by data offset, ties in header order). */
 st_info st_file_info(const st_file *f, size_t i);
@@ -219,11 +219,11 @@ st_status st_index_open(const char *path, st_index **out, st_err *err);
 st_status st_index_parse(const char *label, const void *buf, size_t len, st_index **out, st_err *err);
 void st_index_free(st_index *x);
 size_t st_index_shards(const st_index *x);
-const char *st_index_shard(const st_index *x, size_t i);          /* in order of first mention */
-size_t st_index_count(const st_index *x);                         /* tensors mapped */
+const char *st_index_shard(const st_index *x, size_t i); /* in order of first mention */
+size_t st_index_count(const st_index *x);                /* tensors mapped */
 void st_index_entry(const st_index *x, size_t i, st_text *name, size_t *shard);
 int64_t st_index_find(const st_index *x, const char *name, size_t len); /* entry of a tensor, or -1 */
-bool st_index_total_size(const st_index *x, uint64_t *out);       /* metadata.total_size, if it is there and whole */
+bool st_index_total_size(const st_index *x, uint64_t *out); /* metadata.total_size, if it is there and whole */
 
 /* ---------------------------------------------------------------- tensors: expressions */
 
@@ -543,14 +543,14 @@ uint32_t st_crc32(uint32_t crc, const void *bytes, size_t n);
 /* ---------------------------------------------------------------- saving */
 
 typedef struct st_save_opts {
-    bool has_dtype;          /* cast floating tensors to `dtype` */
+    bool has_dtype; /* cast floating tensors to `dtype` */
     st_dtype dtype;
     bool saturate;
-    bool no_sync;            /* leave out fsync of file and folder */
-    bool no_replace;         /* an existing target is an error */
-    bool force;              /* a folder save may replace a folder that holds another model */
-    uint32_t align;          /* data section starts at a multiple of it: 0 or 8 canonical, 64, 4096 */
-    uint64_t max_shard;      /* bytes; 0 = one file. With it `path` is a folder. */
+    bool no_sync;       /* leave out fsync of file and folder */
+    bool no_replace;    /* an existing target is an error */
+    bool force;         /* a folder save may replace a folder that holds another model */
+    uint32_t align;     /* data section starts at a multiple of it: 0 or 8 canonical, 64, 4096 */
+    uint64_t max_shard; /* bytes; 0 = one file. With it `path` is a folder. */
 } st_save_opts;
 
 /* Several models saved in one pass over their inputs: what they read in common is read once. */

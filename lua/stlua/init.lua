@@ -17,7 +17,7 @@ local st = {
    --- Names of all dtypes, in the format's order.
    dtypes = require("stlua.dtype").names,
    open = require("stlua.open").open,
-   drop = require "stlua.drop",
+   drop = require "stlua.dropped",
    --- Makes a tensor from little-endian bytes: st.from_bytes("F32", { 2, 3 }, bytes).
    from_bytes = core.tensor,
    --- Number of threads; st.threads(n) sets it, 0 asks for as many as the process may use.

@@ -13,7 +13,7 @@ local text = require "stlua.text"
 local map = {}
 
 --- What a callback returns to leave a tensor out.
-map.drop = require "stlua.drop"
+map.drop = require "stlua.dropped"
 
 function map.is_model(x)
    return debug.getmetatable(x) == core.model_meta

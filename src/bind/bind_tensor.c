@@ -16,7 +16,7 @@ typedef struct box {
 static box *box_of(lua_State *L, int arg)
 {
     box *b = luaL_testudata(L, arg, BIND_TENSOR);
-    if (!b) bind_fail_arg(L, arg, "%s expected, got %s", BIND_TENSOR, bind_type_name(L, arg));
+    if (!b) return bind_fail_arg(L, arg, "%s expected, got %s", BIND_TENSOR, bind_type_name(L, arg)), NULL;
     if (b->closed) bind_fail_arg(L, arg, "the tensor was closed");
     return b;
 }

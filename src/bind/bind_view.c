@@ -38,8 +38,10 @@ static void infer(lua_State *L, uint64_t numel, int ndim, int64_t *shape)
         }
     }
     if (open < 0) return;
-    if (rest == 0 || numel % rest != 0)
+    if (rest == 0 || numel % rest != 0) {
         bind_fail(L, ST_SHAPE, "no size in place of -1 gives %llu elements", (unsigned long long)numel);
+        return;
+    }
     shape[open] = (int64_t)(numel / rest);
 }
 

@@ -85,8 +85,8 @@ st_status st_svd(st_tensor *a, bool full, st_tensor *out[3], st_err *err)
     ST_TRY(linalg_check("svd", &a, 1, 2, &d, err));
     linalg_dims s = linalg_dims_of(a);
     linalg_part parts[] = {{s.m, full ? s.m : s.k, false}, {s.k, -1, false}, {full ? s.n : s.k, s.n, false}};
-    return linalg_results(&SVD, linalg_factor_dtype(d), &a, 1, &(int64_t){full ? SVD_FULL : SVD_REDUCED}, 1, parts, 3,
-                          out, err);
+    int64_t mode = full ? SVD_FULL : SVD_REDUCED;
+    return linalg_results(&SVD, linalg_factor_dtype(d), &a, 1, &mode, 1, parts, 3, out, err);
 }
 
 st_status st_svdvals(st_tensor *a, st_tensor **out, st_err *err)

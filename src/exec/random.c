@@ -37,8 +37,9 @@ st_status st_randn(st_dtype dtype, int ndim, const int64_t *shape, const st_seed
 static bool fits(st_dtype d, int64_t v)
 {
     unsigned bits = st_dtype_bits(d);
-    if (st_dtype_kind(d) == ST_KIND_UINT) return v >= 0 && (bits >= 64 || v >> bits == 0);
-    return bits >= 64 || (v >= -((int64_t)1 << (bits - 1)) && v < (int64_t)1 << (bits - 1));
+    if (st_dtype_kind(d) == ST_KIND_UINT) return v >= 0 && (bits >= 64 || (uint64_t)v >> bits == 0);
+    int64_t most = (int64_t)(UINT64_MAX >> (65 - bits));
+    return v >= -most - 1 && v <= most;
 }
 
 st_status st_randint(st_dtype dtype, int ndim, const int64_t *shape, int64_t low, int64_t high, const st_seed *seed,

@@ -78,7 +78,7 @@ static st_status new_view(st_tensor *base, const st_place *p, st_tensor **out, s
 /* Every element of the place exists. */
 static bool inside(const st_place *p, uint64_t numel)
 {
-    int64_t low = p->start, high = p->start;
+    int64_t low = p->start, high = low;
     for (int d = 0; d < p->ndim; d++) {
         int64_t reach;
         if (p->shape[d] == 0) return true;

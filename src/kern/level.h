@@ -17,11 +17,11 @@
 #define ST_LEVELED(name) ST_PASTE(name, ST_LEVEL)
 
 /* Functions of one float, each for F32 and F64. */
-#define ST_MATH(X, level)                                                                                        \
-    X(exp, level)                                                                                                \
-    X(log, level)                                                                                                \
-    X(sigmoid, level) X(tanh, level) X(erf, level) X(exp2, level) X(expm1, level) X(log2, level) X(log10, level) \
-        X(log1p, level) X(sin, level) X(cos, level) X(tan, level)
+/* clang-format off */
+#define ST_MATH(X, level) \
+    X(exp, level) X(log, level) X(sigmoid, level) X(tanh, level) X(erf, level) X(exp2, level) X(expm1, level) \
+    X(log2, level) X(log10, level) X(log1p, level) X(sin, level) X(cos, level) X(tan, level)
+/* clang-format on */
 #define ST_DECLARE(name, level) void st_kern_##name##_##level(void *dst, const void *const src[3], size_t n);
 #define ST_MATH_DECLARE(fn, level) ST_DECLARE(fn##_f32, level) ST_DECLARE(fn##_f64, level)
 

@@ -14,10 +14,10 @@
 
 /* ---------------------------------------------------------------- copies */
 
-#define COPY(bytes)                                            \
-    KERNEL(copy_##bytes)                                       \
-    {                                                          \
-        if (n && dst != src[0]) memcpy(dst, src[0], n * (bytes)); \
+#define COPY(bytes)                                              \
+    KERNEL(copy_##bytes)                                         \
+    {                                                            \
+        if (n && dst != src[0]) memcpy(dst, src[0], n *(bytes)); \
     }
 COPY(1)
 COPY(4)

@@ -228,6 +228,13 @@ run-tests:
 	@LUA="$(if $(SAN),$B-faults/plainlua,$(LUA))" SAN="$(SAN)" \
 	   STLUA_TREE="$(CURDIR)$(if $(SAN),/$B-faults/tree)" tests/run $B-faults/tests
 
+# The same answers when every operation is computed at once.
+EAGER_TESTS := $(addprefix tests/lua/test_,$(addsuffix .lua,map model ops elementwise reduce linalg assign index)) \
+   tests/cli/goldens.t
+.PHONY: test-eager
+test-eager: all
+	@STLUA_EAGER=1 LUA="$(LUA)" STLUA_TREE="$(CURDIR)" tests/run $B-faults/tests $(EAGER_TESTS)
+
 run-lint: all
 	@CC="$(CC)" MAKE="$(MAKE_AGAIN)" tests/tools/lint
 

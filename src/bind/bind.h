@@ -64,6 +64,7 @@ typedef struct bind_context {
     lua_State *L; /* the coroutine that called into libst: progress is reported there */
     bool busy;    /* libst is running below us */
     bool failed;  /* the progress function threw; the error lies on top of L's stack */
+    bool eager;   /* STLUA_EAGER=1: every operation is computed at once, to hunt a defect of the evaluators */
 } bind_context;
 
 void bind_context_new(lua_State *L);
@@ -73,6 +74,8 @@ bind_context *bind_context_get(lua_State *L);
  * nothing may throw. Enter itself never runs the collector. */
 bind_context *bind_enter(lua_State *L);
 void bind_leave(lua_State *L, bind_context *c, st_status status, const st_err *err);
+/* Ends a function that made a tensor, on top of the stack: computes it if everything is to be computed at once. */
+int bind_made(lua_State *L, st_tensor *t);
 /* Tells the collector about memory that it cannot see, so that it runs as often as if the memory were its own. */
 void bind_weigh(lua_State *L, uint64_t bytes);
 

@@ -6,6 +6,7 @@
 #include "bind.h"
 
 #include <limits.h>
+#include <stdlib.h>
 #include <time.h>
 
 #define CONTEXT "stlua.Context"
@@ -199,7 +200,7 @@ static int cancelled(lua_State *L)
 void bind_context_new(lua_State *L)
 {
     bind_context *c = lua_newuserdatauv(L, sizeof *c, 0);
-    *c = (bind_context){0};
+    *c = (bind_context){.eager = getenv("STLUA_EAGER") != NULL};
     luaL_newmetatable(L, CONTEXT);
     lua_pushcfunction(L, context_gc);
     lua_setfield(L, -2, "__gc");
@@ -215,6 +216,16 @@ void bind_context_new(lua_State *L)
     } u = {.f = st_ctx_cancel};
     set_registry(L, "stlua.cancel_fn", u.p);
     lua_rawsetp(L, LUA_REGISTRYINDEX, &context_key);
+}
+
+int bind_made(lua_State *L, st_tensor *t)
+{
+    if (!bind_context_get(L)->eager) return 1;
+    st_err err;
+    bind_context *c = bind_enter(L);
+    st_status s = st_force(c->ctx, t, &err);
+    bind_leave(L, c, s, &err);
+    return 1;
 }
 
 void bind_context_open(lua_State *L, int core)

@@ -65,7 +65,7 @@ static int apply(lua_State *L, st_op op, int first)
     for (int i = 0; i < n && s == ST_OK; i++) s = bind_operand(L, first + i, &args[i], &err);
     if (s == ST_OK) s = st_apply(op, args, slot, &err);
     for (int i = 0; i < n; i++) st_tensor_unref(args[i]);
-    return s == ST_OK ? 1 : bind_throw(L, &err);
+    return s == ST_OK ? bind_made(L, *slot) : bind_throw(L, &err);
 }
 
 static void check_count(lua_State *L, st_op op, int given)
@@ -129,7 +129,7 @@ static int cast(lua_State *L, st_dtype dtype, bool saturate)
     st_err err;
     st_tensor **slot = bind_tensor_new(L);
     if (st_cast(bind_tensor(L, 1), dtype, saturate, slot, &err) != ST_OK) return bind_throw(L, &err);
-    return 1;
+    return bind_made(L, *slot);
 }
 
 /* core.cast(t, dtype [, saturate]) */

@@ -37,7 +37,8 @@ sub session {
    return expect(qr/> $/);
 }
 
-sub type { my ($text) = @_; $screen = ''; syswrite $to, $text }
+# A person needs a moment to see the prompt, too: keys typed before it takes them go through the plain terminal.
+sub type { my ($text) = @_; select undef, undef, undef, 0.1; $screen = ''; syswrite $to, $text }
 
 # Waits until the screen shows the pattern; colours and moves of the cursor are left out. Gives true and the seconds it
 # took.

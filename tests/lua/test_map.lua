@@ -158,6 +158,7 @@ function suite.test_wrong_arguments()
 end
 
 function suite.test_planning_is_fast()
+   if os.getenv "STLUA_EAGER" then return end     -- then it is no planning
    local list, zero = {}, support.tensor("BF16", { 1 }, { 1 })
    for i = 1, 2500 do list[i] = { ("model.layers.%d.self_attn.weight"):format(i), zero } end
    st.model(list):save(support.path("many.safetensors"), { sync = false })

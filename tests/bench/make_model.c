@@ -58,6 +58,7 @@ static size_t read_layout(tensor *list, const char *dtype, uint64_t limit)
         const char *use = *dtype != '-' && own[0] != 'I' ? dtype : own;
         t.size = size_of(use);
         snprintf(t.dtype, sizeof t.dtype, "%.7s", use);
+        if (strcmp(shape, "-") == 0) shape[0] = '\0'; /* a scalar */
         for (char *p = shape; *p;) {
             t.count *= strtoull(p, &p, 10);
             if (*p == 'x') *p++ = ',';

@@ -4,12 +4,12 @@
 
 #include "status.h"
 
-/* Work for one thread: called once per worker with its number, 0 being the calling thread. It polls st_cancelled and
+/* Work for one thread: called once per worker with its number, 0 being the calling thread. It polls st_ctx_stopped and
  * stops early once another worker failed. */
 typedef st_status (*st_work_fn)(void *arg, unsigned worker, st_err *err);
 
 /* Runs `fn` on up to `n` threads (at most st_ctx_threads) and waits. The first failure wins: its status and error are
- * returned, the others see st_stopped() turn true. */
+ * returned, the others see st_ctx_stopped turn true. */
 st_status st_ctx_run(st_ctx *ctx, unsigned n, st_work_fn fn, void *arg, st_err *err);
 /* True when workers should stop: cancelled, or one of them failed. */
 bool st_ctx_stopped(const st_ctx *ctx);

@@ -25,10 +25,6 @@ size_t st_reg_size(st_reg r);
 /* The dtype whose storage is exactly a register of this class: F32, F64, I64, U64, BOOL. */
 st_dtype st_reg_dtype(st_reg r);
 static inline bool st_dtype_is_float(st_dtype d) { return st_dtype_kind(d) == ST_KIND_FLOAT; }
-static inline bool st_dtype_is_integer(st_dtype d)
-{
-    return st_dtype_kind(d) == ST_KIND_INT || st_dtype_kind(d) == ST_KIND_UINT || st_dtype_kind(d) == ST_KIND_BOOL;
-}
 /* Largest finite value of a float dtype. */
 double st_dtype_max(st_dtype d);
 

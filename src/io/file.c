@@ -202,7 +202,6 @@ st_status st_file_sha256(st_file *f, char out[65], st_err *err)
 }
 
 st_source *st_file_source(st_file *f) { return f->src; }
-const st_header *st_file_header(const st_file *f) { return f->h; }
 const char *st_file_path(const st_file *f) { return f->src->label; }
 uint64_t st_file_size(const st_file *f) { return f->src->size; }
 uint64_t st_file_data_start(const st_file *f) { return f->data_start; }

@@ -24,6 +24,7 @@ struct st_ctx {
     unsigned wanted;
     uint64_t memory;
     atomic_bool cancelled, failed;
+    _Atomic uint64_t numbers;
 
     /* The pool: everything below is guarded by `lock`. */
     pthread_mutex_t lock;
@@ -91,6 +92,7 @@ void st_ctx_cancel(st_ctx *c) { atomic_store(&c->cancelled, true); }
 void st_ctx_resume(st_ctx *c) { atomic_store(&c->cancelled, false); }
 bool st_ctx_cancelled(const st_ctx *c) { return atomic_load(&c->cancelled); }
 bool st_ctx_stopped(const st_ctx *c) { return atomic_load(&c->cancelled) || atomic_load(&c->failed); }
+uint64_t st_ctx_number(st_ctx *c) { return ++c->numbers; }
 st_status st_fail_cancelled(st_err *err) { return st_fail(err, ST_CANCELLED, NULL, NULL, "interrupted"); }
 
 /* ---------------------------------------------------------------- pool */

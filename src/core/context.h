@@ -14,6 +14,8 @@ st_status st_ctx_run(st_ctx *ctx, unsigned n, st_work_fn fn, void *arg, st_err *
 /* True when workers should stop: cancelled, or one of them failed. */
 bool st_ctx_stopped(const st_ctx *ctx);
 st_status st_fail_cancelled(st_err *err);
+/* A number above 0 that no other call of this context gave. */
+uint64_t st_ctx_number(st_ctx *ctx);
 
 /* One lock for what the workers of a run share. */
 void st_ctx_lock(st_ctx *ctx);

@@ -3,7 +3,11 @@
  *
  * A register holds BLOCK elements of one class. Compiling walks the nodes in topological order; a register is given
  * back after its last reader, so that a long chain needs few. A tile is what is read from the files in one go; inside
- * it the blocks run through all kernels while they are in the first-level caches. */
+ * it the blocks run through all kernels while they are in the first-level caches.
+ *
+ * Nothing is copied that is in place already: values that are registers as they lie in a file's tile or in memory are
+ * read there (such a register's number is negative), and an output that is stored as it is computed is computed where
+ * it goes. */
 #include "program.h"
 #include "hold.h"
 #include "mem.h"
@@ -45,9 +49,11 @@ typedef struct constant {
 } constant;
 
 struct st_program {
+    uint64_t number; /* of no other program of the context */
     uint64_t numel, tile;
     size_t nouts, nleaves, ninstrs, nconsts;
     int nregs;
+    int *home; /* of a register: the output that it lies in, or -1 */
     st_output *outs;
     leaf *leaves;
     instr *instrs;
@@ -71,14 +77,20 @@ typedef struct compiler {
     size_t nplaces;
     int *idle; /* registers free for reuse */
     size_t nidle, idle_cap;
+    bool fresh;      /* new registers are to be ones that nothing else was computed in */
+    int *output_reg; /* of each output that may be computed where it goes; else -1 */
 } compiler;
 
 /* ---------------------------------------------------------------- registers and instructions */
 
-static int new_reg(compiler *c) { return c->nidle ? c->idle[--c->nidle] : c->p->nregs++; }
+static int new_reg(compiler *c) { return c->nidle && !c->fresh ? c->idle[--c->nidle] : c->p->nregs++; }
+
+/* The register that is a leaf's own bytes. */
+static int leaf_reg(int index) { return -2 - index; }
 
 static st_status release(compiler *c, int reg)
 {
+    if (reg < 0) return ST_OK;
     if (!st_grow((void **)&c->idle, &c->idle_cap, c->nidle + 1, sizeof *c->idle))
         return st_fail_nomem(c->err, sizeof *c->idle);
     c->idle[c->nidle++] = reg;
@@ -149,10 +161,17 @@ static st_status view_leaf(compiler *c, const st_tensor *t, int *index)
 /* Dtypes that are not computed on can still be views: their bits travel as integers of their width. */
 static st_dtype mover(st_dtype d) { return st_dtype_reg(d) != ST_R_NONE ? d : st_dtype_bits(d) == 64 ? ST_U64 : ST_U8; }
 
-static st_status compile_leaf(compiler *c, const st_tensor *t, int dst)
+static bool copies(const compiler *c, st_kern_fn fn, st_dtype d)
+{
+    st_reg cls = st_dtype_reg(d);
+    return cls != ST_R_NONE && fn == c->k->conv[cls][cls];
+}
+
+static st_status compile_leaf(compiler *c, const st_tensor *t, int *dst)
 {
     st_dtype held;
     int index = -1;
+    bool in_place = false;
     if (t->node == ST_N_RANDOM && !t->forced) {
         ST_TRY(add_leaf(c, (leaf){.kind = LEAF_RANDOM, .t = t, .generate = c->k->generate[t->gen]}, &index));
         held = st_held_dtype(t);
@@ -167,8 +186,11 @@ static st_status compile_leaf(compiler *c, const st_tensor *t, int dst)
                   .values = st_held(t),
                   .width = st_dtype_bits(held) / 8};
         ST_TRY(add_leaf(c, l, &index));
+        in_place = copies(c, c->k->load[held], held);
     }
-    return emit(c, (instr){.fn = c->k->load[mover(held)], .leaf = index, .output = -1, .dst = dst, .nsrc = 1});
+    *dst = in_place ? leaf_reg(index) : new_reg(c);
+    if (in_place) return ST_OK;
+    return emit(c, (instr){.fn = c->k->load[mover(held)], .leaf = index, .output = -1, .dst = *dst, .nsrc = 1});
 }
 
 /* ---------------------------------------------------------------- nodes */
@@ -263,15 +285,24 @@ static st_status compile_plain_view(compiler *c, const st_tensor *t, int *dst)
 {
     int reg, temp;
     ST_TRY(operand(c, t->args[0], st_dtype_reg(t->dtype), &reg, &temp));
-    *dst = new_reg(c);
-    ST_TRY(emit_kernel(c, copy_kernel(c, t), *dst, reg, -1, -1, 1));
+    *dst = reg < 0 ? reg : new_reg(c);
+    if (reg >= 0) ST_TRY(emit_kernel(c, copy_kernel(c, t), *dst, reg, -1, -1, 1));
     return used(c, t->args[0]);
+}
+
+/* An output whose store moves the register's bytes as they are. */
+static bool is_stored_as_is(const compiler *c, const st_output *o)
+{
+    st_reg cls = st_dtype_reg(o->dtype);
+    return cls == st_dtype_reg(o->t->dtype) && !o->saturate && copies(c, c->k->store[mover(o->dtype)], o->dtype);
 }
 
 static st_status compile_node(compiler *c, const st_tensor *t, int uses)
 {
     if (t->node == ST_N_NUMBER) return ST_OK;
     int dst = -1;
+    c->fresh = false;
+    for (size_t i = 0; i < c->p->nouts; i++) c->fresh |= c->p->outs[i].t == t && is_stored_as_is(c, &c->p->outs[i]);
     if (!t->forced && t->node == ST_N_OP) {
         ST_TRY(compile_op(c, t, &dst));
     } else if (!t->forced && t->node == ST_N_CAST) {
@@ -279,9 +310,10 @@ static st_status compile_node(compiler *c, const st_tensor *t, int uses)
     } else if (!t->forced && st_view_is_plain(t)) {
         ST_TRY(compile_plain_view(c, t, &dst));
     } else {
-        dst = new_reg(c);
-        ST_TRY(compile_leaf(c, t, dst));
+        ST_TRY(compile_leaf(c, t, &dst));
     }
+    for (size_t i = 0; c->fresh && dst >= 0 && i < c->p->nouts; i++)
+        if (c->p->outs[i].t == t && is_stored_as_is(c, &c->p->outs[i])) c->output_reg[i] = dst;
     c->places[c->nplaces++] = (place){t, dst, uses};
     return ST_OK;
 }
@@ -291,6 +323,7 @@ static st_status compile_output(compiler *c, size_t i)
     const st_output *o = &c->p->outs[i];
     bool owned;
     int reg;
+    c->fresh = false;
     ST_TRY(cast_steps(c, o->t, o->dtype, o->saturate, &reg, &owned));
     ST_TRY(emit(
         c, (instr){.fn = c->k->store[mover(o->dtype)], .leaf = -1, .output = (int)i, .src = {reg, -1, -1}, .nsrc = 1}));
@@ -319,16 +352,32 @@ static void count_uses(st_tensor *const *list, size_t n, const st_program *p, in
     }
 }
 
+/* Remembers which registers lie in outputs. */
+static st_status find_homes(compiler *c)
+{
+    st_program *p = c->p;
+    p->home = st_malloc(((size_t)p->nregs + 1) * sizeof *p->home);
+    if (!p->home) return st_fail_nomem(c->err, ((size_t)p->nregs + 1) * sizeof *p->home);
+    for (int r = 0; r < p->nregs; r++) p->home[r] = -1;
+    for (size_t o = p->nouts; o-- > 0;)
+        if (c->output_reg[o] >= 0) p->home[c->output_reg[o]] = (int)o;
+    return ST_OK;
+}
+
 static st_status compile(compiler *c, st_tensor *const *list, size_t n)
 {
     st_program *p = c->p;
     int *uses = st_calloc(n + 1, sizeof *uses);
     c->places = st_calloc(n + 1, sizeof *c->places);
-    st_status s = uses && c->places ? ST_OK : st_fail_nomem(c->err, n * sizeof *c->places);
+    c->output_reg = st_calloc(p->nouts, sizeof *c->output_reg);
+    st_status s = uses && c->places && c->output_reg ? ST_OK : st_fail_nomem(c->err, n * sizeof *c->places);
     if (s == ST_OK) count_uses(list, n, p, uses);
+    for (size_t o = 0; s == ST_OK && o < p->nouts; o++) c->output_reg[o] = -1;
     for (size_t i = 0; s == ST_OK && i < n; i++) s = compile_node(c, list[i], uses[i]);
     for (size_t o = 0; s == ST_OK && o < p->nouts; o++) s = compile_output(c, o);
+    if (s == ST_OK) s = find_homes(c);
     st_free(uses);
+    st_free(c->output_reg);
     st_free(c->places);
     st_free(c->idle);
     return s;
@@ -358,6 +407,7 @@ st_status st_program_new(st_ctx *ctx, const st_output *outs, size_t nouts, st_pr
     st_program *p = st_calloc(1, sizeof *p);
     st_tensor **roots = st_calloc(nouts, sizeof *roots), **list = NULL;
     size_t n = 0;
+    if (p) p->number = st_ctx_number(ctx);
     if (p) p->outs = st_calloc(nouts, sizeof *outs);
     st_status s = p && roots && p->outs ? ST_OK : st_fail_nomem(err, nouts * sizeof *outs);
     for (size_t i = 0; s == ST_OK && i < nouts; i++) {
@@ -387,6 +437,7 @@ void st_program_free(st_program *p)
     if (!p) return;
     for (size_t i = 0; i < p->nouts; i++) st_tensor_unref(p->outs[i].t);
     st_free(p->outs);
+    st_free(p->home);
     st_free(p->leaves);
     st_free(p->instrs);
     st_free(p->consts);
@@ -469,18 +520,43 @@ static void *reg_block(const st_program *p, const st_lane *lane, int reg)
     return lane->buf + p->tile_bytes + REG_SIZE + (size_t)reg * REG_SIZE;
 }
 
-static const void *leaf_block(const st_program *p, const leaf *l, char *lane, uint64_t start, size_t in_tile, size_t n)
+/* One call: elements [start, start + n) of the tensors, which begin `b` elements behind what the lane has read. */
+typedef struct span {
+    const st_program *p;
+    char *lane;
+    uint64_t start;
+    size_t b, n;
+    void *const *outs; /* NULL: outputs stay in their registers */
+} span;
+
+static const void *leaf_block(const span *s, const leaf *l)
 {
-    if (l->kind == LEAF_RANGE) return lane + l->tile_offset + in_tile * l->width;
-    if (l->kind == LEAF_MEMORY) return l->values + (start + in_tile) * l->width;
+    if (l->kind == LEAF_RANGE) return s->lane + l->tile_offset + s->b * l->width;
+    if (l->kind == LEAF_MEMORY) return l->values + s->start * l->width;
+    char *block = s->lane + s->p->tile_bytes;
     if (l->kind == LEAF_RANDOM)
-        l->generate(lane + p->tile_bytes, &l->t->key, start + in_tile, n);
+        l->generate(block, &l->t->key, s->start, s->n);
     else
-        gather(l, start + in_tile, n, lane + p->tile_bytes);
-    return lane + p->tile_bytes;
+        gather(l, s->start, s->n, block);
+    return block;
 }
 
-/* Makes the lane ready: the bytes of every file leaf, the constants. */
+static void *output_block(const span *s, int output)
+{
+    return (char *)s->outs[output] + s->b * (st_dtype_bits(s->p->outs[output].dtype) / 8);
+}
+
+/* Where a register is: in a leaf, in an output (if that is aligned as the kernels want it), else in the lane. */
+static void *place_of(const span *s, int reg)
+{
+    const st_program *p = s->p;
+    if (reg < 0) return (void *)(uintptr_t)leaf_block(s, &p->leaves[-2 - reg]);
+    int home = s->outs ? p->home[reg] : -1;
+    if (home >= 0 && (uintptr_t)s->outs[home] % 8 == 0) return output_block(s, home);
+    return s->lane + p->tile_bytes + REG_SIZE + (size_t)reg * REG_SIZE;
+}
+
+/* Makes the lane ready: the bytes of every file leaf, and constants, which stay from call to call. */
 static st_status begin(const st_program *p, st_lane *lane, uint64_t start, uint64_t count, st_err *err)
 {
     ST_TRY(reserve(p, lane, err));
@@ -495,24 +571,24 @@ static st_status begin(const st_program *p, st_lane *lane, uint64_t start, uint6
             return s;
         }
     }
+    if (lane->program == p->number) return ST_OK;
     for (size_t i = 0; i < p->nconsts; i++) fill(&p->consts[i], reg_block(p, lane, p->consts[i].reg));
+    lane->program = p->number;
     return ST_OK;
 }
 
-/* Runs the n elements from `b` on in the tile through the kernels. Without `outs` outputs stay in their registers. */
-static void run_block(const st_program *p, st_lane *lane, uint64_t start, size_t b, size_t n, void *const *outs)
+static void run_span(const span *s)
 {
+    const st_program *p = s->p;
     for (size_t i = 0; i < p->ninstrs; i++) {
         const instr *in = &p->instrs[i];
         const void *src[3] = {NULL, NULL, NULL};
-        if (in->output >= 0 && !outs) continue;
+        if (in->output >= 0 && !s->outs) continue;
         if (in->leaf >= 0)
-            src[0] = leaf_block(p, &p->leaves[in->leaf], lane->buf, start, b, n);
+            src[0] = leaf_block(s, &p->leaves[in->leaf]);
         else
-            for (int a = 0; a < in->nsrc; a++) src[a] = reg_block(p, lane, in->src[a]);
-        void *dst = in->output >= 0 ? (char *)outs[in->output] + b * (st_dtype_bits(p->outs[in->output].dtype) / 8)
-                                    : reg_block(p, lane, in->dst);
-        in->fn(dst, src, n);
+            for (int a = 0; a < in->nsrc; a++) src[a] = place_of(s, in->src[a]);
+        in->fn(in->output >= 0 ? output_block(s, in->output) : place_of(s, in->dst), src, s->n);
     }
 }
 
@@ -520,20 +596,27 @@ st_status st_program_run(const st_program *p, st_lane *lane, uint64_t start, uin
                          st_err *err)
 {
     ST_TRY(begin(p, lane, start, count, err));
-    for (size_t b = 0; b < count; b += BLOCK) run_block(p, lane, start, b, count - b < BLOCK ? count - b : BLOCK, outs);
+    for (size_t b = 0; b < count; b += BLOCK)
+        run_span(&(span){p, lane->buf, start + b, b, count - b < BLOCK ? count - b : BLOCK, outs});
     return ST_OK;
 }
 
-st_status st_program_each(const st_program *p, st_lane *lane, uint64_t start, uint64_t count, const void **blocks,
-                          st_block_fn fn, void *arg, st_err *err)
+st_status st_program_each(const st_program *p, st_lane *lane, uint64_t start, uint64_t count, uint64_t row,
+                          const void **blocks, st_block_fn fn, void *arg, st_err *err)
 {
     ST_TRY(begin(p, lane, start, count, err));
-    for (size_t i = 0; i < p->ninstrs; i++)
-        if (p->instrs[i].output >= 0) blocks[p->instrs[i].output] = reg_block(p, lane, p->instrs[i].src[0]);
-    for (size_t b = 0; b < count; b += BLOCK) {
-        size_t n = count - b < BLOCK ? count - b : BLOCK;
-        run_block(p, lane, start, b, n, NULL);
+    bool computes = p->ninstrs > p->nouts; /* else all that is asked for lies where it is, in any length */
+    uint64_t block = computes ? BLOCK : count;
+    for (size_t b = 0; b < count;) {
+        uint64_t n = count - b, most = row <= block ? block / row * row : row - (start + b) % row;
+        if (most > block) most = block;
+        if (n > most) n = most;
+        span s = {p, lane->buf, start + b, b, n, NULL};
+        run_span(&s);
+        for (size_t i = 0; i < p->ninstrs; i++)
+            if (p->instrs[i].output >= 0) blocks[p->instrs[i].output] = place_of(&s, p->instrs[i].src[0]);
         fn(arg, b, n);
+        b += n;
     }
     return ST_OK;
 }

@@ -29,6 +29,7 @@ void st_program_advise(const st_program *p, uint64_t start, uint64_t count, uint
 typedef struct st_lane {
     char *buf;
     size_t size;
+    uint64_t program; /* the number of the one whose constants lie in it */
 } st_lane;
 void st_lane_free(st_lane *l);
 
@@ -37,12 +38,11 @@ void st_lane_free(st_lane *l);
 st_status st_program_run(const st_program *p, st_lane *lane, uint64_t start, uint64_t count, void *const *outs,
                          st_err *err);
 
-/* The same without storing, for outputs whose dtype is their register class: `fn` is called for every block of
- * ST_PROGRAM_BLOCK elements (the last may be shorter), which begins `at` elements behind `start`; blocks[i] is then
- * output i. */
-enum { ST_PROGRAM_BLOCK = 2048 };
+/* The same without storing, for outputs whose dtype is their register class: `fn` is called for block after block,
+ * which begin `at` elements behind `start`; blocks[i] is then output i. Blocks have a multiple of ST_FOLD_BLOCK
+ * elements, or hold whole rows of `row` elements, or end where their row ends. */
 typedef void (*st_block_fn)(void *arg, uint64_t at, size_t n);
-st_status st_program_each(const st_program *p, st_lane *lane, uint64_t start, uint64_t count, const void **blocks,
-                          st_block_fn fn, void *arg, st_err *err);
+st_status st_program_each(const st_program *p, st_lane *lane, uint64_t start, uint64_t count, uint64_t row,
+                          const void **blocks, st_block_fn fn, void *arg, st_err *err);
 
 #endif

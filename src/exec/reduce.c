@@ -1,26 +1,18 @@
-/* reduce.c - reductions: nodes, and the streaming pass that computes several of them at once. Layer: exec; may include
- * core and kern. kern/fold.h says why the bits are the same on every number of threads.
+/* reduce.c - reductions as nodes, and which of them are computed together. Layer: exec; may include core and kern.
+ * kern/fold.h says why the bits are the same on every number of threads.
  *
- * A node's operand has the reduced dimensions last, so that a result is a row of it. A row is cut into segments by
- * index; a segment is folded block after block by one worker, segments are joined in order at the end. Short rows are
- * one segment, and a worker takes many of them. What is in memory is a few blocks of each operand. */
+ * What is reduced to one element is a row where the reduced dimensions are the operand's last (it is permuted if it
+ * must be), and a column where they lie together in front of others. */
 #include "reduce.h"
 #include "hold.h"
 #include "mem.h"
-#include "program.h"
+#include "reduce_pass.h"
 
 #include <math.h>
 #include <string.h>
 
-enum {
-    SEGMENT = 64 * ST_FOLD_BLOCK, /* elements; doubled while a row has more than MOST of them */
-    MOST = 4096,
-    RUN = 16 * ST_FOLD_BLOCK, /* elements computed at a time, of all operands together: they stay in the cache */
-    TOGETHER = 32,            /* reductions in one pass, at most */
-};
-
-/* param[] of a node */
-enum { P_WHAT, P_ROW };
+/* param[] of a node: P_INNER elements of the operand lie between two of a column; 1 for rows. */
+enum { P_WHAT, P_ROW, P_INNER };
 
 static const struct {
     const char *name;
@@ -91,11 +83,12 @@ static double finish_float(const st_tensor *t, const st_partial *p)
     }
 }
 
-/* Writes a result as register `i` of the node's class. */
-static void finish(const st_tensor *t, st_reg taken, const st_partial *p, void *out, uint64_t i)
+void st_reduction_finish(const st_reducing *r, const st_partial *p, uint64_t i)
 {
+    const st_tensor *t = r->t;
     st_reg own = st_dtype_reg(t->dtype);
-    bool from_float = taken == ST_R_F32 || taken == ST_R_F64;
+    bool from_float = r->reg == ST_R_F32 || r->reg == ST_R_F64;
+    void *out = r->out;
     int64_t v;
     switch ((st_reduction)t->param[P_WHAT]) {
     case ST_RED_ANY: ((uint8_t *)out)[i] = p->u > 0; return;
@@ -123,151 +116,8 @@ static void finish(const st_tensor *t, st_reg taken, const st_partial *p, void *
 
 /* ---------------------------------------------------------------- a pass */
 
-typedef struct reduction {
-    const st_tensor *t;
-    st_fold fold;
-    st_reg reg;
-    st_fold_fn fn;
-    size_t x, y; /* outputs of the program */
-    void *out;
-    st_partial *partials; /* one per segment of every row, where rows have several */
-} reduction;
-
-typedef struct pass {
-    st_ctx *ctx;
-    st_program *program;
-    reduction *reds;
-    size_t nreds, nouts;
-    st_output *outs;
-    uint64_t rows, row, segment, per_row; /* per_row: segments */
-    uint64_t units, rows_per_unit, run;
-    _Atomic uint64_t next;
-} pass;
-
-typedef struct hand {
-    pass *p;
-    st_lane lane;
-    void *outs[2 * TOGETHER];         /* short rows: many of each operand, computed together */
-    const void *blocks[2 * TOGETHER]; /* long rows: a block of each operand */
-    uint64_t at;                      /* where in its row the first block stands */
-    st_partial acc[TOGETHER];
-    st_err *err;
-} hand;
-
-/* One block of a row, from the registers. */
-static void fold_block(void *arg, uint64_t at, size_t n)
-{
-    hand *h = arg;
-    for (size_t r = 0; r < h->p->nreds; r++) {
-        const reduction *red = &h->p->reds[r];
-        red->fn(&h->acc[r], h->blocks[red->x], h->blocks[red->y], n, h->at + at);
-    }
-}
-
-/* Folds elements [at, at + n) of a row, piece by piece; pieces begin where blocks do. */
-static st_status fold_span(hand *h, uint64_t row, uint64_t at, uint64_t n)
-{
-    const pass *p = h->p;
-    memset(h->acc, 0, p->nreds * sizeof *h->acc);
-    for (uint64_t done = 0; done < n; done += p->run) {
-        uint64_t count = n - done < p->run ? n - done : p->run;
-        h->at = at + done;
-        if (st_ctx_stopped(p->ctx)) return st_fail_cancelled(h->err);
-        ST_TRY(st_program_each(p->program, &h->lane, row * p->row + h->at, count, h->blocks, fold_block, h, h->err));
-    }
-    return ST_OK;
-}
-
-static void finish_row(hand *h, uint64_t row)
-{
-    for (size_t r = 0; r < h->p->nreds; r++)
-        finish(h->p->reds[r].t, h->p->reds[r].reg, &h->acc[r], h->p->reds[r].out, row);
-}
-
-/* A computed row, the j-th of those that were computed together. */
-static void fold_row(hand *h, uint64_t j)
-{
-    const pass *p = h->p;
-    memset(h->acc, 0, p->nreds * sizeof *h->acc);
-    for (size_t r = 0; r < p->nreds; r++) {
-        const reduction *red = &p->reds[r];
-        size_t w = st_reg_size(red->reg);
-        const char *x = (const char *)h->outs[red->x] + j * p->row * w;
-        const char *y = (const char *)h->outs[red->y] + j * p->row * w;
-        for (uint64_t b = 0; b < p->row; b += ST_FOLD_BLOCK)
-            red->fn(&h->acc[r], x + b * w, y + b * w, p->row - b < ST_FOLD_BLOCK ? p->row - b : ST_FOLD_BLOCK, b);
-    }
-}
-
-/* Rows of one segment: those that fit are computed several at a time. */
-static st_status fold_rows(hand *h, uint64_t row, uint64_t n)
-{
-    const pass *p = h->p;
-    uint64_t most = p->row <= p->run ? p->run / p->row : 1;
-    for (uint64_t i = 0; i < n; i += most) {
-        uint64_t count = n - i < most ? n - i : most;
-        if (p->row > p->run) {
-            ST_TRY(fold_span(h, row + i, 0, p->row));
-            finish_row(h, row + i);
-            continue;
-        }
-        if (st_ctx_stopped(p->ctx)) return st_fail_cancelled(h->err);
-        ST_TRY(st_program_run(p->program, &h->lane, (row + i) * p->row, count * p->row, h->outs, h->err));
-        for (uint64_t j = 0; j < count; j++) {
-            fold_row(h, j);
-            finish_row(h, row + i + j);
-        }
-    }
-    return ST_OK;
-}
-
-static st_status fold_unit(hand *h, uint64_t unit)
-{
-    const pass *p = h->p;
-    if (p->per_row == 1) {
-        uint64_t row = unit * p->rows_per_unit, left = p->rows - row;
-        return fold_rows(h, row, left < p->rows_per_unit ? left : p->rows_per_unit);
-    }
-    uint64_t at = unit % p->per_row * p->segment, left = p->row - at;
-    ST_TRY(fold_span(h, unit / p->per_row, at, left < p->segment ? left : p->segment));
-    for (size_t r = 0; r < p->nreds; r++) p->reds[r].partials[unit] = h->acc[r];
-    return ST_OK;
-}
-
-static st_status pass_worker(void *arg, unsigned worker, st_err *err)
-{
-    pass *p = arg;
-    (void)worker;
-    hand h = {.p = p, .err = err};
-    size_t bytes = p->row <= p->run ? p->nouts * p->run * 8 : 0;
-    char *buf = st_malloc(bytes);
-    st_status s = buf ? ST_OK : st_fail_nomem(err, bytes);
-    for (size_t i = 0; i < p->nouts; i++) h.outs[i] = buf + (bytes ? i * p->run * 8 : 0);
-    while (s == ST_OK && !st_ctx_stopped(p->ctx)) {
-        uint64_t unit = p->next++;
-        if (unit >= p->units) break;
-        s = fold_unit(&h, unit);
-    }
-    st_lane_free(&h.lane);
-    st_free(buf);
-    return s;
-}
-
-/* Joins the segments of a row as a tree: neighbours, then neighbours of those. */
-static void join_rows(const pass *p)
-{
-    for (size_t r = 0; r < p->nreds; r++)
-        for (uint64_t row = 0; row < p->rows; row++) {
-            st_partial *s = p->reds[r].partials + row * p->per_row;
-            for (uint64_t step = 1; step < p->per_row; step *= 2)
-                for (uint64_t i = 0; i + step < p->per_row; i += 2 * step)
-                    st_fold_join(p->reds[r].fold, p->reds[r].reg, &s[i], &s[i + step]);
-            finish(p->reds[r].t, p->reds[r].reg, &s[0], p->reds[r].out, row);
-        }
-}
-
 /* The program's output that is `t` as `dtype`; a new one where there is none. */
-static size_t output_of(pass *p, st_tensor *t, st_dtype dtype)
+static size_t output_of(st_pass *p, st_tensor *t, st_dtype dtype)
 {
     for (size_t i = 0; i < p->nouts; i++)
         if (p->outs[i].t == t && p->outs[i].dtype == dtype) return i;
@@ -275,59 +125,44 @@ static size_t output_of(pass *p, st_tensor *t, st_dtype dtype)
     return p->nouts++;
 }
 
-static st_status add_reduction(pass *p, st_tensor *t, void *out, st_err *err)
+static void add_reduction(st_pass *p, st_tensor *t, void *out)
 {
     st_dtype taken = operand_dtype(t);
-    reduction *r = &p->reds[p->nreds++];
-    *r = (reduction){.t = t, .fold = fold_of(t), .reg = st_dtype_reg(taken), .out = out};
-    r->fn = st_kern()->fold[r->fold][r->reg];
+    st_reducing *r = &p->reds[p->nreds++];
+    *r = (st_reducing){.t = t, .fold = fold_of(t), .reg = st_dtype_reg(taken), .out = out};
     r->x = output_of(p, t->args[0], taken);
     r->y = t->nargs > 1 ? output_of(p, t->args[1], taken) : r->x;
-    if (p->per_row > 1) {
-        r->partials = st_calloc(p->rows * p->per_row, sizeof *r->partials);
-        if (!r->partials) return st_fail_nomem(err, p->rows * p->per_row * sizeof *r->partials);
+}
+
+enum { RUN = 16 * ST_FOLD_BLOCK }; /* elements computed at a time, of all operands together: they stay in the cache */
+
+static st_status run(st_pass *p, st_err *err)
+{
+    if (p->row == 0) { /* nothing to fold */
+        for (size_t i = 0; i < p->nreds; i++)
+            for (uint64_t n = 0; n < p->results; n++) st_reduction_finish(&p->reds[i], &(st_partial){.n = 0}, n);
+        return ST_OK;
     }
-    return r->fn ? ST_OK : st_fail(err, ST_INTERNAL, NULL, NULL, "no kernel for a reduction");
-}
-
-/* How the work is cut: by rows and index alone. */
-static void cut(pass *p, const st_tensor *t)
-{
-    p->rows = t->numel;
-    p->row = (uint64_t)t->param[P_ROW];
-    p->segment = SEGMENT;
-    while (p->row / p->segment >= MOST) p->segment *= 2;
-    p->per_row = p->row ? (p->row + p->segment - 1) / p->segment : 1;
-    p->rows_per_unit = p->row && p->row < SEGMENT ? SEGMENT / p->row : 1;
-    p->units = p->per_row > 1 ? p->rows * p->per_row : (p->rows + p->rows_per_unit - 1) / p->rows_per_unit;
-}
-
-static st_status run(pass *p, st_err *err)
-{
     ST_TRY(st_program_new(p->ctx, p->outs, p->nouts, &p->program, err));
     uint64_t tile = st_program_tile(p->program) / ST_FOLD_BLOCK * ST_FOLD_BLOCK;
     p->run = RUN / p->nouts / ST_FOLD_BLOCK * ST_FOLD_BLOCK;
     if (p->run > tile) p->run = tile;
     if (p->run < ST_FOLD_BLOCK) p->run = ST_FOLD_BLOCK;
-    ST_TRY(st_ctx_run(p->ctx, p->units > 1024 ? 1024 : (unsigned)p->units, pass_worker, p, err));
-    if (p->per_row > 1) join_rows(p);
-    return ST_OK;
+    return p->inner > 1 ? st_reduce_columns(p, err) : st_reduce_rows(p, err);
 }
 
-/* Computes reductions of equally many rows of equal length in one pass. */
+/* Computes reductions of equally many rows or columns of equal length in one pass. */
 static st_status reduce(st_ctx *ctx, st_tensor *const *nodes, void *const *outs, size_t n, st_err *err)
 {
-    pass p = {.ctx = ctx};
-    cut(&p, nodes[0]);
+    st_pass p = {.ctx = ctx,
+                 .results = nodes[0]->numel,
+                 .row = (uint64_t)nodes[0]->param[P_ROW],
+                 .inner = (uint64_t)nodes[0]->param[P_INNER]};
     p.reds = st_calloc(n, sizeof *p.reds);
     p.outs = st_calloc(2 * n, sizeof *p.outs);
     st_status s = p.reds && p.outs ? ST_OK : st_fail_nomem(err, n * sizeof *p.reds);
-    for (size_t i = 0; s == ST_OK && i < n; i++) s = add_reduction(&p, nodes[i], outs[i], err);
-    if (s == ST_OK && p.row) s = run(&p, err);
-    for (size_t i = 0; s == ST_OK && !p.row && i < n; i++) /* nothing to fold */
-        for (uint64_t row = 0; row < p.rows; row++)
-            finish(nodes[i], p.reds[i].reg, &(st_partial){.n = 0}, outs[i], row);
-    for (size_t i = 0; p.reds && i < p.nreds; i++) st_free(p.reds[i].partials);
+    for (size_t i = 0; s == ST_OK && i < n; i++) add_reduction(&p, nodes[i], outs[i]);
+    if (s == ST_OK) s = run(&p, err);
     st_free(p.reds);
     st_free(p.outs);
     st_program_free(p.program);
@@ -351,7 +186,7 @@ static bool is_reduction(const st_tensor *t)
 
 static bool goes_with(const st_tensor *a, const st_tensor *b)
 {
-    return a->numel == b->numel && a->param[P_ROW] == b->param[P_ROW];
+    return a->numel == b->numel && a->param[P_ROW] == b->param[P_ROW] && a->param[P_INNER] == b->param[P_INNER];
 }
 
 /* The reductions of the list that wait for no other: n of them, moved to its front in their order. */
@@ -377,10 +212,10 @@ static st_status ready(st_tensor **list, size_t *n, st_err *err)
 
 static st_status hold_ready(st_ctx *ctx, st_tensor **list, size_t n, st_err *err)
 {
-    st_tensor *group[TOGETHER];
+    st_tensor *group[ST_REDUCE_TOGETHER];
     for (size_t i = 0; i < n; i++) {
         size_t count = 0;
-        for (size_t j = i; j < n && count < TOGETHER; j++)
+        for (size_t j = i; j < n && count < ST_REDUCE_TOGETHER; j++)
             if (is_reduction(list[j]) && goes_with(list[i], list[j])) group[count++] = list[j];
         if (is_reduction(list[i])) ST_TRY(st_hold_group(ctx, group, count, reduce, err));
     }
@@ -433,6 +268,25 @@ static st_status check_dims(const st_tensor *t, const char *name, const st_reduc
         seen[d] = true;
     }
     return ST_OK;
+}
+
+/* How many elements lie behind the reduced dimensions, where these lie together; else 0. Dimensions of size 1 lie
+ * anywhere. */
+static int64_t inner_of(const st_tensor *t, const bool *seen)
+{
+    enum { BEHIND, AMONG, BEFORE } at = BEHIND;
+    int64_t inner = 1;
+    for (int d = t->ndim; t->numel && d-- > 0;) {
+        if (t->shape[d] == 1) continue;
+        if (seen[d] && at == BEFORE) return 0;
+        if (seen[d])
+            at = AMONG;
+        else if (at == BEHIND)
+            inner *= t->shape[d];
+        else
+            at = BEFORE;
+    }
+    return at == BEHIND ? 0 : inner;
 }
 
 /* The shape of a result, and how many elements are reduced to one. */
@@ -517,14 +371,19 @@ st_status st_reduce(st_reduction what, st_tensor *t, const st_reduce_opts *o, st
     double p = o->p;
     if (what == ST_RED_NORM && p != 0 && p != 1 && p != 2 && !isinf(p)) return any_norm(t, o, out, err);
 
-    st_tensor *last;
-    ST_TRY(st_move_last(t, dims, ndims, NULL, &last, err));
-    st_status s = st_node_new(ST_N_WHOLE, result_dtype(what, t->dtype, o->ndims == 0), n, shape, 1, &last, out, err);
-    st_tensor_unref(last);
+    st_tensor *operand;
+    int64_t inner = inner_of(t, seen);
+    if (inner > 1)
+        operand = st_tensor_ref(t);
+    else
+        ST_TRY(st_move_last(t, dims, ndims, NULL, &operand, err));
+    st_status s = st_node_new(ST_N_WHOLE, result_dtype(what, t->dtype, o->ndims == 0), n, shape, 1, &operand, out, err);
+    st_tensor_unref(operand);
     if (s != ST_OK) return s;
     (*out)->whole = &whole_reduce;
     (*out)->param[P_WHAT] = what;
     (*out)->param[P_ROW] = row;
+    (*out)->param[P_INNER] = inner > 1 ? inner : 1;
     (*out)->real[0] = what == ST_RED_NORM ? p : o->correction;
     return ST_OK;
 }
@@ -543,6 +402,7 @@ st_status st_dot(st_tensor *a, st_tensor *b, st_tensor **out, st_err *err)
     (*out)->whole = &whole_reduce;
     (*out)->param[P_WHAT] = ST_RED_DOT;
     (*out)->param[P_ROW] = (int64_t)a->numel;
+    (*out)->param[P_INNER] = 1;
     return ST_OK;
 }
 

@@ -47,6 +47,16 @@ typedef struct st_partial {
 /* Folds a block of n elements, 1 to ST_FOLD_BLOCK, that stand at `at` in their row, into *p. y is for DOT. */
 typedef void (*st_fold_fn)(st_partial *p, const void *x, const void *y, size_t n, uint64_t at);
 
+/* What is known of columns, of each the rows so far: `value` is st_partial's number, of its eight bytes. */
+typedef struct st_columns {
+    uint64_t *value;
+    double *squares; /* MOMENTS */
+    uint64_t *at;    /* ARGMIN, ARGMAX: the row */
+} st_columns;
+
+/* Folds a row's n elements into the columns from `column` on, which have `seen` rows already. Not for DOT. */
+typedef void (*st_fold_columns_fn)(const st_columns *c, size_t column, const void *x, size_t n, uint64_t seen);
+
 /* Joins `b`, which stands behind `a` in the row, into `a`. */
 void st_fold_join(st_fold fold, st_reg reg, st_partial *a, const st_partial *b);
 /* MIN, MAX and their like: whether `b`, which stands behind, replaces `a`. */

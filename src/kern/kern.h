@@ -52,7 +52,8 @@ typedef struct st_kernels {
     const st_kern_fn (*op)[ST_REG_COUNT]; /* [ST_OP_COUNT] */
     const st_gen_fn *generate;            /* [ST_GEN_COUNT] */
     /* Reductions of a block (fold.h) by register class; NULL where there is none. */
-    const st_fold_fn (*fold)[ST_REG_COUNT]; /* [ST_FOLD_COUNT] */
+    const st_fold_fn (*fold)[ST_REG_COUNT];                 /* [ST_FOLD_COUNT] */
+    const st_fold_columns_fn (*fold_columns)[ST_REG_COUNT]; /* [ST_FOLD_COUNT] */
 } st_kernels;
 
 /* The best level of this processor; STLUA_SIMD=baseline|avx2|avx512 in the environment caps it. */

@@ -26,20 +26,21 @@
 #define ST_MATH_DECLARE(fn, level) ST_DECLARE(fn##_f32, level) ST_DECLARE(fn##_f64, level)
 
 /* The tables of one level: what each level_*.c exports. */
-#define ST_LEVEL_TABLES(level)                                                 \
-    extern const st_kern_fn st_kern_load_##level[ST_DTYPE_COUNT];              \
-    extern const st_kern_fn st_kern_store_##level[ST_DTYPE_COUNT];             \
-    extern const st_kern_fn st_kern_round_##level[ST_DTYPE_COUNT];             \
-    extern const st_kern_fn st_kern_clamp_##level[ST_DTYPE_COUNT];             \
-    extern const st_kern_fn st_kern_conv_##level[ST_REG_COUNT][ST_REG_COUNT];  \
-    extern const st_kern_fn st_kern_op_##level[ST_OP_COUNT][ST_REG_COUNT];     \
-    extern const st_gen_fn st_kern_gen_##level[ST_GEN_COUNT];                  \
-    extern const st_fold_fn st_kern_fold_##level[ST_FOLD_COUNT][ST_REG_COUNT]; \
-    /* Of level_math.c, gathered into the table of operations. */              \
-    ST_MATH(ST_MATH_DECLARE, level)                                            \
-    ST_DECLARE(pow_f32, level)                                                 \
-    ST_DECLARE(pow_f64, level)                                                 \
-    ST_DECLARE(pow_i64, level)                                                 \
+#define ST_LEVEL_TABLES(level)                                                                 \
+    extern const st_kern_fn st_kern_load_##level[ST_DTYPE_COUNT];                              \
+    extern const st_kern_fn st_kern_store_##level[ST_DTYPE_COUNT];                             \
+    extern const st_kern_fn st_kern_round_##level[ST_DTYPE_COUNT];                             \
+    extern const st_kern_fn st_kern_clamp_##level[ST_DTYPE_COUNT];                             \
+    extern const st_kern_fn st_kern_conv_##level[ST_REG_COUNT][ST_REG_COUNT];                  \
+    extern const st_kern_fn st_kern_op_##level[ST_OP_COUNT][ST_REG_COUNT];                     \
+    extern const st_gen_fn st_kern_gen_##level[ST_GEN_COUNT];                                  \
+    extern const st_fold_fn st_kern_fold_##level[ST_FOLD_COUNT][ST_REG_COUNT];                 \
+    extern const st_fold_columns_fn st_kern_fold_columns_##level[ST_FOLD_COUNT][ST_REG_COUNT]; \
+    /* Of level_math.c, gathered into the table of operations. */                              \
+    ST_MATH(ST_MATH_DECLARE, level)                                                            \
+    ST_DECLARE(pow_f32, level)                                                                 \
+    ST_DECLARE(pow_f64, level)                                                                 \
+    ST_DECLARE(pow_i64, level)                                                                 \
     ST_DECLARE(pow_u64, level)
 
 ST_LEVEL_TABLES(baseline)

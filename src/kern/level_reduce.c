@@ -2,16 +2,11 @@
  * 16, l + 32 ... of the block: the loops below say so, whatever width they are vectorised to. */
 #include "level.h"
 
+#include <string.h>
+
 enum { LANES = ST_FOLD_LANES };
 
 #define FOLD(name) static void name(st_partial *p, const void *x_, const void *y_, size_t n, uint64_t at)
-
-/* Runs `step` on every element (its lane in `l`), 16 at a time. */
-#define EACH_LANE(step)                                   \
-    size_t i = 0;                                         \
-    for (; i + LANES <= n; i += LANES)                    \
-        for (int l = 0; l < LANES; l++) lane[l] = (step); \
-    for (int l = 0; i + (size_t)l < n; l++) lane[l] = (step)
 
 /* The tree of lanes: a is lane l, b lane l + width. */
 #define JOIN_LANES(type, joined)                         \
@@ -21,28 +16,40 @@ enum { LANES = ST_FOLD_LANES };
             lane[l] = (joined);                          \
         }
 
-/* A block's lanes from `first` on, by `step` of the element e; result in lane[0]. */
-#define LANES_OF(type, elem, first, step, joined)      \
-    const elem *x = x_;                                \
-    type lane[LANES];                                  \
-    for (int l = 0; l < LANES; l++) lane[l] = (first); \
-    {                                                  \
-        EACH_LANE(step);                               \
-    }                                                  \
-    JOIN_LANES(type, joined)
+/* A block's lanes from `first` on, by `step` of the value v of a lane and its next element X_; result in lane[0]. */
+#define LANES_OF(type, first, step, joined)                    \
+    {                                                          \
+        size_t i = 0;                                          \
+        if (n >= LANES) {                                      \
+            for (int l = 0; l < LANES; l++) {                  \
+                const type v = (first);                        \
+                lane[l] = (step);                              \
+            }                                                  \
+            i = LANES;                                         \
+        } else                                                 \
+            for (int l = 0; l < LANES; l++) lane[l] = (first); \
+        for (; i + LANES <= n; i += LANES)                     \
+            for (int l = 0; l < LANES; l++) {                  \
+                const type v = lane[l];                        \
+                lane[l] = (step);                              \
+            }                                                  \
+        for (int l = 0; i + (size_t)l < n; l++) {              \
+            const type v = lane[l];                            \
+            lane[l] = (step);                                  \
+        }                                                      \
+        JOIN_LANES(type, joined)                               \
+    }
 
-#define NAN_OF_F32 __builtin_nanf("")
-#define NAN_OF_F64 __builtin_nan("")
-#define NAN_OF_I64 0 /* never */
-#define NAN_OF_U64 0
 #define X_ (x[i + (size_t)l])
 #define Y_ (y[i + (size_t)l])
 
 #define SUMS(name, fold, reg, type, elem, field, first, step, joined) \
     FOLD(name)                                                        \
     {                                                                 \
+        const elem *x = x_;                                           \
+        type lane[LANES];                                             \
         (void)y_;                                                     \
-        LANES_OF(type, elem, first, step, joined)                     \
+        LANES_OF(type, first, step, joined)                           \
         st_partial r = {.field = lane[0], .n = n, .at = at};          \
         st_fold_join(ST_F_##fold, ST_R_##reg, p, &r);                 \
     }
@@ -50,79 +57,117 @@ enum { LANES = ST_FOLD_LANES };
 #define DOTS(name, reg, type, elem, field, step)             \
     FOLD(name)                                               \
     {                                                        \
-        const elem *y = y_;                                  \
-        LANES_OF(type, elem, 0, step, a + b)                 \
+        const elem *x = x_, *y = y_;                         \
+        type lane[LANES];                                    \
+        LANES_OF(type, 0, step, a + b)                       \
         st_partial r = {.field = lane[0], .n = n, .at = at}; \
         st_fold_join(ST_F_DOT, ST_R_##reg, p, &r);           \
     }
 
-/* The extreme in the class itself, NaN where there is one. The place is only looked for when it is news. */
-#define EXTREMES(name, fold, reg, elem, field, first, of, cmp)                         \
-    FOLD(name)                                                                         \
-    {                                                                                  \
-        (void)y_;                                                                      \
-        LANES_OF(elem, elem, first, (of)cmp lane[l] ? (of) : lane[l], b cmp a ? b : a) \
-        int bad = 0;                                                                   \
-        for (size_t k = 0; k < n; k++) bad |= x[k] != x[k];                            \
-        st_partial r = {.field = bad ? NAN_OF_##reg : lane[0], .n = n, .at = at};      \
-        if ((ST_F_##fold == ST_F_ARGMIN || ST_F_##fold == ST_F_ARGMAX) &&              \
-            st_fold_replaces(ST_F_##fold, ST_R_##reg, p, &r)) {                        \
-            size_t k = 0;                                                              \
-            while (bad ? x[k] == x[k] : x[k] != lane[0]) k++;                          \
-            r.at = at + k;                                                             \
-        }                                                                              \
-        st_fold_join(ST_F_##fold, ST_R_##reg, p, &r);                                  \
+/* Extremes are taken of integers that order as the values do: such loops vectorise, in any order. */
+#define NUMBER(name, type, bits, all)                                                          \
+    typedef bits name __attribute__((may_alias));                                              \
+    static inline bits key_of_##name(bits b) { return b ^ (b >> (sizeof b * 8 - 1) & (all)); } \
+    static inline bits size_of_##name(bits b) { return b & (all); }                            \
+    static inline type value_of_##name(bits key)                                               \
+    {                                                                                          \
+        bits b = key_of_##name(key);                                                           \
+        type x;                                                                                \
+        memcpy(&x, &b, sizeof x);                                                              \
+        return x;                                                                              \
+    }
+
+NUMBER(n32, float, int32_t, INT32_MAX)
+NUMBER(n64, double, int64_t, INT64_MAX)
+
+/* Keeps a block's extreme; its place is only looked for when it is news. */
+#define KEEP(fold, reg, is_it)                                        \
+    if ((ST_F_##fold == ST_F_ARGMIN || ST_F_##fold == ST_F_ARGMAX) && \
+        st_fold_replaces(ST_F_##fold, ST_R_##reg, p, &r)) {           \
+        size_t k = 0;                                                 \
+        while (!(is_it)) k++;                                         \
+        r.at = at + k;                                                \
+    }                                                                 \
+    st_fold_join(ST_F_##fold, ST_R_##reg, p, &r)
+
+/* NaN where there is one. */
+#define FLOAT_EXTREMES(name, fold, reg, elem, num, key, cmp, inf)                \
+    FOLD(name)                                                                   \
+    {                                                                            \
+        const elem *x = x_, infinity = inf;                                      \
+        const num *b = x_;                                                       \
+        num best = key##_of_##num(b[0]), largest = 0, limit;                     \
+        (void)y_;                                                                \
+        for (size_t k = 0; k < n; k++) {                                         \
+            const num own = key##_of_##num(b[k]), size = size_of_##num(b[k]);    \
+            best = own cmp best ? own : best;                                    \
+            largest = size > largest ? size : largest;                           \
+        }                                                                        \
+        memcpy(&limit, &infinity, sizeof limit);                                 \
+        const bool bad = largest > limit;                                        \
+        const elem found = bad ? (elem)__builtin_nan("") : value_of_##num(best); \
+        st_partial r = {.f = found, .n = n, .at = at};                           \
+        KEEP(fold, reg, bad ? x[k] != x[k] : x[k] == found);                     \
+    }
+
+#define EXTREMES(name, fold, reg, elem, field, cmp)                        \
+    FOLD(name)                                                             \
+    {                                                                      \
+        const elem *x = x_;                                                \
+        elem best = x[0];                                                  \
+        (void)y_;                                                          \
+        for (size_t k = 0; k < n; k++) best = x[k] cmp best ? x[k] : best; \
+        st_partial r = {.field = best, .n = n, .at = at};                  \
+        KEEP(fold, reg, x[k] == best);                                     \
     }
 
 /* Two looks at the block, which is in the first-level cache: its mean, then the squares around that. */
-#define MOMENTS(name, reg, elem)                                            \
-    FOLD(name)                                                              \
-    {                                                                       \
-        (void)y_;                                                           \
-        LANES_OF(double, elem, 0.0, lane[l] + (double)X_, a + b)            \
-        st_partial r = {.f = lane[0] / (double)n, .n = n, .at = at};        \
-        const double mean = r.f;                                            \
-        for (int l = 0; l < LANES; l++) lane[l] = 0;                        \
-        {                                                                   \
-            EACH_LANE(lane[l] + ((double)X_ - mean) * ((double)X_ - mean)); \
-        }                                                                   \
-        JOIN_LANES(double, a + b)                                           \
-        r.squares = lane[0];                                                \
-        st_fold_join(ST_F_MOMENTS, ST_R_##reg, p, &r);                      \
+#define MOMENTS(name, reg, elem)                                                    \
+    FOLD(name)                                                                      \
+    {                                                                               \
+        const elem *x = x_;                                                         \
+        double lane[LANES];                                                         \
+        (void)y_;                                                                   \
+        LANES_OF(double, 0.0, v + (double)X_, a + b)                                \
+        st_partial r = {.f = lane[0] / (double)n, .n = n, .at = at};                \
+        const double mean = r.f;                                                    \
+        LANES_OF(double, 0.0, v + ((double)X_ - mean) * ((double)X_ - mean), a + b) \
+        r.squares = lane[0];                                                        \
+        st_fold_join(ST_F_MOMENTS, ST_R_##reg, p, &r);                              \
     }
 
-#define FLOATS(c, reg, elem, fabs, inf)                                                         \
-    SUMS(sum_##c, SUM, reg, double, elem, f, 0.0, lane[l] + (double)X_, a + b)                  \
-    SUMS(sumabs_##c, SUMABS, reg, double, elem, f, 0.0, lane[l] + (double)fabs(X_), a + b)      \
-    SUMS(sumsq_##c, SUMSQ, reg, double, elem, f, 0.0, lane[l] + (double)X_ * (double)X_, a + b) \
-    SUMS(prod_##c, PROD, reg, double, elem, f, 1.0, lane[l] * (double)X_, a * b)                \
-    MOMENTS(moments_##c, reg, elem)                                                             \
-    EXTREMES(min_##c, MIN, reg, elem, f, inf, X_, <)                                            \
-    EXTREMES(max_##c, MAX, reg, elem, f, -inf, X_, >)                                           \
-    EXTREMES(minabs_##c, MINABS, reg, elem, f, inf, fabs(X_), <)                                \
-    EXTREMES(maxabs_##c, MAXABS, reg, elem, f, -inf, fabs(X_), >)                               \
-    EXTREMES(argmin_##c, ARGMIN, reg, elem, f, inf, X_, <)                                      \
-    EXTREMES(argmax_##c, ARGMAX, reg, elem, f, -inf, X_, >)                                     \
-    SUMS(nonzero_##c, NONZERO, reg, uint64_t, elem, u, 0, lane[l] + (X_ != 0), a + b)           \
-    DOTS(dot_##c, reg, double, elem, f, lane[l] + (double)X_ * (double)Y_)
+#define FLOATS(c, reg, elem, num, fabs, inf)                                              \
+    SUMS(sum_##c, SUM, reg, double, elem, f, 0.0, v + (double)X_, a + b)                  \
+    SUMS(sumabs_##c, SUMABS, reg, double, elem, f, 0.0, v + (double)fabs(X_), a + b)      \
+    SUMS(sumsq_##c, SUMSQ, reg, double, elem, f, 0.0, v + (double)X_ * (double)X_, a + b) \
+    SUMS(prod_##c, PROD, reg, double, elem, f, 1.0, v *(double)X_, a *b)                  \
+    MOMENTS(moments_##c, reg, elem)                                                       \
+    FLOAT_EXTREMES(min_##c, MIN, reg, elem, num, key, <, inf)                             \
+    FLOAT_EXTREMES(max_##c, MAX, reg, elem, num, key, >, inf)                             \
+    FLOAT_EXTREMES(minabs_##c, MINABS, reg, elem, num, size, <, inf)                      \
+    FLOAT_EXTREMES(maxabs_##c, MAXABS, reg, elem, num, size, >, inf)                      \
+    FLOAT_EXTREMES(argmin_##c, ARGMIN, reg, elem, num, key, <, inf)                       \
+    FLOAT_EXTREMES(argmax_##c, ARGMAX, reg, elem, num, key, >, inf)                       \
+    SUMS(nonzero_##c, NONZERO, reg, uint64_t, elem, u, 0, v + (X_ != 0), a + b)           \
+    DOTS(dot_##c, reg, double, elem, f, v + (double)X_ * (double)Y_)
 
-FLOATS(f32, F32, float, __builtin_fabsf, __builtin_inff())
-FLOATS(f64, F64, double, __builtin_fabs, __builtin_inf())
+FLOATS(f32, F32, float, n32, __builtin_fabsf, __builtin_inff())
+FLOATS(f64, F64, double, n64, __builtin_fabs, __builtin_inf())
+
+#define INTEGERS(c, reg, elem, field)                 \
+    EXTREMES(min_##c, MIN, reg, elem, field, <)       \
+    EXTREMES(max_##c, MAX, reg, elem, field, >)       \
+    EXTREMES(argmin_##c, ARGMIN, reg, elem, field, <) \
+    EXTREMES(argmax_##c, ARGMAX, reg, elem, field, >)
 
 /* Sums and products wrap: their bits are the same with and without sign. */
-#define INTEGERS(c, reg, elem, field, least, most)              \
-    EXTREMES(min_##c, MIN, reg, elem, field, most, X_, <)       \
-    EXTREMES(max_##c, MAX, reg, elem, field, least, X_, >)      \
-    EXTREMES(argmin_##c, ARGMIN, reg, elem, field, most, X_, <) \
-    EXTREMES(argmax_##c, ARGMAX, reg, elem, field, least, X_, >)
-
-INTEGERS(i64, I64, int64_t, i, INT64_MIN, INT64_MAX)
-INTEGERS(u64, U64, uint64_t, u, 0, UINT64_MAX)
-SUMS(sum_u64, SUM, U64, uint64_t, uint64_t, u, 0, lane[l] + X_, a + b)
-SUMS(prod_u64, PROD, U64, uint64_t, uint64_t, u, 1, lane[l] * X_, a *b)
-SUMS(nonzero_u64, NONZERO, U64, uint64_t, uint64_t, u, 0, lane[l] + (X_ != 0), a + b)
-SUMS(nonzero_b8, NONZERO, B8, uint64_t, uint8_t, u, 0, lane[l] + (X_ != 0), a + b)
-DOTS(dot_u64, U64, uint64_t, uint64_t, u, lane[l] + X_ * Y_)
+INTEGERS(i64, I64, int64_t, i)
+INTEGERS(u64, U64, uint64_t, u)
+SUMS(sum_u64, SUM, U64, uint64_t, uint64_t, u, 0, v + X_, a + b)
+SUMS(prod_u64, PROD, U64, uint64_t, uint64_t, u, 1, v *X_, a *b)
+SUMS(nonzero_u64, NONZERO, U64, uint64_t, uint64_t, u, 0, v + (X_ != 0), a + b)
+SUMS(nonzero_b8, NONZERO, B8, uint64_t, uint8_t, u, 0, v + (X_ != 0), a + b)
+DOTS(dot_u64, U64, uint64_t, uint64_t, u, v + X_ * Y_)
 
 /* Columns: F32, F64, I64, U64, B8. */
 const st_fold_fn ST_LEVELED(st_kern_fold)[ST_FOLD_COUNT][ST_REG_COUNT] = {

@@ -102,7 +102,7 @@ format: ## lay the C sources out with clang-format
 
 bench: ## the table of times and memory against cp, PyTorch, mergekit and sd-mecha
 	@CC="$(CC)" tests/tools/deps build python
-	+@$(MAKE_AGAIN) all .build/bench/make_model .build/bench/measure
+	+@$(MAKE_AGAIN) all $(addprefix .build/bench/,make_model measure matmul_speed)
 	@tests/bench/run
 
 fuzz: ## run each fuzz target for FUZZ_SECONDS (60)

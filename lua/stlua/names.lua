@@ -77,4 +77,6 @@ return {
    },
    ["stlua.diff"] = {
    },
+   ["stlua.merging"] = {
+   },
 }

@@ -1751,6 +1751,23 @@ function st.median(t, dim, opts) end
 ---@return integer
 function st.memory(bytes) end
 
+--- Merges models, or tensors of one name, by a method; `stlua help merge` and `st.merge_methods()` tell which there are.
+--- The result is deferred. On models integers and booleans are never interpolated, and results keep the first model's
+--- (the base's) dtypes, as st.map has it.
+---@param method string such as "ties"
+---
+--- `opts`: `models` = a list of models, or of tensors; `base` = what they were trained from, where the method takes
+--- one; its parameters by name, each a number, a list (one value per model), or a function of the tensor's name
+--- (and the model's number) that gives one of them, nil for the default; `seed` = 0 for methods with chance in
+--- them. With models also `missing`, `names`, `shapes`, `dtype` and `saturate`, as of st.map.
+---@param opts table
+---@return stlua.Model|stlua.Tensor
+function st.merge(method, opts) end
+
+--- Names of all merge methods on Lua's path, sorted.
+---@return string[]
+function st.merge_methods() end
+
 --- The smallest element, NaN if there is one: over all; along a dimension with the places, as a second result; or,
 --- with a tensor as operand, elementwise.
 ---@param t stlua.Tensor

@@ -77,4 +77,7 @@ return {
    },
    ["stlua.diff"] = {
    },
+   ["stlua.hist"] = {
+      Tensor = { "hist", },
+   },
 }

@@ -394,6 +394,19 @@ function Tensor:gt(b) end
 ---@param ... any the other operands
 function Tensor:gt_(...) end
 
+--- Counts a tensor's values in equal parts of a range, and draws them as bars when printed. Streams: the tensor is read
+--- twice. NaN, infinities and what lies outside a given range are left out, and their numbers told. Bins of integers
+--- and booleans hold whole numbers: one each where there is room.
+---
+--- `opts`: `bins` = 16 (at most, for integers); `min`, `max`: the range (default: from the smallest finite element
+--- to the largest); `width` = 40, of the longest bar
+---@param opts? table
+---
+--- `result`: { counts, edges (one more than counts; none where there is nothing to count), numel, nan, inf, outside
+--- }. Printed, a histogram.
+---@return table
+function Tensor:hist(opts) end
+
 --- How many elements fall into each of equal parts of a range, the last one closed. Elements outside, and NaN, are
 --- not counted. Counts are I64 (torch's are floats, which lose count at 2^24).
 ---@param bins? integer
@@ -1574,6 +1587,20 @@ function st.gelu(x) end
 ---@param b stlua.Tensor|number|stlua.Model
 ---@return any # a deferred tensor, or a model
 function st.gt(a, b) end
+
+--- Counts a tensor's values in equal parts of a range, and draws them as bars when printed. Streams: the tensor is read
+--- twice. NaN, infinities and what lies outside a given range are left out, and their numbers told. Bins of integers
+--- and booleans hold whole numbers: one each where there is room.
+---@param t stlua.Tensor
+---
+--- `opts`: `bins` = 16 (at most, for integers); `min`, `max`: the range (default: from the smallest finite element
+--- to the largest); `width` = 40, of the longest bar
+---@param opts? table
+---
+--- `result`: { counts, edges (one more than counts; none where there is nothing to count), numel, nan, inf, outside
+--- }. Printed, a histogram.
+---@return table
+function st.hist(t, opts) end
 
 --- How many elements fall into each of equal parts of a range, the last one closed. Elements outside, and NaN, are
 --- not counted. Counts are I64 (torch's are floats, which lose count at 2^24).

@@ -84,7 +84,7 @@ Histogram[5 values, F32]
    lu.assertStrContains(tostring(st.arange(40):hist { bins = 2 }), "\nfirst  last  count\n    0    19     20  █")
    local h = st.cat { st.zeros(10000), st.ones(1) }:hist { bins = 2, width = 3 }
    lu.assertStrContains(tostring(h), "0.00  0.50  10,000  ███\n0.50  1.00       1  ▏")      -- one value is seen
-   lu.assertStrContains(tostring(st.tensor({ 1e-9, 4e-9 }):hist { bins = 2 }), "1.00e-09  2.50e-09")
+   lu.assertStrContains(tostring(st.tensor({ 1e-9, 4e-9 }):hist { bins = 2 }), "1.0e-09  2.5e-09")
    lu.assertStrContains(tostring(st.tensor({ 1000.001, 1000.002 }, { dtype = "F64" }):hist { bins = 1 }), "1000.0010")
 end
 

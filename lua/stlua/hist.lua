@@ -69,6 +69,16 @@ local meta = {}
 --- Counts a tensor's values in equal parts of a range, and draws them as bars when printed. Streams: the tensor is read
 -- twice. NaN, infinities and what lies outside a given range are left out, and their numbers told. Bins of integers
 -- and booleans hold whole numbers: one each where there is room.
+--
+--     > st.manual_seed(1)
+--     > st.randn(1000):hist { bins = 5, width = 20 }
+--     Histogram[1,000 values, F32]
+--     from    to  count
+--     -3.1  -1.8     33  █▍
+--     -1.8  -0.5    261  ██████████▌
+--     -0.5   0.8    497  ████████████████████
+--      0.8   2.1    188  ███████▋
+--      2.1   3.4     21  ▉
 -- @tparam tensor t
 -- @tparam[opt] table opts `bins` = 16 (at most, for integers); `min`, `max`: the range (default: from the smallest
 -- finite element to the largest); `width` = 40, of the longest bar

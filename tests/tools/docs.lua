@@ -51,6 +51,7 @@ local function add_entry(out, item)
    if entry.raise then add("- errors: " .. entry.raise.text) end
    if entry.torch then add(("- in PyTorch: `%s`"):format(entry.torch.text)) end
    if #entry.params + #entry.returns > 0 or entry.raise or entry.torch then add("") end
+   if entry.example then add("```stlua-session\n" .. entry.example .. "\n```\n") end
 end
 
 -- Elementwise operations have a table of their own; methods that are functions, too, and those in place a list.
@@ -119,6 +120,33 @@ vector, else a view of one dimension less; `t[{ i, j }]` an element; `t[{ { 1, 4
 that end in `_`; through a view the tensor it was made of is written. Expressions, models and copies that were made
 before keep the values they saw. Tensors of files and of models are read-only: `t:clone()` is a copy that can be
 changed, `m:set(name, t)` puts it into a model.
+
+```stlua-session
+> t = st.arange(12):reshape(3, 4)
+> t[-1]
+Tensor[4 I64, 32 B]
+   8   9  10  11
+> t[{ 2, 3 }]
+6
+> t[{ { 1, 2 }, { 2, 4, 2 } }]
+Tensor[2x2 I64, 32 B]
+  1  3
+  5  7
+> sum = t:sum()
+> t[{ {}, 1 }] = -1
+> t
+Tensor[3x4 I64, 96 B]
+  -1   1   2   3
+  -1   5   6   7
+  -1   9  10  11
+> sum, t:sum()
+Tensor[I64, 8 B]
+  66
+Tensor[I64, 8 B]
+  51
+> st.open("a.safetensors")["lm_head.weight"][1] = 0
+a tensor of a model is read-only: change a copy (t:clone()) and put that into the model (m:set)
+```
 ]]
 end
 
@@ -206,7 +234,7 @@ local function add_stub(out, item)
       return
    end
    local names = {}
-   out[#out + 1] = comment(entry.text)
+   out[#out + 1] = comment(entry.text .. (entry.example and "\n```lua\n" .. entry.example .. "\n```" or ""))
    for _, p in ipairs(entry.params) do
       names[#names + 1] = p.name
       local optional = p.optional and p.name ~= "..." and "?" or ""

@@ -1,5 +1,6 @@
 -- docs - writes what the comments beside the functions say as the reference manual (src/MANUAL.md) and as stubs for
--- editors (lua/stlua/types.d.lua); and which part of the library has which names (lua/stlua/names.lua).
+-- editors (lua/stlua/types.d.lua); which part of the library has which names (lua/stlua/names.lua); and the manual page
+-- of the program (src/cli/stlua.1, by manpage.lua).
 --
 --   ./stlua tests/tools/docs.lua [--check]      --check compares with the files that are there, and changes none
 --
@@ -10,7 +11,10 @@ local doc = require "stlua.doc"
 local library = require "stlua.parts"
 local reserved = require("stlua.repl.show").reserved
 
+local manual_page = dofile "tests/tools/manpage.lua"
+
 local MANUAL, STUBS, NAMES_OF_PARTS = "src/MANUAL.md", "lua/stlua/types.d.lua", "lua/stlua/names.lua"
+local MANUAL_PAGE = "src/cli/stlua.1"
 
 local OPERATORS = {
    { "__add", "a + b", "add" }, { "__sub", "a - b", "sub" }, { "__mul", "a * b", "mul" }, { "__div", "a / b", "div" },
@@ -343,8 +347,10 @@ if #missing > 0 then
    os.exit(1)
 end
 
+local texts = { [MANUAL] = manual(), [STUBS] = stubs(), [NAMES_OF_PARTS] = names_of_parts(),
+   [MANUAL_PAGE] = manual_page() }
 local wrong = false
-for path, s in pairs { [MANUAL] = manual(), [STUBS] = stubs(), [NAMES_OF_PARTS] = names_of_parts() } do
+for path, s in pairs(texts) do
    if ... ~= "--check" then
       local file = assert(io.open(path, "w"))
       assert(file:write(s))

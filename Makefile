@@ -229,7 +229,7 @@ run-tests:
 	   STLUA_TREE="$(CURDIR)$(if $(SAN),/$B-faults/tree)" tests/run $B-faults/tests
 
 # The same answers when every operation is computed at once.
-EAGER_TESTS := $(addprefix tests/lua/test_,$(addsuffix .lua,map model ops elementwise reduce linalg assign index)) \
+EAGER_TESTS := $(addprefix tests/lua/test_,$(addsuffix .lua,map model ops elementwise reduce linalg assign index hist examples)) \
    tests/cli/goldens.t
 .PHONY: test-eager
 test-eager: all

@@ -40,7 +40,7 @@ local function survey(x)
    return table.unpack(found)
 end
 
--- Bins of whole numbers: each as wide as the others, edges halfway between two numbers.
+-- Bins of whole numbers: of one width, edges halfway between two numbers.
 local function integer_edges(low, high, bins)
    local span = high - low + 1
    local step = math.max(1, -(-span // bins))
@@ -56,8 +56,13 @@ local function float_edges(low, high, bins)
    return edges
 end
 
-local function count(x, edges)
+-- The counts. Of integers the last bin may be cut, at `last`.
+local function count(x, edges, last)
    local low, high = edges[1], edges[#edges]
+   if last and high > last + 0.5 then
+      x = core.apply("where", core.apply("le", x, last), x, 0 / 0)
+      edges[#edges] = last + 0.5
+   end
    if low == high then return { x:eq(low):count_nonzero():item() } end
    local scale = high - low == math.huge and 0.25 or 1
    if scale ~= 1 then x = x:cast("F64") * scale end
@@ -101,7 +106,7 @@ function hist.hist(t, opts)
    if not is_float then low, high = math.ceil(low), math.floor(high) end
    if finite > 0 and low <= high then
       h.edges = (is_float and float_edges or integer_edges)(low, high, opts.bins or BINS)
-      h.counts = count(x, h.edges)
+      h.counts = count(x, h.edges, not is_float and high)
       for _, n in ipairs(h.counts) do h.outside = h.outside - n end
    end
    return setmetatable(h, meta)

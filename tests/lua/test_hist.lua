@@ -34,6 +34,9 @@ function suite.test_integers()
    lu.assertEquals(st.tensor({ 1, 2, 3, 3, 3, 5 }):hist().counts, { 1, 1, 3, 0, 1 })
    local h = st.arange(1000):hist { bins = 7 }
    lu.assertEquals({ h.counts, h.edges[1], h.edges[2] }, { { 143, 143, 143, 143, 143, 143, 142 }, -0.5, 142.5 })
+   lu.assertEquals(h.edges[8], 999.5)
+   h = st.arange(20):hist { bins = 3, min = 1, max = 10 }
+   lu.assertEquals({ h.counts, h.edges, left_out(h) }, { { 4, 4, 2 }, { 0.5, 4.5, 8.5, 10.5 }, { 0, 0, 10 } })
    lu.assertEquals(st.tensor({ true, false, true }):hist().counts, { 1, 2 })
    h = st.tensor({ 1, 2, 3 }):hist { min = 1.5, max = 1.7 }
    lu.assertEquals({ h.counts, left_out(h) }, { {}, { 0, 0, 3 } })

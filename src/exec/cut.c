@@ -69,7 +69,7 @@ static st_status pass_worker(void *arg, unsigned worker, st_err *err)
     st_status s = ST_OK;
     uint64_t number;
     (void)worker;
-    size_t bytes = PIECE * (sizeof(float) + sizeof(st_candidate));
+    size_t bytes = PIECE * sizeof(float) + (PIECE + 1) * sizeof(st_candidate);
     char *buf = st_malloc(bytes);
     if (!buf) s = st_fail_nomem(err, bytes);
     while (s == ST_OK && (number = p->next++) < p->npieces) {
@@ -209,10 +209,10 @@ static st_status read_sample(const pass *p, uint32_t *keys, st_err *err)
     return s;
 }
 
-/* Wide enough for eight standard deviations of a sample of independent elements: neighbours are none quite. */
+/* Wide enough for six standard deviations of a sample of independent elements: neighbours are none quite. */
 static st_status guess(const pass *p, uint64_t k, st_bracket *b, st_err *err)
 {
-    double part = (double)k / (double)p->numel, away = 8 * sqrt(SAMPLE * part * (1 - part)) + 16;
+    double part = (double)k / (double)p->numel, away = 6 * sqrt(SAMPLE * part * (1 - part)) + 16;
     double first = floor(part * SAMPLE - away), last = ceil(part * SAMPLE + away);
     uint32_t *keys = st_malloc(SAMPLE * sizeof *keys);
     if (!keys) return st_fail_nomem(err, SAMPLE * sizeof *keys);

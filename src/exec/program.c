@@ -172,19 +172,21 @@ static bool is_repeated(const st_tensor *t)
     return st_dtype_reg(t->dtype) != ST_R_NONE;
 }
 
-static st_status repeated_reg(compiler *c, const st_tensor *t, int *reg)
+/* It as a register of class `want`, converted once and for all. */
+static st_status repeated_reg(compiler *c, const st_tensor *t, st_reg want, int *reg)
 {
     st_tensor *of = t->args[0];
     ST_TRY(st_hold(c->ctx, of, c->err));
     st_dtype held = st_held_dtype(of);
-    st_reg cls = st_dtype_reg(held);
-    uint64_t raw = 0, wide = 0;
+    uint64_t value = 0, narrow = 0, wide = 0;
     const void *src[3] = {(const char *)st_held(of) + t->start * (int64_t)(st_dtype_bits(held) / 8), NULL, NULL};
-    bool is_float = cls == ST_R_F32 || cls == ST_R_F64;
-    c->k->load[held](&raw, src, 1);
-    src[0] = &raw;
-    c->k->conv[cls][is_float ? ST_R_F64 : cls == ST_R_U64 ? ST_R_U64 : ST_R_I64](&wide, src, 1);
-    return constant_value(c, cls, wide, reg);
+    bool is_float = want == ST_R_F32 || want == ST_R_F64;
+    c->k->load[held](&value, src, 1);
+    src[0] = &value;
+    c->k->conv[st_dtype_reg(held)][want](&narrow, src, 1);
+    src[0] = &narrow;
+    c->k->conv[want][is_float ? ST_R_F64 : want == ST_R_U64 ? ST_R_U64 : ST_R_I64](&wide, src, 1);
+    return constant_value(c, want, wide, reg);
 }
 
 /* Dtypes that are not computed on can still be views: their bits travel as integers of their width. */
@@ -237,6 +239,7 @@ static st_status operand(compiler *c, const st_tensor *t, st_reg want, int *reg,
     st_reg have = st_dtype_reg(t->dtype);
     *reg = at->reg;
     if (have == want) return ST_OK;
+    if (t->node == ST_N_VIEW && !t->forced && is_repeated(t)) return repeated_reg(c, t, want, reg);
     *temp = *reg = new_reg(c);
     return emit_kernel(c, c->k->conv[have][want], *reg, at->reg, -1, -1, 1);
 }
@@ -299,11 +302,13 @@ static st_kern_fn copy_kernel(const compiler *c, const st_tensor *t)
     return c->k->load[st_reg_dtype(st_dtype_reg(t->dtype))];
 }
 
-static st_status compile_cast(compiler *c, const st_tensor *t, int *dst)
+/* `stored`: nobody sees the value but an output's store, which rounds. */
+static st_status compile_cast(compiler *c, const st_tensor *t, bool stored, int *dst)
 {
     bool owned;
     int reg;
     ST_TRY(cast_steps(c, t->args[0], t->dtype, t->saturate, &reg, &owned));
+    if (stored) return *dst = reg, ST_OK; /* never given back */
     *dst = owned ? reg : new_reg(c);
     st_kern_fn round = c->k->round[t->dtype];
     if (round)
@@ -330,6 +335,13 @@ static bool is_stored_as_is(const compiler *c, const st_output *o)
     return cls == st_dtype_reg(o->t->dtype) && !o->saturate && copies(c, c->k->store[mover(o->dtype)], o->dtype);
 }
 
+static bool is_only_stored(const compiler *c, const st_tensor *t, int uses)
+{
+    for (size_t i = 0; uses == 1 && i < c->p->nouts; i++)
+        if (c->p->outs[i].t == t) return c->p->outs[i].dtype == t->dtype;
+    return false;
+}
+
 static st_status compile_node(compiler *c, const st_tensor *t, int uses)
 {
     if (t->node == ST_N_NUMBER) return ST_OK;
@@ -339,11 +351,11 @@ static st_status compile_node(compiler *c, const st_tensor *t, int uses)
     if (!t->forced && t->node == ST_N_OP) {
         ST_TRY(compile_op(c, t, &dst));
     } else if (!t->forced && t->node == ST_N_CAST) {
-        ST_TRY(compile_cast(c, t, &dst));
+        ST_TRY(compile_cast(c, t, is_only_stored(c, t, uses), &dst));
     } else if (!t->forced && st_view_is_plain(t)) {
         ST_TRY(compile_plain_view(c, t, &dst));
     } else if (!t->forced && t->node == ST_N_VIEW && is_repeated(t)) {
-        ST_TRY(repeated_reg(c, t, &dst));
+        ST_TRY(repeated_reg(c, t, st_dtype_reg(t->dtype), &dst));
         uses++; /* never given back */
     } else {
         ST_TRY(compile_leaf(c, t, &dst));

@@ -279,7 +279,15 @@ typedef struct st_tensor st_tensor;
     X(LOG1P, "log1p", 1, FLOAT)                    \
     X(SIN, "sin", 1, FLOAT)                        \
     X(COS, "cos", 1, FLOAT)                        \
-    X(TAN, "tan", 1, FLOAT)
+    X(TAN, "tan", 1, FLOAT)                        \
+    X(ASIN, "asin", 1, FLOAT)                      \
+    X(ACOS, "acos", 1, FLOAT)                      \
+    X(ATAN, "atan", 1, FLOAT)                      \
+    X(ATAN2, "atan2", 2, FLOAT)                    \
+    X(SINH, "sinh", 1, FLOAT)                      \
+    X(COSH, "cosh", 1, FLOAT)                      \
+    X(ERFC, "erfc", 1, FLOAT)                      \
+    X(HYPOT, "hypot", 2, FLOAT)
 
 typedef enum st_op {
 #define X(id, name, arity, result) ST_OP_##id,

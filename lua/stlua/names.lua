@@ -1,11 +1,11 @@
 -- Which part of the library has which names; written by `make docs`, read by parts.lua.
 return {
    ["stlua.ops"] = {
-      st = { "abs", "add", "apply", "bitwise_and", "bitwise_left_shift", "bitwise_not", "bitwise_or",
-         "bitwise_right_shift", "bitwise_xor", "ceil", "clamp", "cos", "div", "eq", "erf", "exp", "exp2", "expm1",
-         "floor", "floor_divide", "fmod", "ge", "gt", "le", "lerp", "log", "log10", "log1p", "log2", "lt",
-         "maximum", "minimum", "mul", "ne", "neg", "pow", "remainder", "round", "sigmoid", "sign", "sin", "sqrt",
-         "sub", "tan", "tanh", "trunc", "where", },
+      st = { "abs", "acos", "add", "apply", "asin", "atan", "atan2", "bitwise_and", "bitwise_left_shift",
+         "bitwise_not", "bitwise_or", "bitwise_right_shift", "bitwise_xor", "ceil", "clamp", "cos", "cosh", "div",
+         "eq", "erf", "erfc", "exp", "exp2", "expm1", "floor", "floor_divide", "fmod", "ge", "gt", "hypot", "le",
+         "lerp", "log", "log10", "log1p", "log2", "lt", "maximum", "minimum", "mul", "ne", "neg", "pow",
+         "remainder", "round", "sigmoid", "sign", "sin", "sinh", "sqrt", "sub", "tan", "tanh", "trunc", "where", },
       Tensor = { "clamp", "lerp", },
       model_meta = { "__add", "__div", "__mul", "__pow", "__sub", "__unm", },
    },
@@ -37,13 +37,14 @@ return {
          "t", "tile", "transpose", "unbind", "unflatten", "unsqueeze", },
    },
    ["stlua.inplace"] = {
-      Tensor = { "abs_", "add_", "addcdiv_", "addcmul_", "bitwise_and_", "bitwise_left_shift_", "bitwise_not_",
-         "bitwise_or_", "bitwise_right_shift_", "bitwise_xor_", "ceil_", "clamp_", "copy_", "cos_", "div_", "eq_",
-         "erf_", "exp2_", "exp_", "expm1_", "fill_", "floor_", "floor_divide_", "fmod_", "ge_", "gelu_", "gt_",
-         "isfinite_", "isinf_", "isnan_", "le_", "lerp_", "log10_", "log1p_", "log2_", "log_", "logical_and_",
-         "logical_not_", "logical_or_", "logical_xor_", "lt_", "masked_fill_", "maximum_", "minimum_", "mul_",
-         "ne_", "neg_", "pow_", "reciprocal_", "relu_", "remainder_", "round_", "rsqrt_", "sigmoid_", "sign_",
-         "silu_", "sin_", "softplus_", "sqrt_", "square_", "sub_", "tan_", "tanh_", "trunc_", "zero_", },
+      Tensor = { "abs_", "acos_", "add_", "addcdiv_", "addcmul_", "asin_", "atan2_", "atan_", "bitwise_and_",
+         "bitwise_left_shift_", "bitwise_not_", "bitwise_or_", "bitwise_right_shift_", "bitwise_xor_", "ceil_",
+         "clamp_", "copy_", "cos_", "cosh_", "div_", "eq_", "erf_", "erfc_", "exp2_", "exp_", "expm1_", "fill_",
+         "floor_", "floor_divide_", "fmod_", "ge_", "gelu_", "gt_", "hypot_", "isfinite_", "isinf_", "isnan_",
+         "le_", "lerp_", "log10_", "log1p_", "log2_", "log_", "logical_and_", "logical_not_", "logical_or_",
+         "logical_xor_", "lt_", "masked_fill_", "maximum_", "minimum_", "mul_", "ne_", "neg_", "pow_",
+         "reciprocal_", "relu_", "remainder_", "round_", "rsqrt_", "sigmoid_", "sign_", "silu_", "sin_", "sinh_",
+         "softplus_", "sqrt_", "square_", "sub_", "tan_", "tanh_", "trunc_", "zero_", },
    },
    ["stlua.make"] = {
       st = { "arange", "eye", "from_string", "full", "full_like", "linspace", "ones", "ones_like", "tensor",

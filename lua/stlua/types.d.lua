@@ -28,6 +28,14 @@ function Tensor:abs() end
 ---@param ... any the other operands
 function Tensor:abs_(...) end
 
+--- Inverse cosine, in radians.
+---@return stlua.Tensor # deferred
+function Tensor:acos() end
+
+--- The operation of the same name without `_`, whose result is written into the tensor. Returns the tensor.
+---@param ... any the other operands
+function Tensor:acos_(...) end
+
 --- Sum, elementwise: `a + b`.
 ---@param b stlua.Tensor|number
 ---@return stlua.Tensor # deferred
@@ -98,6 +106,31 @@ function Tensor:argmin(dim, opts) end
 ---@param opts? table `dim`, `descending`, `stable` (always so)
 ---@return stlua.Tensor # I64
 function Tensor:argsort(dim, opts) end
+
+--- Inverse sine, in radians.
+---@return stlua.Tensor # deferred
+function Tensor:asin() end
+
+--- The operation of the same name without `_`, whose result is written into the tensor. Returns the tensor.
+---@param ... any the other operands
+function Tensor:asin_(...) end
+
+--- Inverse tangent, in radians.
+---@return stlua.Tensor # deferred
+function Tensor:atan() end
+
+--- The angle of the point (x, y), in radians: the inverse tangent of y / x in the right quadrant.
+---@param x stlua.Tensor|number
+---@return stlua.Tensor # deferred
+function Tensor:atan2(x) end
+
+--- The operation of the same name without `_`, whose result is written into the tensor. Returns the tensor.
+---@param ... any the other operands
+function Tensor:atan2_(...) end
+
+--- The operation of the same name without `_`, whose result is written into the tensor. Returns the tensor.
+---@param ... any the other operands
+function Tensor:atan_(...) end
 
 --- Ones and zeros: 1 with the probability that the tensor has there, in its dtype; or with a number for p a mask (BOOL)
 --- of the sizes given. A mask of a tensor's own shape: st.bernoulli(0.1, t:shape(), { seed = 7, name = name }).
@@ -222,6 +255,14 @@ function Tensor:cos() end
 ---@param ... any the other operands
 function Tensor:cos_(...) end
 
+--- Hyperbolic cosine.
+---@return stlua.Tensor # deferred
+function Tensor:cosh() end
+
+--- The operation of the same name without `_`, whose result is written into the tensor. Returns the tensor.
+---@param ... any the other operands
+function Tensor:cosh_(...) end
+
 --- Cosine of the angle between two tensors: a.b / (max(|a|, eps) * max(|b|, eps)). Over all elements, which are
 --- read once, unless a dimension is given (torch's default is its dimension 1).
 ---@param b stlua.Tensor
@@ -285,6 +326,14 @@ function Tensor:erf() end
 --- The operation of the same name without `_`, whose result is written into the tensor. Returns the tensor.
 ---@param ... any the other operands
 function Tensor:erf_(...) end
+
+--- 1 - erf(x), exact for large x.
+---@return stlua.Tensor # deferred
+function Tensor:erfc() end
+
+--- The operation of the same name without `_`, whose result is written into the tensor. Returns the tensor.
+---@param ... any the other operands
+function Tensor:erfc_(...) end
 
 --- e to the power of x.
 ---@return stlua.Tensor # deferred
@@ -401,6 +450,15 @@ function Tensor:gt_(...) end
 ---@return stlua.Tensor # deferred, `bins` counts
 ---@return number[] # the bins + 1 edges: only with `min` and `max`, else they are not known before the counts
 function Tensor:histogram(bins, opts) end
+
+--- sqrt(a * a + b * b), without overflow between.
+---@param b stlua.Tensor|number
+---@return stlua.Tensor # deferred
+function Tensor:hypot(b) end
+
+--- The operation of the same name without `_`, whose result is written into the tensor. Returns the tensor.
+---@param ... any the other operands
+function Tensor:hypot_(...) end
 
 --- True if both have the same dtype, shape and bytes. Streams: neither is held in memory.
 ---@param other stlua.Tensor
@@ -836,6 +894,14 @@ function Tensor:sin() end
 --- The operation of the same name without `_`, whose result is written into the tensor. Returns the tensor.
 ---@param ... any the other operands
 function Tensor:sin_(...) end
+
+--- Hyperbolic sine.
+---@return stlua.Tensor # deferred
+function Tensor:sinh() end
+
+--- The operation of the same name without `_`, whose result is written into the tensor. Returns the tensor.
+---@param ... any the other operands
+function Tensor:sinh_(...) end
 
 --- log(1 + exp(x)), without overflow: max(x, 0) + log1p(exp(-|x|)).
 function Tensor:softplus() end

@@ -507,8 +507,14 @@ st_status st_order(st_tensor *t, int dim, int64_t start, int64_t count, bool des
 st_status st_median_place(st_tensor *t, int dim, st_tensor **out, st_err *err);
 /* Elements along a dimension by their places (torch.take_along_dim; shapes are equal but there). */
 st_status st_take(st_tensor *t, int dim, st_tensor *places, st_tensor **out, st_err *err);
-/* Sums from the first element on; integers become I64. */
+/* Sums and products from the first element on; integers become I64. */
 st_status st_cumsum(st_tensor *t, int dim, st_tensor **out, st_err *err);
+st_status st_cumprod(st_tensor *t, int dim, st_tensor **out, st_err *err);
+/* Slices of a dimension by their places (0-based I64, of one dimension): only these are read. */
+st_status st_index_select(st_tensor *t, int dim, st_tensor *places, st_tensor **out, st_err *err);
+/* The elements of `t` where the mask, of as many elements, is not 0, in order; without `t` (NULL) their places (0-based
+ * I64). Computes: how many there are is not known before. */
+st_status st_masked_select(st_ctx *ctx, st_tensor *t, st_tensor *mask, st_tensor **out, st_err *err);
 /* The distinct values in order, how often each is there, and for each element the number (0-based) of its value.
  * Computes: how many there are is not known before. */
 st_status st_unique(st_ctx *ctx, st_tensor *t, st_tensor **values, st_tensor **counts, st_tensor **inverse,

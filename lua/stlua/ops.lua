@@ -20,18 +20,29 @@ local function any_model(...)
    return false
 end
 
--- Applies `fn` to the tensors of one name at a time: models among the operands give theirs, numbers stay.
-local function over_models(name, node, fn, ...)
-   local operands, models, place = table.pack(...), {}, {}
-   for i = 1, operands.n do
+-- Where the models among the operands are, in order from operand `lead` on: the result keeps the first one's dtypes.
+local function find_models(name, operands, lead)
+   local models, place = {}, {}
+   for k = 0, operands.n - 1 do
+      local i = (lead - 1 + k) % operands.n + 1
       local x = operands[i]
       if map.is_model(x) then
          models[#models + 1] = x
          place[i] = #models
-      elseif type(x) ~= "number" then
+      elseif map.is_tensor(x) or type(x) == "string" or type(x) == "boolean" then
          errors.throwf("arg", "%s: a model goes with models and numbers, not with a %s", name,
             map.is_tensor(x) and "tensor (use st.map)" or type(x))
       end
+   end
+   return models, place
+end
+
+-- Applies `fn` to the tensors of one name at a time: models among the operands give theirs, numbers and options stay.
+local function over_models(name, node, fn, lead, ...)
+   local operands, written = table.pack(...), {}
+   local models, place = find_models(name, operands, lead)
+   for i = 1, operands.n do
+      if place[i] or type(operands[i]) == "number" then written[#written + 1] = operands[i] end
    end
    local function one(_, ...)
       local args = {}
@@ -40,8 +51,11 @@ local function over_models(name, node, fn, ...)
       end
       return fn(table.unpack(args, 1, operands.n))
    end
-   return map.run(models, one, { fixed = "copy", operands = operands, node = node })
+   return map.run(models, one, { fixed = "copy", operands = written, node = node })
 end
+
+-- What `where` chooses from counts before the mask.
+local LEAD = { where = 2 }
 
 --- Applies an operation by name; what st.add, st.where, st.exp ... and the operators of models do.
 -- @tparam string name
@@ -50,7 +64,23 @@ end
 function ops.apply(name, ...)
    if not any_model(...) then return core.apply(name, ...) end
    return over_models("st." .. name, INFIX[name] or { call = name },
-      function(...) return core.apply(name, ...) end, ...)
+      function(...) return core.apply(name, ...) end, LEAD[name] or 1, ...)
+end
+
+--- The function of tensors that one for models, too, was made of: its comment describes both.
+ops.of_tensors = setmetatable({}, { __mode = "k" })
+
+--- Makes a function of tensors one that takes models as well, tensor by tensor; options and nil go through.
+-- @tparam string name
+-- @tparam function fn
+-- @treturn function
+function ops.for_models(name, fn)
+   local function both(...)
+      if not any_model(...) then return fn(...) end
+      return over_models("st." .. name, { call = name }, fn, 1, ...)
+   end
+   ops.of_tensors[both] = fn
+   return both
 end
 
 -- A number as the arithmetic of this dtype sees it: F64 keeps it, everything else rounds to F32.
@@ -86,7 +116,7 @@ function ops.lerp(a, b, t)
    end
    if any_model(a, b) then
       if map.is_tensor(t) then errors.throw("arg", "st.lerp: the weight of models is a number") end
-      return over_models("st.lerp", { call = "lerp" }, lerp, a, b, t)
+      return over_models("st.lerp", { call = "lerp" }, lerp, 1, a, b, t)
    end
    if type(a) == "number" and type(b) == "number" and type(t) == "number" then
       return math.abs(t) < 0.5 and a + t * (b - a) or b - (b - a) * (1 - t)
@@ -105,11 +135,19 @@ function ops.clamp(x, low, high)
    return x
 end
 
+--- The same as clamp.
+-- @param x tensor or model
+-- @tparam ?number|tensor low
+-- @tparam ?number|tensor high
+-- @torch torch.clip
+function ops.clip(x, low, high) return ops.clamp(x, low, high) end
+
 for _, op in ipairs(core.ops) do
    ops[op.name] = function(...) return ops.apply(op.name, ...) end
 end
 
 function core.Tensor.clamp(t, low, high) return ops.clamp(t, low, high) end
+core.Tensor.clip = ops.clip
 function core.Tensor.lerp(t, other, weight) return ops.lerp(t, other, weight) end
 
 

@@ -71,6 +71,12 @@ function Tensor:addcmul_(...) end
 ---@return stlua.Tensor # deferred
 function Tensor:all(dim, opts) end
 
+--- True if all values are close, as isclose tells. Shapes broadcast. Computes, streaming.
+---@param b stlua.Tensor or a number
+---@param opts? table `rtol` = 1e-5, `atol` = 1e-8, `equal_nan` = false
+---@return boolean
+function Tensor:allclose(b, opts) end
+
 --- The largest elements along any dimensions, without places.
 ---@param dim? integer|table
 ---@param opts? table `dim`, `keepdim`
@@ -197,6 +203,11 @@ function Tensor:bitwise_xor_(...) end
 ---@return stlua.Tensor # (count, m, n)
 function Tensor:bmm(b) end
 
+--- The same as expand. A view.
+---@param sizes any one by one or as a table; -1 keeps a size
+---@return stlua.Tensor
+function Tensor:broadcast_to(sizes) end
+
 --- Computes and gives raw little-endian bytes.
 ---@param dtype? string of the bytes (default: its own)
 ---@param first? integer element, in row-major order
@@ -238,9 +249,23 @@ function Tensor:clamp(low, high) end
 ---@param ... any the other operands
 function Tensor:clamp_(...) end
 
+--- The same as clamp.
+---@param low? number|stlua.Tensor
+---@param high? number|stlua.Tensor
+function Tensor:clip(low, high) end
+
+--- The operation of the same name without `_`, whose result is written into the tensor. Returns the tensor.
+---@param ... any the other operands
+function Tensor:clip_(...) end
+
 --- A copy in memory, computed now, of the declared dtype: it can be written to where a file's tensor cannot.
 ---@return stlua.Tensor
 function Tensor:clone() end
+
+--- The same elements as a tensor of its own, no view: it can be seen in any shape, and writing to it leaves `t` alone.
+--- (PyTorch gives `t` itself where it can.)
+---@return stlua.Tensor
+function Tensor:contiguous() end
 
 --- Writes another tensor's values into this one, broadcast and cast.
 ---@param other stlua.Tensor or a number
@@ -276,6 +301,11 @@ function Tensor:cosine_similarity(b, opts) end
 ---@return stlua.Tensor # deferred
 function Tensor:count_nonzero(dim, opts) end
 
+--- Products from the first element on along a dimension; integers become I64.
+---@param dim? integer needed unless there is one dimension only
+---@return stlua.Tensor # deferred
+function Tensor:cumprod(dim) end
+
 --- Sums from the first element on along a dimension; integers become I64.
 ---@param dim? integer needed unless there is one dimension only
 ---@return stlua.Tensor # deferred
@@ -284,6 +314,15 @@ function Tensor:cumsum(dim) end
 --- Determinant.
 ---@return stlua.Tensor # (..)
 function Tensor:det() end
+
+--- A diagonal of a matrix, as a vector; or of a vector the square matrix that has it there, and 0 elsewhere.
+---@param diagonal? integer 1 is above the main one, -1 below
+---@return stlua.Tensor
+function Tensor:diag(diagonal) end
+
+--- The same as ndim: number of dimensions.
+---@return integer
+function Tensor:dim() end
 
 --- Quotient, elementwise: `a / b`. Integers give floats.
 ---@param b stlua.Tensor|number
@@ -318,6 +357,12 @@ function Tensor:eq(b) end
 --- The operation of the same name without `_`, whose result is written into the tensor. Returns the tensor.
 ---@param ... any the other operands
 function Tensor:eq_(...) end
+
+--- True if two tensors have one shape and equal values; NaN equals nothing. Computes, streaming. (`identical` compares
+--- dtype and bytes.)
+---@param b stlua.Tensor
+---@return boolean
+function Tensor:equal(b) end
 
 --- Error function.
 ---@return stlua.Tensor # deferred
@@ -443,6 +488,13 @@ function Tensor:gt(b) end
 ---@param ... any the other operands
 function Tensor:gt_(...) end
 
+--- The counts of histogram, with the range as numbers.
+---@param bins? integer
+---@param low? number with low = high the range is from the smallest element to the largest
+---@param high? number
+---@return stlua.Tensor # deferred, I64
+function Tensor:histc(bins, low, high) end
+
 --- How many elements fall into each of equal parts of a range, the last one closed. Elements outside, and NaN, are
 --- not counted. Counts are I64 (torch's are floats, which lose count at 2^24).
 ---@param bins? integer
@@ -477,6 +529,15 @@ function Tensor:is_cast() end
 ---@return boolean
 function Tensor:is_leaf() end
 
+--- A mask: where two values are close: |a - b| <= atol + rtol * |b|, or equal, infinite ones too.
+---@param b any tensors, numbers or models
+---@param opts? table `rtol` = 1e-5, `atol` = 1e-8, `equal_nan` = false
+function Tensor:isclose(b, opts) end
+
+--- The operation of the same name without `_`, whose result is written into the tensor. Returns the tensor.
+---@param ... any the other operands
+function Tensor:isclose_(...) end
+
 --- A mask: where x is neither infinite nor NaN.
 function Tensor:isfinite() end
 
@@ -501,6 +562,12 @@ function Tensor:isnan_(...) end
 --- Computes and gives the only element as a number or boolean.
 ---@return number
 function Tensor:item() end
+
+--- Kronecker's product: all products of an element of `a` with one of `b`, in blocks of b's shape. Elementwise, so of
+--- any dtype.
+---@param b stlua.Tensor dimensions that one has not are added in front
+---@return stlua.Tensor
+function Tensor:kron(b) end
 
 --- The k-th smallest element; NaN counts as the largest. Over all elements it is found by counting, in two
 --- streaming passes (torch's default is the last dimension); along a dimension rows are sorted in memory.
@@ -561,6 +628,11 @@ function Tensor:log2_(...) end
 ---@param ... any the other operands
 function Tensor:log_(...) end
 
+--- The logarithm of softmax, exact where that is near 0.
+---@param dim? integer
+---@return stlua.Tensor # deferred
+function Tensor:log_softmax(dim) end
+
 --- A mask: where both are other than 0.
 ---@param b any tensors, numbers or models
 function Tensor:logical_and(b) end
@@ -591,6 +663,12 @@ function Tensor:logical_xor(b) end
 --- The operation of the same name without `_`, whose result is written into the tensor. Returns the tensor.
 ---@param ... any the other operands
 function Tensor:logical_xor_(...) end
+
+--- The logarithm of the sum of all exp(x), without overflow.
+---@param dim? integer|table (PyTorch has no default)
+---@param opts? table `dim`, `keepdim`
+---@return stlua.Tensor # deferred
+function Tensor:logsumexp(dim, opts) end
 
 --- A mask: where a < b.
 ---@param b stlua.Tensor|number
@@ -683,6 +761,33 @@ function Tensor:mul(b) end
 --- The operation of the same name without `_`, whose result is written into the tensor. Returns the tensor.
 ---@param ... any the other operands
 function Tensor:mul_(...) end
+
+--- Product of a matrix and a vector: matmul for just these.
+---@param b stlua.Tensor (k)
+---@return stlua.Tensor # (m)
+function Tensor:mv(b) end
+
+--- x with numbers in place of NaN and the infinities.
+---@param nan? number
+---@param posinf? number by default the largest number of the dtype
+---@param neginf? number by default the smallest
+function Tensor:nan_to_num(nan, posinf, neginf) end
+
+--- The operation of the same name without `_`, whose result is written into the tensor. Returns the tensor.
+---@param ... any the other operands
+function Tensor:nan_to_num_(...) end
+
+--- Mean of the elements that are not NaN; NaN of none.
+---@param dim? integer|table
+---@param opts? table `dim`, `keepdim`
+---@return stlua.Tensor # deferred
+function Tensor:nanmean(dim, opts) end
+
+--- Sum of the elements that are not NaN.
+---@param dim? integer|table
+---@param opts? table `dim`, `keepdim`
+---@return stlua.Tensor # deferred
+function Tensor:nansum(dim, opts) end
 
 --- A part of one dimension: `length` elements from `first` on. A view.
 ---@param dim integer negative from the end
@@ -829,6 +934,11 @@ function Tensor:remainder_(...) end
 ---@param ... any how often, for each dimension, one by one or as a table
 Tensor["repeat"] = function(self, ...) end
 
+--- Each element, or each slice of a dimension, repeated in place: of 1, 2 three times 1, 1, 1, 2, 2, 2.
+---@param count integer
+---@param dim? integer without it the tensor is taken as one row
+function Tensor:repeat_interleave(count, dim) end
+
 --- The same elements in another shape: a view of the tensor where its elements lie so, else a tensor of its own.
 ---@param sizes any one by one or as a table; one of them may be -1: what the others leave
 ---@return stlua.Tensor
@@ -902,6 +1012,16 @@ function Tensor:sinh() end
 --- The operation of the same name without `_`, whose result is written into the tensor. Returns the tensor.
 ---@param ... any the other operands
 function Tensor:sinh_(...) end
+
+--- All sizes, as shape gives them, or that of one dimension.
+---@param dim? integer negative from the end
+---@return integer[]|integer
+function Tensor:size(dim) end
+
+--- exp(x) over the sum of all exp(x) along a dimension.
+---@param dim? integer
+---@return stlua.Tensor # deferred
+function Tensor:softmax(dim) end
 
 --- log(1 + exp(x)), without overflow: max(x, 0) + log1p(exp(-|x|)).
 function Tensor:softplus() end
@@ -1008,6 +1128,11 @@ function Tensor:svd_lowrank(k, opts) end
 ---@return stlua.Tensor # (.., k)
 function Tensor:svdvals() end
 
+--- The same as transpose. A view.
+---@param a integer
+---@param b integer
+function Tensor:swapaxes(a, b) end
+
 --- The transposed matrix; a vector or a number as it is. A view.
 function Tensor:t() end
 
@@ -1043,10 +1168,24 @@ function Tensor:topk(k, opts) end
 ---@return table
 function Tensor:totable() end
 
+--- Sum of the main diagonal of a matrix.
+---@return stlua.Tensor # without dimensions: F64, or I64 of integers
+function Tensor:trace() end
+
 --- Two dimensions exchanged. A view.
 ---@param a integer
 ---@param b integer
 function Tensor:transpose(a, b) end
+
+--- The lower triangle of matrices, the rest 0.
+---@param diagonal? integer the highest one that stays: 1 is above the main one, -1 below
+---@return stlua.Tensor
+function Tensor:tril(diagonal) end
+
+--- The upper triangle of matrices, the rest 0.
+---@param diagonal? integer the lowest one that stays: 1 is above the main one, -1 below
+---@return stlua.Tensor
+function Tensor:triu(diagonal) end
 
 --- Rounds towards zero.
 ---@return stlua.Tensor # deferred
@@ -1285,6 +1424,11 @@ local st = {}
 ---@return any # a deferred tensor, or a model
 function st.abs(x) end
 
+--- Inverse cosine, in radians.
+---@param x stlua.Tensor|number|stlua.Model
+---@return any # a deferred tensor, or a model
+function st.acos(x) end
+
 --- Sum, elementwise: `a + b`.
 ---@param a stlua.Tensor|number|stlua.Model
 ---@param b stlua.Tensor|number|stlua.Model
@@ -1368,6 +1512,22 @@ function st.argmin(t, dim, opts) end
 ---@param opts? table `dim`, `descending`, `stable` (always so)
 ---@return stlua.Tensor # I64
 function st.argsort(t, dim, opts) end
+
+--- Inverse sine, in radians.
+---@param x stlua.Tensor|number|stlua.Model
+---@return any # a deferred tensor, or a model
+function st.asin(x) end
+
+--- Inverse tangent, in radians.
+---@param x stlua.Tensor|number|stlua.Model
+---@return any # a deferred tensor, or a model
+function st.atan(x) end
+
+--- The angle of the point (x, y), in radians: the inverse tangent of y / x in the right quadrant.
+---@param y stlua.Tensor|number|stlua.Model
+---@param x stlua.Tensor|number|stlua.Model
+---@return any # a deferred tensor, or a model
+function st.atan2(y, x) end
 
 --- Ones and zeros: 1 with the probability that the tensor has there, in its dtype; or with a number for p a mask (BOOL)
 --- of the sizes given. A mask of a tensor's own shape: st.bernoulli(0.1, t:shape(), { seed = 7, name = name }).
@@ -1457,6 +1617,11 @@ function st.clone(t) end
 ---@return any # a deferred tensor, or a model
 function st.cos(x) end
 
+--- Hyperbolic cosine.
+---@param x stlua.Tensor|number|stlua.Model
+---@return any # a deferred tensor, or a model
+function st.cosh(x) end
+
 --- Cosine of the angle between two tensors: a.b / (max(|a|, eps) * max(|b|, eps)). Over all elements, which are
 --- read once, unless a dimension is given (torch's default is its dimension 1).
 ---@param a stlua.Tensor
@@ -1530,6 +1695,11 @@ function st.eq(a, b) end
 ---@param x stlua.Tensor|number|stlua.Model
 ---@return any # a deferred tensor, or a model
 function st.erf(x) end
+
+--- 1 - erf(x), exact for large x.
+---@param x stlua.Tensor|number|stlua.Model
+---@return any # a deferred tensor, or a model
+function st.erfc(x) end
 
 --- e to the power of x.
 ---@param x stlua.Tensor|number|stlua.Model
@@ -1649,6 +1819,12 @@ function st.gt(a, b) end
 ---@return stlua.Tensor # deferred, `bins` counts
 ---@return number[] # the bins + 1 edges: only with `min` and `max`, else they are not known before the counts
 function st.histogram(t, bins, opts) end
+
+--- sqrt(a * a + b * b), without overflow between.
+---@param a stlua.Tensor|number|stlua.Model
+---@param b stlua.Tensor|number|stlua.Model
+---@return any # a deferred tensor, or a model
+function st.hypot(a, b) end
 
 --- Inverse.
 ---@param a stlua.Tensor (.., n, n)
@@ -2079,6 +2255,11 @@ function st.silu(x) end
 ---@param x stlua.Tensor|number|stlua.Model
 ---@return any # a deferred tensor, or a model
 function st.sin(x) end
+
+--- Hyperbolic sine.
+---@param x stlua.Tensor|number|stlua.Model
+---@return any # a deferred tensor, or a model
+function st.sinh(x) end
 
 --- log(1 + exp(x)), without overflow: max(x, 0) + log1p(exp(-|x|)).
 ---@param x any tensor or model

@@ -202,14 +202,48 @@ static int core_take(lua_State *L)
     return done(L, st_take(bind_tensor(L, 1), dim, bind_tensor(L, 3), slot, &err), &err);
 }
 
-/* core.cumsum(t, dim) */
-static int core_cumsum(lua_State *L)
+static int running(lua_State *L, st_status (*fn)(st_tensor *, int, st_tensor **, st_err *))
 {
     st_err err;
     bind_top(L, 2);
     int dim = dimension(L, 2, bind_tensor(L, 1));
     st_tensor **slot = bind_tensor_new(L);
-    return done(L, st_cumsum(bind_tensor(L, 1), dim, slot, &err), &err);
+    return done(L, fn(bind_tensor(L, 1), dim, slot, &err), &err);
+}
+
+/* core.cumsum(t, dim), core.cumprod(t, dim) */
+static int core_cumsum(lua_State *L) { return running(L, st_cumsum); }
+static int core_cumprod(lua_State *L) { return running(L, st_cumprod); }
+
+/* core.index_select(t, dim, places): places from 0. */
+static int core_index_select(lua_State *L)
+{
+    st_err err;
+    bind_top(L, 3);
+    int dim = dimension(L, 2, bind_tensor(L, 1));
+    st_tensor **slot = bind_tensor_new(L);
+    return done(L, st_index_select(bind_tensor(L, 1), dim, bind_tensor(L, 3), slot, &err), &err);
+}
+
+/* core.masked_select(t or nil, mask): elements, or places from 0. */
+static int core_masked_select(lua_State *L)
+{
+    st_err err;
+    bind_top(L, 2);
+    bool places = lua_isnil(L, 1);
+    if (!places) bind_tensor(L, 1);
+    st_tensor **slot = bind_tensor_new(L);
+    st_tensor *t = places ? NULL : bind_tensor(L, 1), *mask = bind_tensor(L, 2), *made = NULL;
+    bind_context *c = bind_enter(L);
+    if (t) st_tensor_ref(t);
+    st_tensor_ref(mask);
+    st_status s = st_masked_select(c->ctx, t, mask, &made, &err);
+    st_tensor_unref(t);
+    st_tensor_unref(mask);
+    *slot = made;
+    bind_leave(L, c, s, &err);
+    bind_weigh(L, st_tensor_nbytes(bind_tensor(L, -1)));
+    return 1;
 }
 
 /* core.drop_dim(t, dim): the same without a dimension of size 1. */
@@ -256,6 +290,9 @@ void bind_reduce_open(lua_State *L, int core)
         {"median_place", core_median_place},
         {"take", core_take},
         {"cumsum", core_cumsum},
+        {"cumprod", core_cumprod},
+        {"index_select", core_index_select},
+        {"masked_select", core_masked_select},
         {"drop_dim", core_drop_dim},
         {"unique", core_unique},
         {NULL, NULL},

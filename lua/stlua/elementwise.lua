@@ -5,7 +5,7 @@
 local core = require "stlua.core"
 local dtype = require "stlua.dtype"
 local errors = require "stlua.errors"
-local ops = require "stlua.ops"
+local lift = require "stlua.lift"
 
 local apply = core.apply
 local elementwise = {}
@@ -154,14 +154,14 @@ end
 -- @torch torch.nan_to_num
 function elementwise.nan_to_num(x, nan, posinf, neginf)
    if not dtype.is_float(x:dtype()) then return x end
-   local largest = core.cast(core.tensor("F64", {}, string.pack("<d", math.huge)), x:dtype(), true)
+   local largest = core.cast(core.tensor("F64", {}, string.pack("<d", 0x1.fffffffffffffp1023)), x:dtype(), true)
    local finite = apply("where", apply("eq", x, -math.huge), neginf or -largest, x)
    finite = apply("where", apply("eq", x, math.huge), posinf or largest, finite)
    return apply("where", apply("ne", x, x), nan or 0, finite)
 end
 
 for name, fn in pairs(elementwise) do
-   elementwise[name] = ops.for_models(name, fn)
+   elementwise[name] = lift.for_models(name, fn)
    core.Tensor[name] = elementwise[name]
 end
 

@@ -3,10 +3,9 @@ return {
    ["stlua.ops"] = {
       st = { "abs", "acos", "add", "apply", "asin", "atan", "atan2", "bitwise_and", "bitwise_left_shift",
          "bitwise_not", "bitwise_or", "bitwise_right_shift", "bitwise_xor", "ceil", "clamp", "clip", "cos", "cosh",
-         "div", "eq", "erf", "erfc", "exp", "exp2", "expm1", "floor", "floor_divide", "fmod", "for_models", "ge",
-         "gt", "hypot", "le", "lerp", "log", "log10", "log1p", "log2", "lt", "maximum", "minimum", "mul", "ne",
-         "neg", "pow", "remainder", "round", "sigmoid", "sign", "sin", "sinh", "sqrt", "sub", "tan", "tanh",
-         "trunc", "where", },
+         "div", "eq", "erf", "erfc", "exp", "exp2", "expm1", "floor", "floor_divide", "fmod", "ge", "gt", "hypot",
+         "le", "lerp", "log", "log10", "log1p", "log2", "lt", "maximum", "minimum", "mul", "ne", "neg", "pow",
+         "remainder", "round", "sigmoid", "sign", "sin", "sinh", "sqrt", "sub", "tan", "tanh", "trunc", "where", },
       Tensor = { "clamp", "clip", "lerp", },
       model_meta = { "__add", "__div", "__mul", "__pow", "__sub", "__unm", },
    },

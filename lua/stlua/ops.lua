@@ -3,6 +3,7 @@
 
 local core = require "stlua.core"
 local errors = require "stlua.errors"
+local lift = require "stlua.lift"
 local map = require "stlua.map"
 
 local ops = {}
@@ -13,47 +14,6 @@ local INFIX = {
    neg = { infix = "-", rank = 3 },
 }
 
-local function any_model(...)
-   for i = 1, select("#", ...) do
-      if map.is_model((select(i, ...))) then return true end
-   end
-   return false
-end
-
--- Where the models among the operands are, in order from operand `lead` on: the result keeps the first one's dtypes.
-local function find_models(name, operands, lead)
-   local models, place = {}, {}
-   for k = 0, operands.n - 1 do
-      local i = (lead - 1 + k) % operands.n + 1
-      local x = operands[i]
-      if map.is_model(x) then
-         models[#models + 1] = x
-         place[i] = #models
-      elseif map.is_tensor(x) or type(x) == "string" or type(x) == "boolean" then
-         errors.throwf("arg", "%s: a model goes with models and numbers, not with a %s", name,
-            map.is_tensor(x) and "tensor (use st.map)" or type(x))
-      end
-   end
-   return models, place
-end
-
--- Applies `fn` to the tensors of one name at a time: models among the operands give theirs, numbers and options stay.
-local function over_models(name, node, fn, lead, ...)
-   local operands, written = table.pack(...), {}
-   local models, place = find_models(name, operands, lead)
-   for i = 1, operands.n do
-      if place[i] or type(operands[i]) == "number" then written[#written + 1] = operands[i] end
-   end
-   local function one(_, ...)
-      local args = {}
-      for i = 1, operands.n do
-         args[i] = place[i] and select(place[i], ...) or operands[i]
-      end
-      return fn(table.unpack(args, 1, operands.n))
-   end
-   return map.run(models, one, { fixed = "copy", operands = written, node = node })
-end
-
 -- What `where` chooses from counts before the mask.
 local LEAD = { where = 2 }
 
@@ -62,25 +22,9 @@ local LEAD = { where = 2 }
 -- @param ... tensors and numbers, or models and numbers
 -- @return a deferred tensor, or a model
 function ops.apply(name, ...)
-   if not any_model(...) then return core.apply(name, ...) end
-   return over_models("st." .. name, INFIX[name] or { call = name },
+   if not lift.any_model(...) then return core.apply(name, ...) end
+   return lift.over_models("st." .. name, INFIX[name] or { call = name },
       function(...) return core.apply(name, ...) end, LEAD[name] or 1, ...)
-end
-
---- The function of tensors that one for models, too, was made of: its comment describes both.
-ops.of_tensors = setmetatable({}, { __mode = "k" })
-
---- Makes a function of tensors one that takes models as well, tensor by tensor; options and nil go through.
--- @tparam string name
--- @tparam function fn
--- @treturn function
-function ops.for_models(name, fn)
-   local function both(...)
-      if not any_model(...) then return fn(...) end
-      return over_models("st." .. name, { call = name }, fn, 1, ...)
-   end
-   ops.of_tensors[both] = fn
-   return both
 end
 
 -- A number as the arithmetic of this dtype sees it: F64 keeps it, everything else rounds to F32.
@@ -114,9 +58,9 @@ function ops.lerp(a, b, t)
       errors.throwf("arg", "st.lerp: the weight must be a number or a tensor, not a %s",
          map.is_model(t) and "model" or type(t))
    end
-   if any_model(a, b) then
+   if lift.any_model(a, b) then
       if map.is_tensor(t) then errors.throw("arg", "st.lerp: the weight of models is a number") end
-      return over_models("st.lerp", { call = "lerp" }, lerp, 1, a, b, t)
+      return lift.over_models("st.lerp", { call = "lerp" }, lerp, 1, a, b, t)
    end
    if type(a) == "number" and type(b) == "number" and type(t) == "number" then
       return math.abs(t) < 0.5 and a + t * (b - a) or b - (b - a) * (1 - t)

@@ -561,6 +561,7 @@ end
 function reduce.logsumexp(t, dim, opts)
    check_tensor("logsumexp", t)
    local dims, o = arguments("logsumexp", dim, opts, {})
+   if dims == nil then t = core.cast(t, "F64") end      -- as the sum over all is
    local top = largest(t, dims)
    if top ~= 0 then top = core.apply("where", elementwise.isfinite(top), top, 0) end      -- infinity - infinity is NaN
    local sum = core.reduce("sum", core.apply("exp", core.apply("sub", t, top)), dims, true)

@@ -145,6 +145,10 @@ function Tensor:atan_(...) end
 ---@return stlua.Tensor
 function Tensor:bernoulli(sizes, opts) end
 
+--- The same as cast("BF16").
+---@return stlua.Tensor
+function Tensor:bfloat16() end
+
 --- Bits that are set in both; of integers and masks.
 ---@param b stlua.Tensor|number
 ---@return stlua.Tensor # deferred
@@ -202,6 +206,10 @@ function Tensor:bitwise_xor_(...) end
 ---@param b stlua.Tensor (count, k, n)
 ---@return stlua.Tensor # (count, m, n)
 function Tensor:bmm(b) end
+
+--- The same as cast("BOOL").
+---@return stlua.Tensor
+function Tensor:bool() end
 
 --- The same as expand. A view.
 ---@param sizes any one by one or as a table; -1 keeps a size
@@ -339,6 +347,10 @@ function Tensor:div_(...) end
 ---@return stlua.Tensor # deferred, without dimensions
 function Tensor:dot(b) end
 
+--- The same as cast("F64").
+---@return stlua.Tensor
+function Tensor:double() end
+
 --- Its dtype, in the format's spelling: "BF16".
 ---@return string
 function Tensor:dtype() end
@@ -427,6 +439,10 @@ function Tensor:flatten(first, last) end
 ---@param ... any dimensions, one by one or as a table
 function Tensor:flip(...) end
 
+--- The same as cast("F32").
+---@return stlua.Tensor
+function Tensor:float() end
+
 --- Rounds down to an integer.
 ---@return stlua.Tensor # deferred
 function Tensor:floor() end
@@ -463,6 +479,13 @@ function Tensor:force() end
 ---@return stlua.Tensor
 function Tensor:full_like(value, opts) end
 
+--- Elements along a dimension by a tensor of places: the result has the shape of `index`, which is not larger than `t`
+--- in the other dimensions.
+---@param dim integer
+---@param index stlua.Tensor integers, of as many dimensions as `t`
+---@return stlua.Tensor # deferred
+function Tensor:gather(dim, index) end
+
 --- A mask: where a >= b.
 ---@param b stlua.Tensor|number
 ---@return stlua.Tensor # deferred
@@ -487,6 +510,10 @@ function Tensor:gt(b) end
 --- The operation of the same name without `_`, whose result is written into the tensor. Returns the tensor.
 ---@param ... any the other operands
 function Tensor:gt_(...) end
+
+--- The same as cast("F16").
+---@return stlua.Tensor
+function Tensor:half() end
 
 --- The counts of histogram, with the range as numbers.
 ---@param bins? integer
@@ -516,6 +543,22 @@ function Tensor:hypot_(...) end
 ---@param other stlua.Tensor
 ---@return boolean
 function Tensor:identical(other) end
+
+--- The function for t[key]: st.index(t, 2), st.index(t, { { 1, 4 }, {} }). With several keys, one for each dimension:
+--- st.index(t, { 1, 4 }, {}) is the same.
+---@param ... any integers, and slices { first, last, step }
+---@return stlua.Tensor|number # a view; of one element its number
+function Tensor:index(...) end
+
+--- Slices of a dimension by their places, in that order: rows of a table of embeddings, say. Only these are read.
+---@param dim integer
+---@param index stlua.Tensor integers, of one dimension (or none)
+---@return stlua.Tensor # deferred
+function Tensor:index_select(dim, index) end
+
+--- The same as cast("I32").
+---@return stlua.Tensor
+function Tensor:int() end
 
 --- Inverse.
 ---@return stlua.Tensor # (.., n, n)
@@ -670,6 +713,10 @@ function Tensor:logical_xor_(...) end
 ---@return stlua.Tensor # deferred
 function Tensor:logsumexp(dim, opts) end
 
+--- The same as cast("I64").
+---@return stlua.Tensor
+function Tensor:long() end
+
 --- A mask: where a < b.
 ---@param b stlua.Tensor|number
 ---@return stlua.Tensor # deferred
@@ -687,6 +734,11 @@ function Tensor:masked_fill(mask, value) end
 --- The operation of the same name without `_`, whose result is written into the tensor. Returns the tensor.
 ---@param ... any the other operands
 function Tensor:masked_fill_(...) end
+
+--- The elements where a mask is true, as a vector. Shapes broadcast. Computes: how many there are is not known before.
+---@param mask stlua.Tensor BOOL
+---@return stlua.Tensor
+function Tensor:masked_select(mask) end
 
 --- Matrix product. Two vectors give their scalar product, a vector counts as a row on the left and as a column on
 --- the right; stacks broadcast. Floats narrower than F32 are multiplied in F32; a large one is never held whole in F32
@@ -821,6 +873,11 @@ function Tensor:neg() end
 --- The operation of the same name without `_`, whose result is written into the tensor. Returns the tensor.
 ---@param ... any the other operands
 function Tensor:neg_(...) end
+
+--- Where elements are not 0: a row of places for each, one place for each dimension. Computes: how many there are is not
+--- known before.
+---@return stlua.Tensor # I64, of (elements, dimensions)
+function Tensor:nonzero() end
 
 --- Norm of the elements as of one vector: (sum |x|^p)^(1/p).
 ---@param p? number|string any number, math.huge, -math.huge, 0 (counts), or "fro" (2)
@@ -1157,6 +1214,16 @@ function Tensor:tanh_(...) end
 ---@param ... any how often, for each dimension, one by one or as a table
 function Tensor:tile(...) end
 
+--- The same as cast.
+---@param dtype string in any case
+---@param opts? table as of cast
+---@return stlua.Tensor
+function Tensor:to(dtype, opts) end
+
+--- The same as totable.
+---@return table
+function Tensor:tolist() end
+
 --- The k largest elements along a dimension, in order.
 ---@param k integer
 ---@param opts? table `dim` (-1), `largest` = false for the smallest, `sorted` (always so)
@@ -1456,6 +1523,13 @@ function st.addcmul(x, a, b, opts) end
 ---@return stlua.Tensor # deferred
 function st.all(t, dim, opts) end
 
+--- True if all values are close, as isclose tells. Shapes broadcast. Computes, streaming.
+---@param a stlua.Tensor
+---@param b stlua.Tensor or a number
+---@param opts? table `rtol` = 1e-5, `atol` = 1e-8, `equal_nan` = false
+---@return boolean
+function st.allclose(a, b, opts) end
+
 --- The largest elements along any dimensions, without places.
 ---@param t stlua.Tensor
 ---@param dim? integer|table
@@ -1578,6 +1652,12 @@ function st.bitwise_xor(a, b) end
 ---@return stlua.Tensor # (count, m, n)
 function st.bmm(a, b) end
 
+--- The same as expand. A view.
+---@param t stlua.Tensor
+---@param sizes any one by one or as a table; -1 keeps a size
+---@return stlua.Tensor
+function st.broadcast_to(t, sizes) end
+
 --- Tensors one behind the other along a dimension; all other sizes agree. Of files' tensors in one dtype it is as
 --- light as a file's.
 ---@param tensors stlua.Tensor[]
@@ -1607,10 +1687,22 @@ function st.chunk(t, count, dim) end
 ---@param high? number|stlua.Tensor
 function st.clamp(x, low, high) end
 
+--- The same as clamp.
+---@param x any tensor or model
+---@param low? number|stlua.Tensor
+---@param high? number|stlua.Tensor
+function st.clip(x, low, high) end
+
 --- A copy in memory, computed now, of the declared dtype: it can be written to where a file's tensor cannot.
 ---@param t stlua.Tensor
 ---@return stlua.Tensor
 function st.clone(t) end
+
+--- The same elements as a tensor of its own, no view: it can be seen in any shape, and writing to it leaves `t` alone.
+--- (PyTorch gives `t` itself where it can.)
+---@param t stlua.Tensor
+---@return stlua.Tensor
+function st.contiguous(t) end
 
 --- Cosine.
 ---@param x stlua.Tensor|number|stlua.Model
@@ -1637,6 +1729,12 @@ function st.cosine_similarity(a, b, opts) end
 ---@return stlua.Tensor # deferred
 function st.count_nonzero(t, dim, opts) end
 
+--- Products from the first element on along a dimension; integers become I64.
+---@param t stlua.Tensor
+---@param dim? integer needed unless there is one dimension only
+---@return stlua.Tensor # deferred
+function st.cumprod(t, dim) end
+
 --- Sums from the first element on along a dimension; integers become I64.
 ---@param t stlua.Tensor
 ---@param dim? integer needed unless there is one dimension only
@@ -1648,6 +1746,12 @@ function st.cumsum(t, dim) end
 ---@return stlua.Tensor # (..)
 function st.det(a) end
 
+--- A diagonal of a matrix, as a vector; or of a vector the square matrix that has it there, and 0 elsewhere.
+---@param a stlua.Tensor (m, n) or (n)
+---@param diagonal? integer 1 is above the main one, -1 below
+---@return stlua.Tensor
+function st.diag(a, diagonal) end
+
 --- Compares two models, or two tensors, name by name. Every pair is read once.
 ---@param a stlua.Model|stlua.Tensor
 ---@param b stlua.Model|stlua.Tensor
@@ -1658,6 +1762,11 @@ function st.det(a) end
 --- computed. Printed, a table of what differs.
 ---@return table
 function st.diff(a, b) end
+
+--- The same as ndim: number of dimensions.
+---@param t stlua.Tensor
+---@return integer
+function st.dim(t) end
 
 --- Quotient, elementwise: `a / b`. Integers give floats.
 ---@param a stlua.Tensor|number|stlua.Model
@@ -1690,6 +1799,13 @@ function st.eigh(a) end
 ---@param b stlua.Tensor|number|stlua.Model
 ---@return any # a deferred tensor, or a model
 function st.eq(a, b) end
+
+--- True if two tensors have one shape and equal values; NaN equals nothing. Computes, streaming. (`identical` compares
+--- dtype and bytes.)
+---@param a stlua.Tensor
+---@param b stlua.Tensor
+---@return boolean
+function st.equal(a, b) end
 
 --- Error function.
 ---@param x stlua.Tensor|number|stlua.Model
@@ -1795,6 +1911,14 @@ function st.full(sizes, value, opts) end
 ---@return stlua.Tensor
 function st.full_like(t, value, opts) end
 
+--- Elements along a dimension by a tensor of places: the result has the shape of `index`, which is not larger than `t`
+--- in the other dimensions.
+---@param t stlua.Tensor
+---@param dim integer
+---@param index stlua.Tensor integers, of as many dimensions as `t`
+---@return stlua.Tensor # deferred
+function st.gather(t, dim, index) end
+
 --- A mask: where a >= b.
 ---@param a stlua.Tensor|number|stlua.Model
 ---@param b stlua.Tensor|number|stlua.Model
@@ -1811,6 +1935,14 @@ function st.gelu(x) end
 ---@return any # a deferred tensor, or a model
 function st.gt(a, b) end
 
+--- The counts of histogram, with the range as numbers.
+---@param t stlua.Tensor
+---@param bins? integer
+---@param low? number with low = high the range is from the smallest element to the largest
+---@param high? number
+---@return stlua.Tensor # deferred, I64
+function st.histc(t, bins, low, high) end
+
 --- How many elements fall into each of equal parts of a range, the last one closed. Elements outside, and NaN, are
 --- not counted. Counts are I64 (torch's are floats, which lose count at 2^24).
 ---@param t stlua.Tensor
@@ -1826,10 +1958,30 @@ function st.histogram(t, bins, opts) end
 ---@return any # a deferred tensor, or a model
 function st.hypot(a, b) end
 
+--- The function for t[key]: st.index(t, 2), st.index(t, { { 1, 4 }, {} }). With several keys, one for each dimension:
+--- st.index(t, { 1, 4 }, {}) is the same.
+---@param t stlua.Tensor
+---@param ... any integers, and slices { first, last, step }
+---@return stlua.Tensor|number # a view; of one element its number
+function st.index(t, ...) end
+
+--- Slices of a dimension by their places, in that order: rows of a table of embeddings, say. Only these are read.
+---@param t stlua.Tensor
+---@param dim integer
+---@param index stlua.Tensor integers, of one dimension (or none)
+---@return stlua.Tensor # deferred
+function st.index_select(t, dim, index) end
+
 --- Inverse.
 ---@param a stlua.Tensor (.., n, n)
 ---@return stlua.Tensor # (.., n, n)
 function st.inverse(a) end
+
+--- A mask: where two values are close: |a - b| <= atol + rtol * |b|, or equal, infinite ones too.
+---@param a any
+---@param b any tensors, numbers or models
+---@param opts? table `rtol` = 1e-5, `atol` = 1e-8, `equal_nan` = false
+function st.isclose(a, b, opts) end
 
 --- A mask: where x is neither infinite nor NaN.
 ---@param x any tensor or model
@@ -1845,6 +1997,13 @@ function st.isnan(x) end
 
 --- JSON for configurations and metadata values: decode, encode, array, null.
 st.json = {}
+
+--- Kronecker's product: all products of an element of `a` with one of `b`, in blocks of b's shape. Elementwise, so of
+--- any dtype.
+---@param a stlua.Tensor
+---@param b stlua.Tensor dimensions that one has not are added in front
+---@return stlua.Tensor
+function st.kron(a, b) end
 
 --- The k-th smallest element; NaN counts as the largest. Over all elements it is found by counting, in two
 --- streaming passes (torch's default is the last dimension); along a dimension rows are sorted in memory.
@@ -1898,6 +2057,12 @@ function st.log1p(x) end
 ---@return any # a deferred tensor, or a model
 function st.log2(x) end
 
+--- The logarithm of softmax, exact where that is near 0.
+---@param t stlua.Tensor
+---@param dim? integer
+---@return stlua.Tensor # deferred
+function st.log_softmax(t, dim) end
+
 --- A mask: where both are other than 0.
 ---@param a any
 ---@param b any tensors, numbers or models
@@ -1916,6 +2081,13 @@ function st.logical_or(a, b) end
 ---@param a any
 ---@param b any tensors, numbers or models
 function st.logical_xor(a, b) end
+
+--- The logarithm of the sum of all exp(x), without overflow.
+---@param t stlua.Tensor
+---@param dim? integer|table (PyTorch has no default)
+---@param opts? table `dim`, `keepdim`
+---@return stlua.Tensor # deferred
+function st.logsumexp(t, dim, opts) end
 
 --- A mask: where a < b.
 ---@param a stlua.Tensor|number|stlua.Model
@@ -1948,6 +2120,12 @@ function st.map(models, fn, opts) end
 ---@param mask any a BOOL tensor
 ---@param value any a number, or a tensor
 function st.masked_fill(x, mask, value) end
+
+--- The elements where a mask is true, as a vector. Shapes broadcast. Computes: how many there are is not known before.
+---@param t stlua.Tensor
+---@param mask stlua.Tensor BOOL
+---@return stlua.Tensor
+function st.masked_select(t, mask) end
 
 --- Matrix product. Two vectors give their scalar product, a vector counts as a row on the left and as a column on
 --- the right; stacks broadcast. Floats narrower than F32 are multiplied in F32; a large one is never held whole in F32
@@ -2032,6 +2210,33 @@ function st.movedim(t, from, to) end
 ---@return any # a deferred tensor, or a model
 function st.mul(a, b) end
 
+--- Product of a matrix and a vector: matmul for just these.
+---@param a stlua.Tensor (m, k)
+---@param b stlua.Tensor (k)
+---@return stlua.Tensor # (m)
+function st.mv(a, b) end
+
+--- x with numbers in place of NaN and the infinities.
+---@param x any tensor or model
+---@param nan? number
+---@param posinf? number by default the largest number of the dtype
+---@param neginf? number by default the smallest
+function st.nan_to_num(x, nan, posinf, neginf) end
+
+--- Mean of the elements that are not NaN; NaN of none.
+---@param t stlua.Tensor
+---@param dim? integer|table
+---@param opts? table `dim`, `keepdim`
+---@return stlua.Tensor # deferred
+function st.nanmean(t, dim, opts) end
+
+--- Sum of the elements that are not NaN.
+---@param t stlua.Tensor
+---@param dim? integer|table
+---@param opts? table `dim`, `keepdim`
+---@return stlua.Tensor # deferred
+function st.nansum(t, dim, opts) end
+
 --- A part of one dimension: `length` elements from `first` on. A view.
 ---@param t stlua.Tensor
 ---@param dim integer negative from the end
@@ -2051,6 +2256,12 @@ function st.ne(a, b) end
 ---@param x stlua.Tensor|number|stlua.Model
 ---@return any # a deferred tensor, or a model
 function st.neg(x) end
+
+--- Where elements are not 0: a row of places for each, one place for each dimension. Computes: how many there are is not
+--- known before.
+---@param t stlua.Tensor
+---@return stlua.Tensor # I64, of (elements, dimensions)
+function st.nonzero(t) end
 
 --- Norm of the elements as of one vector: (sum |x|^p)^(1/p).
 ---@param t stlua.Tensor
@@ -2190,6 +2401,12 @@ function st.relu(x) end
 ---@return any # a deferred tensor, or a model
 function st.remainder(a, b) end
 
+--- Each element, or each slice of a dimension, repeated in place: of 1, 2 three times 1, 1, 1, 2, 2, 2.
+---@param t stlua.Tensor
+---@param count integer
+---@param dim? integer without it the tensor is taken as one row
+function st.repeat_interleave(t, count, dim) end
+
 --- The same elements in another shape: a view of the tensor where its elements lie so, else a tensor of its own.
 ---@param t stlua.Tensor
 ---@param sizes any one by one or as a table; one of them may be -1: what the others leave
@@ -2260,6 +2477,18 @@ function st.sin(x) end
 ---@param x stlua.Tensor|number|stlua.Model
 ---@return any # a deferred tensor, or a model
 function st.sinh(x) end
+
+--- All sizes, as shape gives them, or that of one dimension.
+---@param t stlua.Tensor
+---@param dim? integer negative from the end
+---@return integer[]|integer
+function st.size(t, dim) end
+
+--- exp(x) over the sum of all exp(x) along a dimension.
+---@param t stlua.Tensor
+---@param dim? integer
+---@return stlua.Tensor # deferred
+function st.softmax(t, dim) end
 
 --- log(1 + exp(x)), without overflow: max(x, 0) + log1p(exp(-|x|)).
 ---@param x any tensor or model
@@ -2364,6 +2593,12 @@ function st.svd_lowrank(a, k, opts) end
 ---@return stlua.Tensor # (.., k)
 function st.svdvals(a) end
 
+--- The same as transpose. A view.
+---@param t stlua.Tensor
+---@param a integer
+---@param b integer
+function st.swapaxes(t, a, b) end
+
 --- The transposed matrix; a vector or a number as it is. A view.
 ---@param t stlua.Tensor of at most 2 dimensions
 function st.t(t) end
@@ -2408,11 +2643,28 @@ function st.to_string(t) end
 ---@return stlua.Tensor # their places, I64
 function st.topk(t, k, opts) end
 
+--- Sum of the main diagonal of a matrix.
+---@param a stlua.Tensor (m, n)
+---@return stlua.Tensor # without dimensions: F64, or I64 of integers
+function st.trace(a) end
+
 --- Two dimensions exchanged. A view.
 ---@param t stlua.Tensor
 ---@param a integer
 ---@param b integer
 function st.transpose(t, a, b) end
+
+--- The lower triangle of matrices, the rest 0.
+---@param a stlua.Tensor (.., m, n)
+---@param diagonal? integer the highest one that stays: 1 is above the main one, -1 below
+---@return stlua.Tensor
+function st.tril(a, diagonal) end
+
+--- The upper triangle of matrices, the rest 0.
+---@param a stlua.Tensor (.., m, n)
+---@param diagonal? integer the lowest one that stays: 1 is above the main one, -1 below
+---@return stlua.Tensor
+function st.triu(a, diagonal) end
 
 --- Rounds towards zero.
 ---@param x stlua.Tensor|number|stlua.Model

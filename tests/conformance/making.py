@@ -120,6 +120,9 @@ def about_itself():
             add(f"{t}:numel()", x.numel())
             add(f"{t}:nbytes()", x.nbytes)
             add(f"st.json.array({t}:size())", list(x.shape))
+            if shape and x.numel() < 100:
+                times = [2] + [rng.randrange(3) for _ in shape]
+                add(f'(function(t) return t["repeat"](t, {sizes(times)}) end)({t})', x.repeat(times))
             for i in range(x.dim()):
                 add(f"{t}:size({i + 1})", x.size(i))
                 add(f"{t}:size({i - x.dim()})", x.size(i))

@@ -33,7 +33,7 @@ def covers(*codes):
     """Records the functions and methods that pieces of Lua code call, whose result was compared with the reference's.
     lib/covered.py holds them against all that the library has."""
     for code in codes:
-        covered.update(re.findall(r"""[.:]([A-Za-z_]\w*)\s*[({'"]""", code))
+        covered.update(re.findall(r"""(?:[.:]|\[")([A-Za-z_]\w*)(?:"\])?\s*[({'"]""", code))
 
 
 def finish():

@@ -71,6 +71,11 @@ local function wide(x)
    return type(x) ~= "number" and not dtype.is_float(x:dtype()) and core.cast(x, "F64") or x
 end
 
+local function is_nan(x)
+   if type(x) == "number" then return x ~= x end
+   return apply("ne", x, x)
+end
+
 --- A mask: where two values are close: |a - b| <= atol + rtol * |b|, or equal, infinite ones too.
 -- @param a, b tensors, numbers or models
 -- @tparam[opt] table opts `rtol` = 1e-5, `atol` = 1e-8, `equal_nan` = false
@@ -83,7 +88,7 @@ function elementwise.isclose(a, b, opts)
    local close = apply("mul", elementwise.isfinite(off), apply("le", off, allowed))      -- and
    close = apply("add", close, apply("eq", x, y))      -- or
    if not opts.equal_nan then return close end
-   return apply("add", close, apply("mul", apply("ne", x, x), type(y) == "number" and y ~= y or apply("ne", y, y)))
+   return apply("add", close, apply("mul", is_nan(x), is_nan(y)))
 end
 
 --- A mask: where both are other than 0.

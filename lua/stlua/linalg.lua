@@ -142,8 +142,8 @@ function linalg.tril(a, diagonal) return triangle("tril", a, "le", diagonal) end
 local function diagonal_of(a, k)
    local rows, columns = table.unpack(a:shape())
    local count = math.min(rows + math.min(k, 0), columns - math.max(k, 0))
-   if count <= 0 then return a:reshape(-1):narrow(1, 1, 0) end
-   return a:reshape(-1):narrow(1, (k > 0 and k or -k * columns) + 1, count, columns + 1)
+   local first = count > 0 and (k > 0 and k or -k * columns) + 1 or 1
+   return a:reshape(-1):narrow(1, first, math.max(count, 0), columns + 1)
 end
 
 -- A square matrix with `v` on the diagonal k, and 0 elsewhere.
@@ -165,7 +165,8 @@ function linalg.diag(a, diagonal)
    if math.type(k) ~= "integer" then errors.throw("arg", "diag: the diagonal must be an integer") end
    if a:ndim() == 1 then return with_diagonal(a, k) end
    check_ndim("diag", a, 2)
-   return diagonal_of(a, k)
+   local line = diagonal_of(a, k)
+   return core.broadcast(line, line:shape())      -- not a view: as PyTorch's, it can be written to apart
 end
 
 --- Sum of the main diagonal of a matrix.

@@ -209,7 +209,7 @@ function shape.tile(t, ...)
       out[d] = n * sizes[d]
    end
    if #apart > 64 then errors.throw("limit", "tile: more than 32 dimensions") end
-   return t:reshape(apart):expand(wide):reshape(out)
+   return core.broadcast(t:reshape(apart), wide):reshape(out)      -- not a view, even where every count is 1
 end
 
 --- Each element, or each slice of a dimension, repeated in place: of 1, 2 three times 1, 1, 1, 2, 2, 2.
@@ -224,7 +224,7 @@ function shape.repeat_interleave(t, count, dim)
    dim = dim_of("repeat_interleave", dim, #out)
    out[dim] = out[dim] * count
    table.insert(wide, dim + 1, count)
-   return shape.unsqueeze(t, dim + 1):expand(wide):reshape(out)
+   return core.broadcast(shape.unsqueeze(t, dim + 1), wide):reshape(out)
 end
 
 -- ---------------------------------------------------------------- parts and joins

@@ -35,6 +35,35 @@ function suite.test_products()
    support.raises("arg", "matmul: a tensor, not a number", st.matmul, a, 2)
 end
 
+function suite.test_vectors_and_blocks()
+   local a = st.tensor { { 1., 2. }, { 3., 4. } }
+   lu.assertEquals(values(a:mv(st.tensor { 1., -1. })), { -1, -1 })
+   support.raises("shape", "mv: a tensor of 1 dimension expected", a.mv, a, a)
+   lu.assertEquals(st.kron(a, st.tensor { 1, 10 }):totable(), { { 1, 10, 2, 20 }, { 3, 30, 4, 40 } })
+   lu.assertEquals(st.kron(st.tensor { 1, 2 }, a):totable(), { { 1, 2, 2, 4 }, { 3, 4, 6, 8 } })
+   lu.assertEquals(st.kron(st.full({}, 3), a):shape(), { 2, 2 })
+end
+
+function suite.test_triangles_and_diagonals()
+   local a = st.arange(1, 10):view(3, 3)
+   lu.assertEquals(values(a:triu()), { 1, 2, 3, 0, 5, 6, 0, 0, 9 })
+   lu.assertEquals(values(a:tril(-1)), { 0, 0, 0, 4, 0, 0, 7, 8, 0 })
+   lu.assertEquals(values(st.triu(st.stack { a, a }, 2)), { 0, 0, 3, 0, 0, 0, 0, 0, 0, 0, 0, 3, 0, 0, 0, 0, 0, 0 })
+   lu.assertEquals(values(st.tensor { { 0 / 0, 1. }, { 0 / 0, 2. } }:tril(-2)), { 0, 0, 0, 0 })      -- NaN is left out
+   lu.assertEquals(a:ne(0):triu():dtype(), "BOOL")
+   lu.assertEquals(values(a:diag()), { 1, 5, 9 })
+   lu.assertEquals(values(a:diag(1)), { 2, 6 })
+   lu.assertEquals(values(st.diag(a, -2)), { 7 })
+   lu.assertEquals(a:diag(3):shape(), { 0 })
+   lu.assertEquals(values(a:t():diag(1)), { 4, 8 })
+   lu.assertEquals(st.diag(st.tensor { 0 / 0, 2. }, 1):nan_to_num(7):totable(), { { 0, 7, 0 }, { 0, 0, 2 }, { 0, 0, 0 } })
+   lu.assertEquals(a:trace():item(), 15)
+   lu.assertEquals(st.zeros(0, 3):trace():item(), 0)
+   support.raises("shape", "triu: a matrix expected", st.triu, st.tensor { 1 })
+   support.raises("shape", "diag: a tensor of 2 dimensions expected", st.diag, st.zeros(1, 1, 1))
+   support.raises("arg", "the diagonal must be an integer", st.tril, a, 0.5)
+end
+
 -- ---------------------------------------------------------------- decompositions
 
 function suite.test_decompositions()

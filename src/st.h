@@ -71,6 +71,7 @@ typedef struct st_err {
     char message[2048];
     char file[512];
     char tensor[512];
+    uint32_t origin; /* what st_tensor_set_origin gave the operation whose computation failed; 0: nothing */
 } st_err;
 
 /* Copies a counted string from a file for printing: control, bidirectional and invalid bytes escaped, the middle cut
@@ -312,6 +313,11 @@ const char *st_tensor_quant(const st_tensor *t);
 /* Where it comes from: file and name of a file's tensor; NULL otherwise. */
 const char *st_tensor_file(const st_tensor *t);
 const char *st_tensor_name(const st_tensor *t);
+
+/* A number of the caller's for whoever asked for the operation that made this tensor: errors found only when it is
+ * computed bring it along. Operations that are computed whole keep it, the first one they get; others can hardly fail.
+ * To be called before anybody else has the tensor. */
+void st_tensor_set_origin(st_tensor *t, uint32_t origin);
 
 /* Values in memory: copies `nbytes` = the exact size for dtype and shape. */
 st_status st_tensor_new(st_dtype dtype, int ndim, const int64_t *shape, const void *values, uint64_t nbytes,

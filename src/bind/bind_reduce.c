@@ -37,7 +37,13 @@ static double real(lua_State *L, int arg, double absent)
     return lua_tonumber(L, arg);
 }
 
-static int done(lua_State *L, st_status s, const st_err *err) { return s == ST_OK ? 1 : bind_throw(L, err); }
+/* Ends a function whose deferred result is on top of the stack. */
+static int done(lua_State *L, st_status s, const st_err *err)
+{
+    if (s != ST_OK) bind_throw(L, err);
+    bind_built_here(L);
+    return 1;
+}
 
 /* core.reduce(name, t [, dims [, keepdim [, p or correction]]]) */
 static int core_reduce(lua_State *L)
@@ -256,7 +262,7 @@ static int core_drop_dim(lua_State *L)
     st_tensor **slot = bind_tensor_new(L), *t = bind_tensor(L, 1);
     for (int d = 0; d < st_tensor_ndim(t); d++)
         if (d != dim) shape[n++] = st_tensor_shape(t)[d];
-    return done(L, st_reshape(t, n, shape, slot, &err), &err);
+    return st_reshape(t, n, shape, slot, &err) == ST_OK ? 1 : bind_throw(L, &err);
 }
 
 /* core.unique(t): values, counts, inverse (numbers from 0). */

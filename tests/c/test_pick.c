@@ -116,6 +116,15 @@ static void test_misuse(void **state)
     assert_ok(st_index_select(t, 0, p, &out, &err));
     assert_int_equal(st_export(ctx, out, 0, 2 * COLUMNS, ST_F32, row, &err), ST_ARG);
     assert_non_null(strstr(err.message, "index 38 of 37"));
+    assert_int_equal(err.origin, 0);
+    st_tensor *user = NULL;
+    st_tensor_set_origin(out, 7);
+    st_tensor_set_origin(out, 8); /* the first one stays */
+    assert_ok(st_apply(ST_OP_ADD, (st_tensor *[]){out, out}, &user, &err));
+    st_tensor_set_origin(user, 9); /* not computed whole */
+    assert_int_equal(st_export(ctx, user, 0, 2 * COLUMNS, ST_F32, row, &err), ST_ARG);
+    assert_int_equal(err.origin, 7);
+    st_tensor_unref(user);
     st_tensor_unref(out);
     assert_ok(st_index_select(t, 0, q, &out, &err));
     assert_int_equal(st_export(ctx, out, 0, COLUMNS, ST_F32, row, &err), ST_ARG);

@@ -102,6 +102,66 @@ function suite.test_what_only_the_values_tell()
    end)
 end
 
+-- What fails when it is computed names the line that wrote it down, and the one that asked for it.
+local function late(fn)
+   local ok, e = pcall(fn)
+   lu.assertFalse(ok)
+   local function line(text) return tonumber(text:match("test_linalg%.lua:(%d+)$")) end
+   return e, e.built and line(e.built), line(e.where)
+end
+
+function suite.test_the_line_that_built_it()
+   local flat, here = st.ones(2, 2), debug.getinfo(1, "l").currentline
+   local inverse = st.inverse(flat)
+   local after = (inverse * 2 + 1):sum()                       -- an operation that only passes it on
+   local _, s = st.svd(flat / 0)
+   local row = flat:index_select(1, st.tensor { 3 })
+   local ordered = (st.sort(row, 1))
+   local e, built, where = late(function() return after:item() end)
+   lu.assertEquals({ e.code, built, where }, { "arg", here + 1, here + 6 })
+   lu.assertStrContains(e.message, "singular")
+   e, built, where = late(function() st.model({ { "s", s } }):save(support.path("never.safetensors")) end)
+   lu.assertEquals({ e.code, built, where }, { "arg", here + 3, here + 9 })
+   e, built = late(function() return ordered:force() end)       -- the innermost one
+   lu.assertEquals({ e.code, built }, { "arg", here + 4 })
+   e, built = late(function() return flat + st.ones(3) end)     -- found at once: there is one line only
+   lu.assertEquals({ e.code, built }, { "shape" })
+   -- Made anew after the failure, and from a library function that builds it in several steps.
+   e, built, where = late(function() return st.mv(flat:inverse(), st.ones(2)):values() end)
+   lu.assertEquals({ built, where }, { here + 16, here + 16 })
+end
+
+-- A file that was cut off meanwhile.
+function suite.test_the_line_whose_reading_fails()
+   local values = {}
+   for i = 1, 5000 do values[i] = i end
+   local m, path = support.model("cut.safetensors", { { "w", "F32", { 50, 100 }, values } })
+   local sorted, here = m.w:sort(2), debug.getinfo(1, "l").currentline
+   local total = m.w:sum()
+   support.write(path, support.read(path):sub(1, 3000))
+   for i, t in ipairs { sorted, total } do
+      local e, built = late(function() return (t + 1):values() end)
+      lu.assertEquals(built, here + i - 1)
+      lu.assertStrContains(e.message, "cut.safetensors")
+   end
+end
+
+-- Lines without end, of code made as it runs, do not fill the memory: they go nameless then.
+function suite.test_lines_of_generated_code()
+   support.write(support.path("lines.lua"), [[
+local st = require "stlua"
+local x = st.ones(2, 2)
+local function built(name)
+   local s = load("local x = ... local s = x:inverse() return s", "=" .. name)(x)
+   return select(2, pcall(s.force, s)).built
+end
+print(built("first"))
+for i = 1, 66000 do load("local x = ... local s = x:sum() return s", "=line " .. i)(x) end
+print(built("last"))
+print(built("first"))]])
+   lu.assertEquals(support.stlua("lines.lua"), "first:1\nnil\nfirst:1\n")
+end
+
 function suite.test_low_rank()
    local a = st.randn({ 150, 4 }, { seed = 1 }):matmul(st.randn({ 4, 120 }, { seed = 2 }))
    local u, s, v, certificate = a:svd_lowrank(4, { niter = 1, seed = 3 })

@@ -1,6 +1,6 @@
---- Error objects: tables {code, message, file, tensor, hint, where, built} made by the core, thrown as they are. `where`
--- is the line of the script that asked for what failed; `built`, of an error that only computing a deferred operation
--- brings to light, the line that wrote it down.
+--- Error objects: tables {code, message, file, tensor, hint, where, built} made by the core, thrown as they are.
+-- `where` is the line of the script that asked for what failed; `built`, of an error that only computing a deferred
+-- operation brings to light, the line that wrote it down.
 -- Layer: Lua, above stlua.core.
 
 local core = require "stlua.core"

@@ -111,8 +111,8 @@ function pick.masked_select(t, mask)
    return core.masked_select(t:expand(wide), mask:expand(wide))
 end
 
---- Where elements are not 0: a row of places for each, one place for each dimension. Computes: how many there are is not
--- known before.
+--- Where elements are not 0: a row of places for each, one place for each dimension. Computes: how many there are is
+-- not known before.
 -- @tparam tensor t
 -- @treturn tensor I64, of (elements, dimensions)
 -- @raise "limit" for more than st.memory() allows

@@ -231,8 +231,8 @@ end
 
 -- ---------------------------------------------------------------- extremes
 
-local function extreme(name, elementwise, t, other, opts)
-   if map.is_tensor(other) or not map.is_tensor(t) then return core.apply(elementwise, t, other) end
+local function extreme(name, of_two, t, other, opts)
+   if map.is_tensor(other) or not map.is_tensor(t) then return core.apply(of_two, t, other) end
    local dims, o = arguments(name, other, opts, {})
    if dims == nil then return core.reduce(name, t, nil, o.keepdim) end
    local dim = one_dim(name .. " (amin and amax take several)", dims)

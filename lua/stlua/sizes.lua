@@ -1,5 +1,5 @@
---- Sizes and dimensions as functions take them. Those of a tensor that is to be made: st.zeros(2, 3), st.zeros { 2, 3 },
--- and options behind.
+--- Sizes and dimensions as functions take them. Those of a tensor that is to be made: st.zeros(2, 3),
+-- st.zeros { 2, 3 }, and options behind.
 -- Layer: Lua, above stlua.core.
 
 local errors = require "stlua.errors"

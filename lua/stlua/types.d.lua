@@ -874,8 +874,8 @@ function Tensor:neg() end
 ---@param ... any the other operands
 function Tensor:neg_(...) end
 
---- Where elements are not 0: a row of places for each, one place for each dimension. Computes: how many there are is not
---- known before.
+--- Where elements are not 0: a row of places for each, one place for each dimension. Computes: how many there are is
+--- not known before.
 ---@return stlua.Tensor # I64, of (elements, dimensions)
 function Tensor:nonzero() end
 
@@ -2257,8 +2257,8 @@ function st.ne(a, b) end
 ---@return any # a deferred tensor, or a model
 function st.neg(x) end
 
---- Where elements are not 0: a row of places for each, one place for each dimension. Computes: how many there are is not
---- known before.
+--- Where elements are not 0: a row of places for each, one place for each dimension. Computes: how many there are is
+--- not known before.
 ---@param t stlua.Tensor
 ---@return stlua.Tensor # I64, of (elements, dimensions)
 function st.nonzero(t) end

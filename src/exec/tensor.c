@@ -94,7 +94,8 @@ const char *st_tensor_name(const st_tensor *t) { return t->name; }
 
 void st_tensor_set_origin(st_tensor *t, uint32_t origin)
 {
-    while (t->node == ST_N_VIEW || t->node == ST_N_CAST) t = t->args[0]; /* results are often views of what is computed */
+    while (t->node == ST_N_VIEW || t->node == ST_N_CAST)
+        t = t->args[0]; /* results are often views of what is computed */
     if (t->node == ST_N_WHOLE && !t->origin) t->origin = origin;
 }
 

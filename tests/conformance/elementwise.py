@@ -152,7 +152,8 @@ def wanted(op, args):
     if op in OF_NN and not tensors[0].is_floating_point():
         return None
     if dtype.is_floating_point or common.is_floating_point:
-        wide = torch.float64 if op in LOOSE + LOOSE_BINARY or common == torch.float64 or dtype == torch.float64 else torch.float32
+        double = op in LOOSE + LOOSE_BINARY or torch.float64 in (common, dtype)
+        wide = torch.float64 if double else torch.float32
         if op in ("fmod", "remainder"):
             wide = torch.float64  # exact, where PyTorch's vector code is not for subnormal divisors
         mask = op in ("where", "masked_fill")

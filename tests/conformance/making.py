@@ -1,5 +1,5 @@
-"""making.py - tensors from nothing, what they say of themselves, casts by PyTorch's words, elements by mask, answers about
-two tensors: as PyTorch gives them. Random numbers, which are others here, by their distribution."""
+"""making.py - tensors from nothing, what they say of themselves, casts by PyTorch's words, elements by mask, answers
+about two tensors: as PyTorch gives them. Random numbers, which are others here, by their distribution."""
 import json
 import math
 import os
@@ -22,7 +22,7 @@ inputs, cases = {}, []
 
 
 def add(code, want, near=0.0):
-    """Lua code over the model `m` that gives a tensor or a value, and what PyTorch gives; floats may differ by `near`."""
+    """Lua code over the model `m` that gives a tensor or a value, and what PyTorch gives, but for `near`."""
     cases.append((code, want, near))
 
 
@@ -97,7 +97,7 @@ def from_numbers():
 
 
 def ranges():
-    for args in [(5,), (0,), (2, 7), (2, 7, 2), (7, 2, -2), (0, 1, 0.1), (1, 0, -0.25), (-2.5, 3), (3, 3), (0.5, 4.5, 1)]:
+    for args in [(5,), (0,), (2, 7), (2, 7, 2), (7, 2, -2), (0, 1, 0.1), (1, 0, -0.25), (-2.5, 3), (3, 3), (0.5, 4.5)]:
         for d in [None, torch.float64, torch.float16, torch.int32]:
             if d == torch.int32 and not all(isinstance(a, int) for a in args):
                 continue
@@ -206,7 +206,8 @@ def random_numbers(results, n=1 << 18):
         off = max(abs(a - b) for a, b in zip(moments(got), moments(want)))
         ok = got.dtype == want.dtype and got.shape == want.shape and off < 5 * math.sqrt(2 * 4 / n)
         ok = ok and got.min() >= want.min() - 2 and got.max() <= want.max() + 2
-        if check(ok, f"{kind}: {n} numbers, moments as PyTorch's", f"{got.dtype} {moments(got)}, torch {moments(want)}"):
+        details = f"{got.dtype} {moments(got)}, torch {moments(want)}"
+        if check(ok, f"{kind}: {n} numbers, moments as PyTorch's", details):
             covers(f"st.{kind}(")
     for again in ["seeded", "again"]:
         check(torch.equal(results["first"], results[again]) == (again == "again"),

@@ -56,7 +56,7 @@ function suite.test_triangles_and_diagonals()
    lu.assertEquals(values(st.diag(a, -2)), { 7 })
    lu.assertEquals(a:diag(3):shape(), { 0 })
    lu.assertEquals(values(a:t():diag(1)), { 4, 8 })
-   lu.assertEquals(st.diag(st.tensor { 0 / 0, 2. }, 1):nan_to_num(7):totable(), { { 0, 7, 0 }, { 0, 0, 2 }, { 0, 0, 0 } })
+   lu.assertEquals(values(st.diag(st.tensor { 0 / 0, 2. }, 1):nan_to_num(7)), { 0, 7, 0, 0, 0, 2, 0, 0, 0 })
    lu.assertEquals(a:trace():item(), 15)
    lu.assertEquals(st.zeros(0, 3):trace():item(), 0)
    support.raises("shape", "triu: a matrix expected", st.triu, st.tensor { 1 })
@@ -127,15 +127,15 @@ function suite.test_the_line_that_built_it()
    e, built = late(function() return flat + st.ones(3) end)     -- found at once: there is one line only
    lu.assertEquals({ e.code, built }, { "shape" })
    -- Made anew after the failure, and from a library function that builds it in several steps.
-   e, built, where = late(function() return st.mv(flat:inverse(), st.ones(2)):values() end)
+   _, built, where = late(function() return st.mv(flat:inverse(), st.ones(2)):values() end)
    lu.assertEquals({ built, where }, { here + 16, here + 16 })
 end
 
 -- A file that was cut off meanwhile.
 function suite.test_the_line_whose_reading_fails()
-   local values = {}
-   for i = 1, 5000 do values[i] = i end
-   local m, path = support.model("cut.safetensors", { { "w", "F32", { 50, 100 }, values } })
+   local numbers = {}
+   for i = 1, 5000 do numbers[i] = i end
+   local m, path = support.model("cut.safetensors", { { "w", "F32", { 50, 100 }, numbers } })
    local sorted, here = m.w:sort(2), debug.getinfo(1, "l").currentline
    local total = m.w:sum()
    support.write(path, support.read(path):sub(1, 3000))

@@ -100,7 +100,8 @@ function suite.test_nothing_that_shows_values_changes_a_file()
       local h, f = m.h / 3, m.f * 1.1
       local shared = (h + f) / 7
       local list = { copy = m.h, h = h, wide = h * f:double(), shared = shared, again = shared * h, ids = m.ids,
-         small = f:cast("F8_E4M3"), mean = h:mean(), rows = h:softmax(2), sorted = (f:sort(1)), product = h:matmul(f:t()),
+         small = f:cast("F8_E4M3"), mean = h:mean(), rows = h:softmax(2), sorted = (f:sort(1)),
+         product = h:matmul(f:t()),
          view = h:t()[{ { 2, 9, 3 }, {} }], joined = st.cat { h, f }, random = st.randn({ 20, 30 }, { seed = 4 }) * h,
          picked = f:index_select(1, m.ids), scaled = f / f:norm(), u = (h:svd()) }
       local names = {}
@@ -114,9 +115,9 @@ function suite.test_nothing_that_shows_values_changes_a_file()
       local file <close> = assert(io.open(support.path("shown_out.safetensors"), "rb"))
       return file:read("a")
    end
-   local quiet, loud = expressions(), nil
+   local quiet = expressions()
    local m, list = expressions()
-   loud = { tostring(m), m:summary(), m:formula(), tostring(m:stats()) }
+   local loud = { tostring(m), m:summary(), m:formula(), tostring(m:stats()) }
    for _, t in pairs(list) do
       loud[#loud + 1] = tostring(t)
       loud[#loud + 1] = tostring(t:flatten()[1])

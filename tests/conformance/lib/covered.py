@@ -1,14 +1,14 @@
 """covered.py - every public function that names its counterpart in PyTorch or NumPy must have been compared with it.
 
-    covered.py LOG      LOG: what the conformance programs printed, with their lines `covers NAME ...`
-
+Run last: CONFORMANCE_LOG in the environment names what the other programs printed, with their lines `covers NAME ...`.
 The library itself says what there is: the catalogue of its documentation. Methods in place go by their own names."""
+import os
 import sys
 
 from tap import check, report, script
 
 seen = set()
-with open(sys.argv[1], encoding="utf-8", errors="replace") as log:
+with open(os.environ["CONFORMANCE_LOG"], encoding="utf-8", errors="replace") as log:
     for line in log:
         if line.startswith("covers "):
             seen.update(line.split()[1:])

@@ -24,7 +24,7 @@ return {
       if x:numel() == 0 then return base end
       local flat = #x:shape() == 0
       local score = flat and importance(base:reshape(1), x:reshape(1)):reshape() or importance(base, x)
-      local q = score:quantile({ 0.25, 0.5, 0.75 }, nil, { interpolation = "lower" })
+      local q = score:quantile({ 0.25, 0.5, 0.75 }, { interpolation = "lower" })
       local function at(i) return q:narrow(1, i, 1):sum() end
       local threshold = at(2) + 1.5 * (at(3) - at(1))
       return base + st.where(score:ge(threshold), x - base, 0.0)

@@ -206,8 +206,9 @@ local function merge_tensors(def, opts, name, base, models)
    return def.merge(base, models, p)
 end
 
---- Merges models, or tensors of one name, by a method; `st.merge_methods()` tells which there are. The result is deferred. On models integers and booleans are never interpolated, and results keep the first model's
--- (the base's) dtypes, as st.map has it.
+--- Merges models, or tensors of one name, by a method; `st.merge_methods()` tells which there are. The result is
+-- deferred. On models integers and booleans are never interpolated, and results keep the first model's (the base's)
+-- dtypes, as st.map has it.
 -- @tparam string method such as "ties"
 -- @tparam table opts `models` = a list of models, or of tensors; `base` = what they were trained from, where the
 --   method takes one; its parameters by name, each a number, a list (one value per model), or a function of the

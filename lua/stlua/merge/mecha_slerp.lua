@@ -1,0 +1,22 @@
+-- mecha_slerp: the directions of A and B are turned into each other, their lengths interpolated. Of whole tensors.
+local ops = require "stlua.ops"
+local between = require("stlua.merge_math").between
+
+return {
+   summary = "Spherical interpolation of the tensors' directions, linear of their lengths; linear where that fails.",
+   source = "sd-mecha slerp",
+   min = 2, max = 2,
+   params = { { name = "alpha", type = "number", default = 0.5, help = "how far from A to B" } },
+   merge = function(_, models, p)
+      local a, b, alpha = models[1], models[2], p.alpha
+      if alpha == 0 or alpha == 1 then return between(a, b, alpha) end
+      local na, nb = a:norm(), b:norm()
+      local cosine = ops.clamp(a:dot(b) / (na * nb), -1, 1)
+      local angle = ops.acos(cosine)
+      local length = ((1 - alpha) * na + alpha * nb) / angle:sin()
+      local of_a, of_b = ((1 - alpha) * angle):sin() * length / na, (alpha * angle):sin() * length / nb
+      -- Parallel, opposite or zero tensors have no arc between them.
+      local fails = (of_a + of_b):mul(0):ne(0)
+      return ops.where(fails, ops.lerp(a, b, alpha), a * of_a + b * of_b)
+   end,
+}

@@ -23,7 +23,7 @@ end
 
 --- Each entry by itself with probability density.
 function rules.random(x, p, i)
-   return core.bernoulli(x:shape(), p.density[i], p.seed, p.name .. "#" .. i)
+   return core.random("chance", "BOOL", x:shape(), p.seed, p.name .. "#" .. i, p.density[i])
 end
 
 --- Without the largest trunc(gamma * n), as long as trunc(density * n) remain; of the rest the largest.

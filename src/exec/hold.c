@@ -26,9 +26,10 @@ static st_status each_apart(st_tensor *t, visit_fn fn, bool *any, st_err *err)
     for (size_t i = 0; s == ST_OK && i < n; i++) {
         st_tensor *x = list[i];
         bool scattered = x->node == ST_N_VIEW && !x->forced && !st_view_is_plain(x) && x->args[0]->node != ST_N_VALUES;
-        if (!scattered && x->node != ST_N_WHOLE) continue;
+        bool below = scattered || (x->node == ST_N_STEP && !x->forced);
+        if (!below && x->node != ST_N_WHOLE) continue;
         if (any) *any = true;
-        s = fn(scattered ? x->args[0] : x, err);
+        s = fn(below ? x->args[0] : x, err);
     }
     st_free(list);
     return s;

@@ -5,12 +5,16 @@
 --    summary   one sentence
 --    source    the paper, or the program whose rule it is
 --    base      "required", "optional" or "none": whether it takes the tensors that the others were trained from
+--    like      "model": results keep the dtypes and the metadata of the first model; else those of the base, if any
 --    min, max  how many other models it takes (1 and any number)
 --    params    a list of { name =, type = "number" | "boolean" | "string", default =, min =, max =, choices =,
---              each = true (one value per model), integer = true, help = }; without a default it must be given
+--              each = true (one value per model), integer = true, help = }; without a default it must be given,
+--              unless it is `optional`
 --    check     optional function(p, n): refuses values that do not go together, by merging.refuse
+--    prepare   optional function(rows): once before merging, where a tensor's result hangs on the others; rows are
+--              { name =, base =, models = } of all floating tensors that every model has
 --    merge     function(base, models, p): deferred tensors in, a deferred tensor out; p has the parameters by name
---              (those with `each` as lists), p.name, the tensor's name, and p.seed
+--              (those with `each` as lists), p.name, the tensor's name, p.seed, and p.shared, what prepare returned
 --
 -- The table gives the command line its options, the checks their ranges and the help its text.
 -- Layer: Lua, above stlua.core.
@@ -18,6 +22,7 @@
 local core = require "stlua.core"
 local dtype = require "stlua.dtype"
 local errors = require "stlua.errors"
+local fit = require "stlua.fit"
 local map = require "stlua.map"
 local text = require "stlua.text"
 
@@ -198,10 +203,28 @@ end
 
 -- ---------------------------------------------------------------- merging
 
--- One name: with a base the first tensor is the base's.
-local function merge_tensors(def, opts, name, base, models)
+-- One name.
+local function merge_tensors(def, opts, name, base, models, shared)
    local p = resolve(def, opts, name, #models)
+   p.shared = shared
    return def.merge(base, models, p)
+end
+
+-- What prepare makes of all floating tensors that every model has in one shape.
+local function prepared(def, base, models)
+   if not def.prepare then return nil end
+   local list, rows = table.move(models, 1, #models, 1, {}), {}
+   list[#list + 1] = base
+   for _, row in ipairs(fit.gather(list)) do
+      local whole = row.float and not row.odd
+      for i = 1, #list do whole = whole and row[i] ~= nil end
+      if whole then
+         local tensors = {}
+         for i, model in ipairs(list) do tensors[i] = model:tensor(row[i]) end
+         rows[#rows + 1] = { name = row.name, base = base and table.remove(tensors), models = tensors }
+      end
+   end
+   return def.prepare(rows)
 end
 
 --- Merges models, or tensors of one name, by a method; `stlua help merge` and `st.merge_methods()` tell which there are.
@@ -221,14 +244,17 @@ function merging.merge(method, opts)
    local whole = check_models(def, base, models)
    check_options(def, opts, #models)
    if not whole then
-      return merge_tensors(def, opts, opts.name or "", base, { table.unpack(models) })
+      local name = opts.name or ""
+      local shared = def.prepare and def.prepare { { name = name, base = base, models = models } }
+      return merge_tensors(def, opts, name, base, { table.unpack(models) }, shared)
    end
-   local list = { table.unpack(models) }
-   if base ~= nil then table.insert(list, 1, base) end
+   local list, place = { table.unpack(models) }, def.like == "model" and 2 or 1
+   if base ~= nil then table.insert(list, place, base) end
+   local shared = prepared(def, base, models)
    local function one(name, ...)
       local tensors = { ... }
-      local b = base ~= nil and table.remove(tensors, 1) or nil
-      return merge_tensors(def, opts, name, b, tensors)
+      local b = base ~= nil and table.remove(tensors, place) or nil
+      return merge_tensors(def, opts, name, b, tensors, shared)
    end
    resolve(def, opts, "", #models)      -- what is wrong for every name is told once
    return map.run(list, one, { fixed = "copy", node = { call = def.name }, operands = list, missing = opts.missing,

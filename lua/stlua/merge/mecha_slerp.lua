@@ -15,8 +15,7 @@ return {
       local angle = math_.arccos(cosine)
       local length = ((1 - alpha) * na + alpha * nb) / angle:sin()
       local of_a, of_b = ((1 - alpha) * angle):sin() * length / na, (alpha * angle):sin() * length / nb
-      -- Parallel, opposite or zero tensors have no arc between them.
-      local fails = (of_a + of_b):mul(0):ne(0)
-      return ops.where(fails, ops.lerp(a, b, alpha), a * of_a + b * of_b)
+      -- Parallel, opposite and zero tensors have no arc between them: the last give NaN.
+      return ops.where(cosine:abs():lt(1 - 1e-12), a * of_a + b * of_b, ops.lerp(a, b, alpha))
    end,
 }

@@ -49,8 +49,11 @@ local function turn(a, b, p)
          return x - times(times(x, to), to:t()) + times(times(x, from), to:t())
       end
    end
+   local fraction = p.alignment > 0 and p.alignment < 1
+   -- A power of the angles asks for more digits than turning once.
+   if fraction then a, b = a:cast("F64"), b:cast("F64") end
    local u, _, vh = core.svd(times(a:t(), b), false)
-   if p.alignment ~= 1 then u = without_reflection(u, vh) end
+   if fraction then u = without_reflection(u, vh) end
    local q = times(u, vh)
    return function(x, t)
       return times(x, t == 1 and q or t == -1 and q:t() or power(q, t))

@@ -10,6 +10,7 @@
 --    params    a list of { name =, type = "number" | "boolean" | "string", default =, min =, max =, choices =,
 --              each = true (one value per model), integer = true, help = }; without a default it must be given,
 --              unless it is `optional`
+--    holds     how many F32 copies of a tensor it holds at once, where it does not stream (for --dry-run)
 --    check     optional function(p, n): refuses values that do not go together, by merging.refuse
 --    prepare   optional function(rows): once before merging, where a tensor's result hangs on the others; rows are
 --              { name =, base =, models = } of all floating tensors that every model has
@@ -19,11 +20,13 @@
 -- The table gives the command line its options, the checks their ranges and the help its text.
 -- Layer: Lua, above stlua.core.
 
+local channels = require "stlua.channels"
 local core = require "stlua.core"
 local dtype = require "stlua.dtype"
 local errors = require "stlua.errors"
 local fit = require "stlua.fit"
 local map = require "stlua.map"
+local pattern = require "stlua.pattern"
 local text = require "stlua.text"
 
 local merging = {}
@@ -139,19 +142,33 @@ local function value_for(def, param, given, name, i)
    return checked(def, param, value, i)
 end
 
+-- One error for all wrong parameters.
+local function throw_wrong(def, wrong)
+   if #wrong == 1 then error(wrong[1], 0) end
+   local lines = {}
+   for i, e in ipairs(wrong) do lines[i] = e.message end
+   errors.throwf("arg", "%s: %d values are wrong:\n   %s", def.name, #wrong, table.concat(lines, "\n   "))
+end
+
 -- All parameters for the tensor of that name and n models besides the base.
 local function resolve(def, opts, name, n)
-   local p = { name = name, seed = opts.seed or 0 }
+   local p, wrong = { name = name, seed = opts.seed or 0 }, {}
+   local function value(param, i)
+      local ok, result = pcall(value_for, def, param, opts[param.name], name, i)
+      if ok then return result end
+      if not errors.is(result) then error(result, 0) end
+      wrong[#wrong + 1] = result
+   end
    for _, param in ipairs(def.params) do
-      local given = opts[param.name]
       if param.each then
          local list = {}
-         for i = 1, n do list[i] = value_for(def, param, given, name, i) end
+         for i = 1, n do list[i] = value(param, i) end
          p[param.name] = list
       else
-         p[param.name] = value_for(def, param, given, name)
+         p[param.name] = value(param)
       end
    end
+   if #wrong > 0 then throw_wrong(def, wrong) end
    if def.check then def.check(p, n) end
    return p
 end
@@ -159,7 +176,8 @@ end
 -- Of what does not hang on a tensor's name: lists are as long as they must be, options exist.
 local function check_options(def, opts, n)
    local known = { base = "any", models = "table", seed = "number", missing = "string", names = "string",
-      dtype = "string", saturate = "boolean", shapes = "string" }
+      dtype = "string", saturate = "boolean", shapes = "string", name = "string", keep = "string|table|function",
+      drop = "string|table|function" }
    for _, param in ipairs(def.params) do
       known[param.name] = param.type .. (param.each and "|table" or "") .. "|function"
    end
@@ -234,7 +252,10 @@ end
 -- @tparam table opts `models` = a list of models, or of tensors; `base` = what they were trained from, where the
 --   method takes one; its parameters by name, each a number, a list (one value per model), or a function of the
 --   tensor's name (and the model's number) that gives one of them, nil for the default; `seed` = 0 for methods with
---   chance in them. With models also `missing`, `names`, `shapes`, `dtype` and `saturate`, as of st.map.
+--   chance in them; of tensors `name`, which chance hangs on. With models also `missing`, `names`, `shapes`, `dtype` and
+--   `saturate`, as of st.map; `keep` = patterns of the names that are copied from the first model, `drop` = of those
+--   that are left out. Where the first model has 8 or 9 input channels (for inpainting) and the others 4, these are
+--   merged and the rest is kept
 -- @treturn model|tensor
 -- @raise "arg" names the parameter and says what is allowed; else as st.map
 function merging.merge(method, opts)
@@ -257,8 +278,9 @@ function merging.merge(method, opts)
       return merge_tensors(def, opts, name, b, tensors, shared)
    end
    resolve(def, opts, "", #models)      -- what is wrong for every name is told once
-   return map.run(list, one, { fixed = "copy", node = { call = def.name }, operands = list, missing = opts.missing,
-      names = opts.names, shapes = opts.shapes, saturate = opts.saturate,
+   return map.run(list, channels.wrap(one), { fixed = "copy", node = { call = def.name }, operands = list, missing = opts.missing,
+      names = opts.names, shapes = opts.shapes or channels.may_differ,
+      keep = opts.keep and pattern.any(opts.keep), drop = opts.drop and pattern.any(opts.drop), saturate = opts.saturate,
       dtype = opts.dtype and dtype.check(opts.dtype, true, "st.merge") })
 end
 

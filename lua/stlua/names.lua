@@ -82,4 +82,6 @@ return {
    },
    ["stlua.merging"] = {
    },
+   ["stlua.blocks"] = {
+   },
 }

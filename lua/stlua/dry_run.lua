@@ -62,18 +62,21 @@ local function target_problems(problems, path, args)
    end
 end
 
+-- Whether models fit, where something else is wrong before that is seen: as a plain average of them would tell.
+local function compare(job, opened, problems)
+   local models, weights = {}, {}
+   for i, m in pairs(opened) do
+      if i ~= job.vae then models[#models + 1], weights[#weights + 1] = m, 1 end
+   end
+   if #models < 2 then return end
+   attempt(problems, merge_job.build, { missing = job.missing, prune = job.prune, weights = weights }, models)
+end
+
 -- What one file would be.
 local function describe(entry, opened, args, problems)
    local result, e = attempt(problems, merge_job.build, entry.job, opened)
    if not result then
-      -- Wrong parameters hide what the models lack: a plain average of the same tensors tells it.
-      if e.code == "arg" and #opened > 1 then
-         local weights = {}
-         for i = 1, #opened do weights[i] = 1 end
-         local plain = { missing = entry.job.missing, prune = entry.job.prune, weights = weights, base = nil,
-            vae = entry.job.vae }
-         attempt(problems, merge_job.build, plain, opened)
-      end
+      if e.code == "arg" then compare(entry.job, opened, problems) end
       return nil
    end
    target_problems(problems, entry.path, args)
@@ -96,6 +99,7 @@ function dry_run.report(inputs, entries, args)
             cli.count_dtypes(opened[i])))
       end
    end
+   if #problems > 0 then compare(entries[1].job, opened, problems) end
    for _, entry in ipairs(#problems == 0 and entries or {}) do
       local bytes, need = describe(entry, opened, args, problems)
       total, memory = total + (bytes or 0), math.max(memory, need or 0)
@@ -110,6 +114,7 @@ function dry_run.report(inputs, entries, args)
             core.size(free))
       end
    end
+   io.stdout:flush()
    if #problems > 0 then errors.throw("arg", "merge would fail: " .. table.concat(problems, "\n")) end
    cli.write("nothing was written (--dry-run)\n")
 end

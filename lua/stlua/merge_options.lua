@@ -73,7 +73,7 @@ local function numbers(list, option)
       if not value or value ~= value or math.abs(value) == math.huge then
          wrong("%s: '%s' is not a number", option, word)
       end
-      values[#values + 1], texts[#texts + 1] = value, word
+      values[#values + 1], texts[#texts + 1] = value or 0, word
    end
    return values, texts
 end
@@ -116,7 +116,7 @@ local function normalized(weights, count, args)
       sum = sum + list[i]
    end
    if args.no_normalize then return list end
-   if sum == 0 then wrong("the weights add up to 0: use --no-normalize") end
+   if sum == 0 and count > 0 then wrong("the weights add up to 0: use --no-normalize") end
    for i, w in ipairs(list) do list[i] = w / sum end
    return list
 end

@@ -144,10 +144,13 @@ end
 
 -- One error for all wrong parameters.
 local function throw_wrong(def, wrong)
-   if #wrong == 1 then error(wrong[1], 0) end
-   local lines = {}
-   for i, e in ipairs(wrong) do lines[i] = e.message end
-   errors.throwf("arg", "%s: %d values are wrong:\n   %s", def.name, #wrong, table.concat(lines, "\n   "))
+   local lines, seen = {}, {}
+   for _, e in ipairs(wrong) do
+      if not seen[e.message] then lines[#lines + 1] = e.message end
+      seen[e.message] = true
+   end
+   if #lines == 1 then error(wrong[1], 0) end
+   errors.throwf("arg", "%s: %d values are wrong:\n   %s", def.name, #lines, table.concat(lines, "\n   "))
 end
 
 -- All parameters for the tensor of that name and n models besides the base.

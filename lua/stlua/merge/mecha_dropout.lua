@@ -1,4 +1,4 @@
--- mecha_dropout: base + alpha sum(m_i d_i) / max(1, sum m_i) / (1 - probability)^rescale, m_i independent masks.
+-- mecha_dropout: base + alpha sum(m_i d_i) / max(1, sum m_i) / (1 - probability)^rescale_power, m_i independent masks.
 local core = require "stlua.core"
 local ops = require "stlua.ops"
 local sum = require("stlua.merge_math").sum
@@ -10,7 +10,7 @@ return {
    params = {
       { name = "alpha", type = "number", default = 0.5, help = "factor of the result" },
       { name = "probability", type = "number", default = 0.9, min = 0, max = 1, help = "of dropping an entry" },
-      { name = "rescale", type = "number", default = 1, help = "exponent of 1 - probability in the divisor" },
+      { name = "rescale_power", type = "number", default = 1, help = "exponent of 1 - probability in the divisor" },
    },
    merge = function(base, models, p)
       if p.probability == 1 then return base end
@@ -19,6 +19,6 @@ return {
          local mask = core.random("chance", "BOOL", delta:shape(), p.seed, p.name .. "#" .. i, 1 - p.probability)
          kept[i], ones[i] = ops.where(mask, delta, 0), ops.where(mask, 1, 0)
       end
-      return base + p.alpha / (1 - p.probability) ^ p.rescale * (sum(kept) / ops.maximum(sum(ones), 1))
+      return base + p.alpha / (1 - p.probability) ^ p.rescale_power * (sum(kept) / ops.maximum(sum(ones), 1))
    end,
 }

@@ -86,6 +86,7 @@ return {
    summary = "Turns A's rows towards B's by an orthogonal matrix; vectors are interpolated by alpha.",
    source = "sd-mecha rotate (fractional alignment for matrices with at least as many rows as columns)",
    base = "optional", like = "model", min = 2, max = 2,
+   holds = 8,
    params = {
       { name = "alignment", type = "number", default = 1, min = 0, max = 1, help = "how far A is turned: 1 as near to B as turning alone brings it" },
       { name = "alpha", type = "number", default = 0, help = "share of B in what turning does not change" },

@@ -7,6 +7,7 @@ return {
    summary = "Adds the difference B - C to A after a median and a Gaussian filter over all its dimensions.",
    source = "supermerger smoothAdd",
    base = "required", like = "model", min = 2, max = 2,
+   holds = 28,
    params = { { name = "alpha", type = "number", help = "factor of the difference" } },
    merge = function(c, models, p)
       local a, b = models[1], models[2]

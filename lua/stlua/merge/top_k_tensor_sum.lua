@@ -20,6 +20,7 @@ return {
    summary = "Takes A's values in the order of B's where their magnitudes rank within a region.",
    source = "meh top_k_tensor_sum; sd-mecha top_k_tensor_sum",
    min = 2, max = 2,
+   holds = 12,
    params = params,
    merge = function(_, models, p)
       local a, b = models[1], models[2]

@@ -55,7 +55,7 @@ function mecha_ties.params(more)
       { name = "apply_stock", type = "boolean", default = false, help = "scale by model stock's factor" },
       { name = "apply_median", type = "boolean", default = false, help = "take the geometric median, not the mean" },
       { name = "eps", type = "number", default = 1e-6, min = 0, help = "of the geometric median" },
-      { name = "iterations", type = "number", integer = true, default = 100, min = 1, help = "of the geometric median" },
+      { name = "iterations", type = "number", integer = true, default = 40, min = 1, help = "of the geometric median" },
    }
    return table.move(more or {}, 1, #(more or {}), #list + 1, list)
 end

@@ -40,21 +40,6 @@ function merge_math.normalized(x, dim)
    return t / apply("maximum", reduce.norm(t, 2, { dim = dim, keepdim = true }), 1e-12)
 end
 
--- Until the toolkit has acos: a polynomial (Abramowitz and Stegun 4.4.45) and Newton's steps, in F64.
-local function arccos(x)
-   local y = x:abs()
-   local root = (1 - y):sqrt()
-   local angle = root * (1.5707288 + y * (-0.2121144 + y * (0.0742610 - 0.0187293 * y)))
-   for _ = 1, 3 do
-      local sine = angle:sin()
-      angle = angle + apply("where", sine:eq(0), 0, (angle:cos() - y) / sine)
-   end
-   return apply("where", x:lt(0), math.pi - angle, angle)
-end
-
---- The angle of a cosine.
-function merge_math.arccos(x) return ops.acos and ops.acos(x) or arccos(x) end
-
 --- A sum of a list.
 function merge_math.sum(list)
    local total = list[1]

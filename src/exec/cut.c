@@ -69,7 +69,7 @@ static st_status pass_worker(void *arg, unsigned worker, st_err *err)
     st_status s = ST_OK;
     uint64_t number;
     (void)worker;
-    size_t bytes = PIECE * (sizeof(float) + sizeof(st_candidate));
+    size_t bytes = PIECE * sizeof(float) + (PIECE + 1) * sizeof(st_candidate);
     char *buf = st_malloc(bytes);
     if (!buf) s = st_fail_nomem(err, bytes);
     while (s == ST_OK && (number = p->next++) < p->npieces) {
@@ -105,9 +105,9 @@ static st_status look(pass *p, st_bracket bracket, st_err *err)
 static st_status largest(const uint32_t *keys, size_t n, uint64_t k, uint32_t *out, st_err *err)
 {
     enum { HALF = 65536 };
-    uint32_t *counts = st_calloc(2 * HALF, sizeof *counts), *lower = counts + HALF, upper_half = HALF - 1;
-    uint32_t lower_half = HALF - 1;
+    uint32_t *counts = st_calloc(2 * HALF, sizeof *counts), upper_half = HALF - 1, lower_half = HALF - 1;
     if (!counts) return st_fail_nomem(err, 2 * HALF * sizeof *counts);
+    uint32_t *lower = counts + HALF;
     for (size_t i = 0; i < n; i++) counts[keys[i] >> 16]++;
     while (k > counts[upper_half]) k -= counts[upper_half--];
     for (size_t i = 0; i < n; i++)
@@ -209,10 +209,10 @@ static st_status read_sample(const pass *p, uint32_t *keys, st_err *err)
     return s;
 }
 
-/* Wide enough for eight standard deviations of a sample of independent elements: neighbours are none quite. */
+/* Wide enough for six standard deviations of a sample of independent elements: neighbours are none quite. */
 static st_status guess(const pass *p, uint64_t k, st_bracket *b, st_err *err)
 {
-    double part = (double)k / (double)p->numel, away = 8 * sqrt(SAMPLE * part * (1 - part)) + 16;
+    double part = (double)k / (double)p->numel, away = 6 * sqrt(SAMPLE * part * (1 - part)) + 16;
     double first = floor(part * SAMPLE - away), last = ceil(part * SAMPLE + away);
     uint32_t *keys = st_malloc(SAMPLE * sizeof *keys);
     if (!keys) return st_fail_nomem(err, SAMPLE * sizeof *keys);

@@ -33,7 +33,8 @@ typedef struct st_random_key {
 typedef void (*st_gen_fn)(void *dst, const st_random_key *s, uint64_t start, size_t n);
 
 /* Magnitudes of F32 values as integers that order alike: their bits without the sign. Counts those above `high` and at
- * both edges; those strictly between are given out, in order, with their places: returns how many. */
+ * both edges; those strictly between are given out, in order, with their places: returns how many. `found` has room for
+ * n and one more. */
 typedef struct st_bracket {
     uint32_t low, high;
 } st_bracket;

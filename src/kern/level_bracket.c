@@ -30,20 +30,21 @@ static void look(const st_bracket *b, const int32_t *x, size_t n, st_bracket_see
 static size_t bracket(const st_bracket *b, const float *values, size_t n, st_bracket_seen *seen, st_candidate *found)
 {
     uint8_t inside[CHUNK + 8];
-    int32_t x[CHUNK];
+    int32_t x[CHUNK + 8];
     size_t count = 0;
     for (size_t at = 0; at < n; at += CHUNK) {
         size_t m = n - at < CHUNK ? n - at : CHUNK;
         memcpy(x, values + at, m * sizeof *x);
         look(b, x, m, seen, inside);
         memset(inside + m, 0, 8);
+        memset(x + m, 0, 8 * sizeof *x);
         for (size_t i = 0; i < m; i += 8) {
             uint64_t any;
             memcpy(&any, inside + i, 8);
             if (!any) continue;
-            for (size_t j = i; j < i + 8 && j < m; j++) {
-                if (!inside[j]) continue;
-                found[count++] = (st_candidate){(uint32_t)x[j] & INT32_MAX, (uint32_t)(at + j)};
+            for (size_t j = i; j < i + 8; j++) { /* no branch: who is not inside is overwritten */
+                found[count] = (st_candidate){(uint32_t)x[j] & INT32_MAX, (uint32_t)(at + j)};
+                count += inside[j];
             }
         }
     }

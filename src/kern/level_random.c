@@ -197,21 +197,35 @@ GENERATOR(normal_f32, 4)
 GENERATOR(normal_f64, 8)
 GENERATOR(integer, 8)
 
+/* Bytes that are the probability's own upper eight bits: 24 bits more decide, a hash of the word and the place. */
+static void settle(uint8_t *keep, const uint8_t *ties, const uint32_t *w, uint32_t lower)
+{
+    for (size_t i = 0; i < 4 * WORDS; i += 8) {
+        uint64_t any;
+        memcpy(&any, ties + i, sizeof any);
+        for (size_t e = i; any && e < i + 8; e++) {
+            uint32_t h = (w[e / 4] ^ (uint32_t)e % 4 * 0x85EBCA6Bu) * 0x9E3779B1u;
+            if (ties[e]) keep[e] = (h ^ h >> 15) * 0xC2B2AE35u >> 8 < lower;
+        }
+    }
+}
+
 /* True with probability span / 2^32. */
 static void gen_chance(void *dst, const st_random_key *s, uint64_t start, size_t n)
 {
-    uint8_t *d = dst;
+    uint8_t *d = dst, keep[4 * WORDS], ties[4 * WORDS], bytes[4 * WORDS];
     uint32_t lane[4][BLOCKS];
-    uint8_t keep[2 * WORDS];
-    const uint32_t *w = &lane[0][0], upper = (uint32_t)(s->span >> 16), lower = (uint32_t)s->span & 0xffff;
+    const uint32_t lower = (uint32_t)s->span & 0xffffff;
+    const unsigned upper = (unsigned)(s->span >> 24); /* 256 where all are true */
     while (n) {
-        size_t skip = (size_t)(start % (2 * WORDS)), now = 2 * WORDS - skip < n ? 2 * WORDS - skip : n;
-        make_lanes(lane, s, start / (2 * WORDS) * BLOCKS);
-        for (size_t i = 0; i < WORDS; i++) {
-            uint32_t a = w[i] & 0xffff, b = w[i] >> 16, more = w[i] * 0x9E3779B1u >> 16;
-            keep[i] = (a < upper) | ((a == upper) & (more < lower));
-            keep[WORDS + i] = (b < upper) | ((b == upper) & (more < lower));
-        }
+        size_t skip = (size_t)(start % (4 * WORDS)), now = 4 * WORDS - skip < n ? 4 * WORDS - skip : n;
+        make_lanes(lane, s, start / (4 * WORDS) * BLOCKS);
+        memcpy(bytes, lane, sizeof bytes);
+        const uint8_t edge = (uint8_t)upper;
+        for (size_t i = 0; i < 4 * WORDS; i++) keep[i] = bytes[i] < edge;
+        for (size_t i = 0; i < 4 * WORDS; i++) ties[i] = bytes[i] == edge;
+        if (lower) settle(keep, ties, &lane[0][0], lower);
+        if (upper > 255) memset(keep, 1, sizeof keep);
         memcpy(d, keep + skip, now);
         d += now;
         start += now;

@@ -12,7 +12,7 @@ return {
       if alpha == 0 or alpha == 1 then return math_.between(a, b, alpha) end
       local na, nb = a:norm(), b:norm()
       local cosine = ops.clamp(a:dot(b) / (na * nb), -1, 1)
-      local angle = math_.arccos(cosine)
+      local angle = ops.acos(cosine)
       local length = ((1 - alpha) * na + alpha * nb) / angle:sin()
       local of_a, of_b = ((1 - alpha) * angle):sin() * length / na, (alpha * angle):sin() * length / nb
       -- Parallel, opposite and zero tensors have no arc between them: the last give NaN.

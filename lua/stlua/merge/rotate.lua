@@ -22,7 +22,7 @@ local function power(q, t)
    q = q:cast("F64")
    local even, odd = (q + q:t()) / 2, (q - q:t()) / 2
    local cosines, v = core.eigh(even)
-   local angle = math_.arccos(ops.clamp(cosines, -1, 1))
+   local angle = ops.acos(ops.clamp(cosines, -1, 1))
    local sine = angle:sin()
    local ratio = ops.where(sine:lt(1e-7), t, (angle * t):sin() / sine)
    return times(v * (angle * t):cos(), v:t()) + times(times(v * ratio, v:t()), odd)

@@ -12,8 +12,8 @@ local merge = cli.merging()
 local function options(parser)
    parser:argument("model", "Models to merge: files, folders or indexes, each with a weight as FILE:0.3 if you like.")
       :args("*")
-   parser:option("--alpha", "Interpolate two models: (1 - t) * A + t * B; or the alpha of a method. Several values, such "
-      .. "as 0.2,0.4, make one file each, where -o has {alpha} in its name."):argname("<t>")
+   parser:option("--alpha", "Interpolate two models: (1 - t) * A + t * B; or the alpha of a method. Several values, "
+      .. "such as 0.2,0.4, make one file each, where -o has {alpha} in its name."):argname("<t>")
    parser:option("--weights --weight", "One weight per model, such as 0.5,0.3,0.2 (default of an average: equal).")
       :argname("<list>")
    parser:flag("--no-normalize", "Use the weights as they are, not divided by their sum.")

@@ -128,7 +128,9 @@ end
 
 local function number_of(word, item)
    local w = tonumber(word)
-   if not w or w ~= w or math.abs(w) == math.huge then refuse("%s: %s is not a number", text.quote(item), text.quote(word)) end
+   if not w or w ~= w or math.abs(w) == math.huge then
+      refuse("%s: %s is not a number", text.quote(item), text.quote(word))
+   end
    return w
 end
 

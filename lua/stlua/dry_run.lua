@@ -107,8 +107,8 @@ function dry_run.report(inputs, entries, args)
    if #problems == 0 then
       for _, note in ipairs(merge_job.notes(entries[1].job, opened)) do cli.write("note: ", note, "\n") end
       local free = free_bytes(entries[1].path)
-      cli.write(("to write %s, free %s; memory about %s\n"):format(core.size(total), free and core.size(free) or "unknown",
-         core.size(memory)))
+      cli.write(("to write %s, free %s; memory about %s\n"):format(core.size(total),
+         free and core.size(free) or "unknown", core.size(memory)))
       if free and free < total then
          problems[1] = ("%s needed, %s free: make room, or give -o on another disk"):format(core.size(total),
             core.size(free))

@@ -68,14 +68,14 @@ end
 
 --- The median of each element and its neighbours in all dimensions: of 3^n values. NaN where there is one.
 function filters.median3(x)
-   local sizes, list = x:shape(), nil
+   local sizes = x:shape()
    if x:numel() == 0 then return x end
    local padded = x
    -- In a dimension of size 1 all neighbours are the element itself: they do not move the median.
    for dim, n in ipairs(sizes) do
       if n > 1 then padded = reflected(padded, dim, 1) end
    end
-   list = { padded }
+   local list = { padded }
    for dim, n in ipairs(sizes) do
       local shifted = {}
       for _, t in ipairs(n > 1 and list or {}) do

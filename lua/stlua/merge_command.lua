@@ -9,5 +9,5 @@ return {
    order = merge_job.order, build = merge_job.build, notes = merge_job.notes,
    formula = merge_job.formula, recipe = merge_job.recipe,
    dry_run = function(...) return require("stlua.dry_run").report(...) end,
-   reproduce = function(...) return require("stlua.reproduce").run(...) end,
+   reproduce = function(...) return require("stlua.rerun").run(...) end,
 }

@@ -82,7 +82,8 @@ end
 
 local function by_method(job, models, base, keep, drop)
    local opts = parameters(job, models[1] or base)
-   opts.models, opts.base, opts.seed, opts.missing, opts.keep, opts.drop = models, base, job.seed, job.missing, keep, drop
+   opts.models, opts.base, opts.seed = models, base, job.seed
+   opts.missing, opts.keep, opts.drop = job.missing, keep, drop
    return merging.merge(job.method, opts)
 end
 
@@ -136,7 +137,8 @@ end
 -- @tparam table job
 -- @tparam integer count of inputs
 function merge_job.formula(job, count)
-   local formula = job.method and call(job, count) or weighted(job.alpha and { 1 - job.alpha, job.alpha } or job.weights)
+   local weights = job.alpha and { 1 - job.alpha, job.alpha } or job.weights
+   local formula = job.method and call(job, count) or weighted(weights)
    if job.vae then formula = ("%s, VAE of {%d}"):format(formula, job.vae) end
    return formula
 end
@@ -148,7 +150,8 @@ local IN_RECIPE = { "method", "block_weights", "seed", "base", "vae", "merge_vae
 -- @tparam integer count of inputs
 -- @tparam table output options that the bytes hang on: dtype, saturate, align, max_shard_size
 function merge_job.recipe(job, count, output)
-   local recipe = { command = "merge", formula = merge_job.formula(job, count), output = next(output) and output or nil }
+   local recipe = { command = "merge", formula = merge_job.formula(job, count) }
+   recipe.output = next(output) and output or nil
    recipe.parameters = { alpha = job.alpha, weights = not job.alpha and job.weights or nil, missing = job.missing }
    for name, value in pairs(job.parameters or {}) do recipe.parameters[name] = value end
    if not next(recipe.parameters) then recipe.parameters = nil end

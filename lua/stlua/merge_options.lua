@@ -32,7 +32,7 @@ function merge_options.methods_text()
    for _, name in ipairs(merging.merge_methods()) do
       local def, words = merging.method(name), {}
       lines[#lines + 1] = ("   %s: %s"):format(name, def.summary)
-      for i, param in ipairs(def.params) do words[i] = ("--%s%s"):format(option_of(param.name), shown_default(param)) end
+      for i, param in ipairs(def.params) do words[i] = "--" .. option_of(param.name) .. shown_default(param) end
       lines[#lines + 1] = ("      %s%s%s"):format(takes(def), #words > 0 and "; " or "", table.concat(words, " "))
    end
    return table.concat(lines, "\n")
@@ -143,7 +143,8 @@ local function read_parameters(def, args, weights)
    local has = {}
    for i, param in ipairs(def.params) do has[i] = "--" .. option_of(param.name) end
    local function foreign(key)
-      wrong("%s has no --%s (it has %s)", def.name, option_of(key), #has > 0 and table.concat(has, " ") or "no parameters")
+      wrong("%s has no --%s (it has %s)", def.name, option_of(key),
+         #has > 0 and table.concat(has, " ") or "no parameters")
    end
    if weights and not known.weight then foreign "weights" end
    if args.alpha and not known.alpha then foreign "alpha" end
@@ -230,7 +231,8 @@ function merge_options.read(args)
    local paths, weights = read_weights(args)
    check_count(args, paths)
    local several = args.alpha and args.alpha:find(",", 1, true)
-   local target = cli.target(args, cli.stem(paths[1] or args.base or "model") .. "-merged" .. (several and "-{alpha}" or ""))
+   local stem = cli.stem(paths[1] or args.base or "model") .. "-merged" .. (several and "-{alpha}" or "")
+   local target = cli.target(args, stem)
    local job = described(args, args.method)
    if args.method then
       local def = merging.method(args.method)

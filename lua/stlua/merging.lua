@@ -250,16 +250,16 @@ local function prepared(def, base, models)
    return def.prepare(rows)
 end
 
---- Merges models, or tensors of one name, by a method; `stlua help merge` and `st.merge_methods()` tell which there are.
--- The result is deferred. On models integers and booleans are never interpolated, and results keep the first model's
--- (the base's) dtypes, as st.map has it.
+--- Merges models, or tensors of one name, by a method; `stlua help merge` and `st.merge_methods()` tell which there
+-- are. The result is deferred. On models integers and booleans are never interpolated, and results keep the dtypes of
+-- the first model (of the base, or of A where the method says so), as st.map has it.
 -- @tparam string method such as "ties"
 -- @tparam table opts `models` = a list of models, or of tensors; `base` = what they were trained from, where the
 --   method takes one; its parameters by name, each a number, a list (one value per model), or a function of the
 --   tensor's name (and the model's number) that gives one of them, nil for the default; `seed` = 0 for methods with
---   chance in them; of tensors `name`, which chance hangs on. With models also `missing`, `names`, `shapes`, `dtype` and
---   `saturate`, as of st.map; `keep` = patterns of the names that are copied from the first model, `drop` = of those
---   that are left out. Where the first model has 8 or 9 input channels (for inpainting) and the others 4, these are
+--   chance in them; of tensors `name`, which chance hangs on. With models also `missing`, `names`, `shapes`, `dtype`
+--   and `saturate`, as of st.map; `keep` = patterns of the names that are copied from the first model, `drop` = of
+--   those that are left out. Where the first model has 8 or 9 input channels (for inpainting) and the others 4, these are
 --   merged and the rest is kept
 -- @treturn model|tensor
 -- @raise "arg" names the parameter and says what is allowed; else as st.map
@@ -283,9 +283,10 @@ function merging.merge(method, opts)
       return merge_tensors(def, opts, name, b, tensors, shared)
    end
    resolve(def, opts, "", #models)      -- what is wrong for every name is told once
-   return map.run(list, channels.wrap(one), { fixed = "copy", node = { call = def.name }, operands = list, missing = opts.missing,
-      names = opts.names, shapes = opts.shapes or channels.may_differ,
-      keep = opts.keep and pattern.any(opts.keep), drop = opts.drop and pattern.any(opts.drop), saturate = opts.saturate,
+   return map.run(list, channels.wrap(one), {
+      fixed = "copy", node = { call = def.name }, operands = list,
+      missing = opts.missing, names = opts.names, shapes = opts.shapes or channels.may_differ, saturate = opts.saturate,
+      keep = opts.keep and pattern.any(opts.keep), drop = opts.drop and pattern.any(opts.drop),
       dtype = opts.dtype and dtype.check(opts.dtype, true, "st.merge") })
 end
 

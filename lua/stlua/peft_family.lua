@@ -53,7 +53,8 @@ function peft_family.method(def)
    def.base = "required"
    def.params = {
       { name = "weight", each = true, type = "number", help = "share of each model's difference to the base" },
-      { name = "density", type = "number", default = 0.5, min = 0, max = 1, help = "part of each difference that is kept" },
+      { name = "density", type = "number", default = 0.5, min = 0, max = 1,
+         help = "part of each difference that is kept" },
    }
    if def.elect then
       def.params[3] = { name = "majority_sign_method", type = "string", default = "total",

@@ -56,7 +56,8 @@ end
 --- The parameters of these methods.
 function regions.params(default_width)
    return {
-      { name = "width", type = "number", default = default_width, help = "part of the rows that is B's (supermerger: alpha)" },
+      { name = "width", type = "number", default = default_width,
+         help = "part of the rows that is B's (supermerger: alpha)" },
       { name = "offset", type = "number", default = 0, help = "where that part begins (supermerger: beta)" },
       { name = "rounding", type = "string", default = "round", choices = { "round", "trunc" },
          help = "of row numbers: round (sd-mecha), or trunc (supermerger, meh)" },

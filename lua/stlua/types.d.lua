@@ -2795,9 +2795,9 @@ function st.median(t, dim, opts) end
 ---@return integer
 function st.memory(bytes) end
 
---- Merges models, or tensors of one name, by a method; `stlua help merge` and `st.merge_methods()` tell which there are.
---- The result is deferred. On models integers and booleans are never interpolated, and results keep the first model's
---- (the base's) dtypes, as st.map has it.
+--- Merges models, or tensors of one name, by a method; `stlua help merge` and `st.merge_methods()` tell which there
+--- are. The result is deferred. On models integers and booleans are never interpolated, and results keep the dtypes of
+--- the first model (of the base, or of A where the method says so), as st.map has it.
 ---@param method string such as "ties"
 ---
 --- `opts`: `models` = a list of models, or of tensors; `base` = what they were trained from, where the method takes

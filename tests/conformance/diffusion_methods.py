@@ -1,5 +1,5 @@
-"""Merge methods of the diffusion tools and of PEFT: sd-mecha's own functions, PEFT's, or the formulas of supermerger and
-meh in F64, on the same values; F32 and F16 inputs, 1 to 4 dimensions, one element, none, and no dimensions.
+"""Merge methods of the diffusion tools and of PEFT: sd-mecha's own functions, PEFT's, or the formulas of supermerger
+and meh in F64, on the same values; F32 and F16 inputs, 1 to 4 dimensions, one element, none, and no dimensions.
 
 A result may be off by 1e-6 of the largest value (1e-5 where lengths, angles or decompositions take part)."""
 import json

@@ -97,7 +97,7 @@ function suite.test_presets()
       WRAP14 = { IN06 = 1, IN07 = 0, OUT04 = 0, OUT05 = 1 }, WRAP16 = { IN07 = 1, IN08 = 0, OUT03 = 0, OUT04 = 1 },
       MID12_50 = { IN04 = 0, IN05 = 0.5, OUT05 = 0.5, OUT06 = 0 }, OUT07 = { OUT04 = 0, OUT05 = 1 },
       OUT12 = { M00 = 0, OUT00 = 1 }, OUT12_5 = { IN11 = 0, M00 = 0.5, OUT00 = 1 },
-      RING08_SOFT = { IN04 = 0, IN05 = 0.5, IN06 = 1, IN08 = 1, IN09 = 0.5, IN10 = 0, OUT02 = 0.5, OUT06 = 0.5, OUT07 = 0 },
+      RING08_SOFT = { IN04 = 0, IN05 = 0.5, IN06 = 1, IN08 = 1, IN09 = 0.5, IN10 = 0, OUT02 = 0.5, OUT06 = 0.5 },
       RING08_5 = { IN05 = 0, IN06 = 1, IN09 = 1, IN10 = 0, OUT02 = 1, OUT05 = 1, OUT06 = 0 },
       RING10_5 = { IN05 = 1, IN09 = 1, IN10 = 0, OUT01 = 0, OUT02 = 1, OUT06 = 1 },
       RING10_3 = { IN05 = 0, IN06 = 1, IN10 = 1, IN11 = 0, OUT01 = 1, OUT05 = 1, OUT06 = 0 },
@@ -113,7 +113,9 @@ function suite.test_presets()
       TRUE_REVERSE_CUBIC_HERMITE = { IN00 = 1, IN01 = 0.800968123070988 },
       FAKE_CUBIC_HERMITE = { IN01 = 0.157576195987654, M00 = 0.5 }, FAKE_REVERSE_CUBIC_HERMITE = { OUT11 = 0 },
    } do
-      for block, value in pairs(values) do lu.assertAlmostEquals(at(preset, block), value, 1e-9, preset .. " " .. block) end
+      for block, value in pairs(values) do
+         lu.assertAlmostEquals(at(preset, block), value, 1e-9, preset .. " " .. block)
+      end
    end
 end
 
@@ -123,7 +125,8 @@ function suite.test_patterns_and_elements()
    lu.assertNil(weight(UNET .. "input_blocks.4.0.x"))
    lu.assertEquals(weight(UNET .. "output_blocks.2.0.x"), 0.7)
    lu.assertEquals(weight(UNET .. "output_blocks.11.0.x"), 0.1)
-   weight = st.block_weights(sd, "FLAT_25\nOUT03 OUT04:attn1 attn2.to_k:0.5,NOT OUT04:norm:1,OUT05:NOT attn proj:0.9,:emb:0")
+   weight = st.block_weights(sd, "FLAT_25\nOUT03 OUT04:attn1 attn2.to_k:0.5,NOT OUT04:norm:1,"
+      .. "OUT05:NOT attn proj:0.9,:emb:0")
    lu.assertEquals(weight(UNET .. "output_blocks.3.1.attn1.to_q.weight"), 0.5)
    lu.assertEquals(weight(UNET .. "output_blocks.3.1.attn2.to_q.weight"), 0.25)
    lu.assertEquals(weight(UNET .. "output_blocks.4.1.norm.weight"), 0.25)

@@ -13,7 +13,9 @@ local function matrix(rows, columns, ...) return support.tensor("F32", { rows, c
 local function check(method, opts, wanted)
    local got = support.values(st.merge(method, opts))
    lu.assertEquals(#got, #wanted, method)
-   for i, w in ipairs(wanted) do lu.assertAlmostEquals(got[i], w, 1e-6 * math.max(1, math.abs(w)), method .. " " .. i) end
+   for i, w in ipairs(wanted) do
+      lu.assertAlmostEquals(got[i], w, 1e-6 * math.max(1, math.abs(w)), method .. " " .. i)
+   end
 end
 
 local A, B, C = vector(1, 2, -4), vector(3, 2, 4), vector(0, 1, 2)
@@ -82,11 +84,14 @@ end
 
 function suite.test_regions()
    local a, b = vector(0, 1, 2, 3, 4, 5, 6), vector(10, 11, 12, 13, 14, 15, 16)
-   check("tensor_sum", { models = { a, b }, width = 0.5, offset = 0.25, rounding = "trunc" }, { 0, 11, 12, 13, 14, 5, 6 })
+   check("tensor_sum", { models = { a, b }, width = 0.5, offset = 0.25, rounding = "trunc" },
+      { 0, 11, 12, 13, 14, 5, 6 })
    -- 1.75 and 5.25 are rounded.
    check("tensor_sum", { models = { a, b }, width = 0.5, offset = 0.25 }, { 0, 1, 12, 13, 14, 5, 6 })
-   check("tensor_sum", { models = { a, b }, width = 0.5, offset = 0.75, rounding = "trunc" }, { 10, 1, 2, 3, 4, 15, 16 })
-   check("tensor_sum2", { models = { matrix(2, 2, 1, 2, 3, 4), matrix(2, 2, 5, 6, 7, 8) }, width = 0.5 }, { 5, 2, 7, 4 })
+   check("tensor_sum", { models = { a, b }, width = 0.5, offset = 0.75, rounding = "trunc" },
+      { 10, 1, 2, 3, 4, 15, 16 })
+   check("tensor_sum2", { models = { matrix(2, 2, 1, 2, 3, 4), matrix(2, 2, 5, 6, 7, 8) }, width = 0.5 },
+      { 5, 2, 7, 4 })
    check("top_k_tensor_sum", { models = { vector(1, 2, 3, 4), vector(4, 3, 2, 1) } }, { 4, 3, 2, 1 })
    check("top_k_tensor_sum", { models = { vector(1, 2, 3, 4), vector(4, 3, 2, 1) }, width = 0.5, offset = 0.5,
       bound = "meh" }, { 4, 3, 3, 4 })
@@ -123,11 +128,12 @@ end
 function suite.test_sparse_differences()
    local base = vector(0, 0, 0, 0)
    local x, y = vector(4, -3, 2, 1), vector(1, 3, -6, 1)
-   check("peft_magnitude_prune", { models = { x, y }, base = base, weight = { 1, 0.5 }, density = 0.5 }, { 4, -1.5, -3, 0 })
+   check("peft_magnitude_prune", { models = { x, y }, base = base, weight = { 1, 0.5 }, density = 0.5 },
+      { 4, -1.5, -3, 0 })
    check("peft_ties", { models = { x, y }, base = base, weight = { 1, 0.5 }, density = 0.5 }, { 4, 1.5, -3, 0 })
    -- By number 2 and -6 are a tie, which counts as positive.
-   check("peft_ties", { models = { x, y }, base = base, weight = { 1, 1 }, density = 1, majority_sign_method = "frequency" },
-      { 2.5, 3, 2, 1 })
+   check("peft_ties", { models = { x, y }, base = base, weight = { 1, 1 }, density = 1,
+      majority_sign_method = "frequency" }, { 2.5, 3, 2, 1 })
    check("peft_ties", { models = { x, y }, base = base, weight = { 1, 1 }, density = 0 }, { 0, 0, 0, 0 })
    check("mecha_ties", { models = { x, y }, base = base }, { 2.5, 0, 0, 1 })
    check("mecha_ties", { models = { x, y }, base = base, vote_sgn = true, alpha = 2 }, { 5, 0, -12, 2 })
@@ -158,8 +164,8 @@ function suite.test_methods_are_well_defined()
 end
 
 function suite.test_all_wrong_parameters_at_once()
-   support.raises("arg", { "3 values are wrong", "density is 2", "weight", "majority_sign_method is \"most\"" }, st.merge,
-      "peft_ties", { models = { A, B }, base = C, density = 2, majority_sign_method = "most" })
+   support.raises("arg", { "3 values are wrong", "density is 2", "weight", "majority_sign_method is \"most\"" },
+      st.merge, "peft_ties", { models = { A, B }, base = C, density = 2, majority_sign_method = "most" })
    support.raises("arg", "give alpha", st.merge, "triple_sum", { models = { A, B, C }, beta = 1 })
 end
 
@@ -194,8 +200,10 @@ function suite.test_input_channels()
    lu.assertEquals(m.conv:dtype(), "F16")
    support.raises("shape", { "conv", "inpainting", "first" }, st.merge, "weighted_sum", { models = { b, a } })
    local d = checkpoint("d", "F16", 2, 9)
-   support.raises("shape", { "conv", "9 input channels", "must have 4" }, st.merge, "n_average", { models = { a, d, b } })
-   support.raises("shape", "different shapes", st.merge, "weighted_sum", { models = { a, (checkpoint("e", "F16", 2, 5)) } })
+   support.raises("shape", { "conv", "9 input channels", "must have 4" }, st.merge, "n_average",
+      { models = { a, d, b } })
+   local e = checkpoint("e", "F16", 2, 5)
+   support.raises("shape", "different shapes", st.merge, "weighted_sum", { models = { a, e } })
 end
 
 function suite.test_keep_and_drop()

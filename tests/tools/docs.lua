@@ -169,9 +169,9 @@ local function add_methods(out)
    out[#out + 1] = [[
 ## Merge methods
 
-By `st.merge(name, { models = ..., base = ..., ... })`, or `stlua merge --method name`, where a parameter `rescale_rule` is
-the option `--rescale-rule`. Each is one file in `lua/stlua/merge/`. A number may be a function of the tensor's name, such
-as `st.block_weights` gives. A, B are the models in their order, C is the base.
+By `st.merge(name, { models = ..., base = ..., ... })`, or `stlua merge --method name`, where a parameter
+`rescale_rule` is the option `--rescale-rule`. Each is one file in `lua/stlua/merge/`. A number may be a function of the
+tensor's name, such as `st.block_weights` gives. A, B are the models in their order, C is the base.
 ]]
    for _, name in ipairs(merging.merge_methods()) do
       local def = merging.method(name)
@@ -179,7 +179,8 @@ as `st.block_weights` gives. A, B are the models in their order, C is the base.
          or ("%d or more"):format(def.min)
       local base = { required = ", and a base", optional = ", perhaps a base" }
       out[#out + 1] = ("### `%s`\n\n%s Models: %s%s%s. Source: %s.\n"):format(name, one_line(def.summary), count,
-         base[def.base] or "", def.like == "model" and "; the result has A's dtypes and metadata" or "", def.source or "")
+         base[def.base] or "", def.like == "model" and "; the result has A's dtypes and metadata" or "",
+         def.source or "")
       for _, param in ipairs(def.params) do out[#out + 1] = parameter_line(param) end
       if #def.params > 0 then out[#out + 1] = "" end
    end

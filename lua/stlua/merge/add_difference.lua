@@ -7,7 +7,8 @@ return {
    base = "required", like = "model", min = 2, max = 2,
    params = {
       { name = "alpha", type = "number", default = 1, help = "factor of the difference" },
-      { name = "clip", type = "boolean", default = false, help = "hold the result between A and B (meh: clip weights)" },
+      { name = "clip", type = "boolean", default = false,
+         help = "hold the result between A and B (meh: clip weights)" },
    },
    merge = function(c, models, p)
       local a, b = models[1], models[2]

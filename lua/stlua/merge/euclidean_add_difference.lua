@@ -7,7 +7,7 @@ local math_ = require "stlua.merge_math"
 local function unit(x) return math_.nan_to(x / x:norm(), 0) end
 
 return {
-   summary = "Joins the differences of A and B to C as the sides of a right angle, at the length of their weighted sum.",
+   summary = "Joins the differences of A and B to C as the sides of a right angle, as long as their weighted sum.",
    source = "meh euclidean_add_difference",
    base = "required", like = "model", min = 2, max = 2,
    params = { { name = "alpha", type = "number", min = 0, max = 1, help = "share of B" } },

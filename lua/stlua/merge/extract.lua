@@ -8,7 +8,8 @@ return {
    source = "supermerger extract",
    base = "required", min = 2, max = 2,
    params = {
-      { name = "alpha", type = "number", min = 0, max = 1, help = "which model's difference: 0 the first's, 1 the second's" },
+      { name = "alpha", type = "number", min = 0, max = 1,
+         help = "which model's difference: 0 the first's, 1 the second's" },
       { name = "beta", type = "number", min = 0, max = 1, help = "0 takes what is alike, 1 what differs" },
       { name = "gamma", type = "number", default = 1, min = 0, help = "how sharply the two are told apart" },
    },

@@ -1,5 +1,5 @@
--- mecha_ties: base + alpha TIES(d_1 .. d_n), see stlua.mecha_ties.
-local family = require "stlua.mecha_ties"
+-- mecha_ties: base + alpha TIES(d_1 .. d_n), see stlua.mecha_family.
+local family = require "stlua.mecha_family"
 
 return {
    summary = "TIES with signs elected by the number of models, and a mean over those that agree, without weights.",

@@ -1,6 +1,6 @@
--- mecha_ties_dare: base + alpha TIES(masked d_i) / (1 - probability); see stlua.mecha_ties.
+-- mecha_ties_dare: base + alpha TIES(masked d_i) / (1 - probability); see stlua.mecha_family.
 local core = require "stlua.core"
-local family = require "stlua.mecha_ties"
+local family = require "stlua.mecha_family"
 local ops = require "stlua.ops"
 
 -- Entries are kept with 1 - probability; with della_eps large ones rather than small ones.

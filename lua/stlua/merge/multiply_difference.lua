@@ -3,7 +3,7 @@ local ops = require "stlua.ops"
 local copysign = require("stlua.merge_math").copysign
 
 return {
-   summary = "Multiplies the differences of A and B to C: C + |A - C|^(1 - alpha) |B - C|^alpha with the sign of their sum.",
+   summary = "C + |A - C|^(1 - alpha) |B - C|^alpha, with the sign of the weighted sum of both differences.",
    source = "meh multiply_difference",
    base = "required", like = "model", min = 2, max = 2,
    params = {

@@ -64,8 +64,9 @@ local function rotated(a, b, p)
    local x, y = as_matrix(math_.wide(a)), as_matrix(math_.wide(b))
    local fraction = p.alignment > 0 and p.alignment < 1
    if fraction and x:shape()[1] < x:shape()[2] then
-      errors.throw("arg", ("rotate: alignment %g of %s: a matrix of %d rows and %d columns is turned as a whole, by "
-         .. "alignment 0 or 1"):format(p.alignment, text.quote(p.name), x:shape()[1], x:shape()[2]), { tensor = p.name })
+      local message = "rotate: alignment %g of %s: %d rows and %d columns are turned by alignment 0 or 1 alone"
+      errors.throw("arg", message:format(p.alignment, text.quote(p.name), x:shape()[1], x:shape()[2]),
+         { tensor = p.name })
    end
    local mean_x = reduce.mean(x, 1, { keepdim = true }) * p.centralization
    local mean_y = reduce.mean(y, 1, { keepdim = true }) * p.centralization
@@ -88,9 +89,11 @@ return {
    base = "optional", like = "model", min = 2, max = 2,
    holds = 8,
    params = {
-      { name = "alignment", type = "number", default = 1, min = 0, max = 1, help = "how far A is turned: 1 as near to B as turning alone brings it" },
+      { name = "alignment", type = "number", default = 1, min = 0, max = 1,
+         help = "how far A is turned: 1 as near to B as turning alone brings it" },
       { name = "alpha", type = "number", default = 0, help = "share of B in what turning does not change" },
-      { name = "centralization", type = "number", default = 1, help = "share of the rows' mean that is left out of turning" },
+      { name = "centralization", type = "number", default = 1,
+         help = "share of the rows' mean that is left out of turning" },
    },
    merge = function(c, models, p)
       local a, b = models[1], models[2]

@@ -1,4 +1,4 @@
--- similarity_add_difference: between A + alpha (B - C) and a sum of A and B, the more of the sum the more alike A and B.
+-- similarity_add_difference: between A + alpha (B - C) and a sum of A and B, this the more the more alike they are.
 local ops = require "stlua.ops"
 local nan_to = require("stlua.merge_math").nan_to
 

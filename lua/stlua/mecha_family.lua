@@ -6,7 +6,7 @@ local elementwise = require "stlua.elementwise"
 local math_ = require "stlua.merge_math"
 
 local apply = core.apply
-local mecha_ties = {}
+local mecha_family = {}
 
 -- The largest part k of the entries, as many as sd-mecha counts.
 local function trimmed(x, k)
@@ -30,7 +30,7 @@ end
 --- The sum of differences by these rules; 0 where it is not finite.
 -- @tparam {tensor,...} deltas
 -- @tparam table p k, vote_sgn, apply_stock, apply_median, eps, iterations
-function mecha_ties.sum(deltas, p)
+function mecha_family.sum(deltas, p)
    if deltas[1]:numel() == 0 then return deltas[1] end
    local list = {}
    for i, d in ipairs(deltas) do list[i] = trimmed(d, p.k) end
@@ -46,7 +46,7 @@ function mecha_ties.sum(deltas, p)
 end
 
 --- The parameters that the family shares.
-function mecha_ties.params(more)
+function mecha_family.params(more)
    local list = {
       { name = "alpha", type = "number", default = 1, help = "factor of the sum" },
       { name = "k", type = "number", default = 1, min = 0, max = 1, help = "part of each difference that is kept" },
@@ -60,4 +60,4 @@ function mecha_ties.params(more)
    return table.move(more or {}, 1, #(more or {}), #list + 1, list)
 end
 
-return mecha_ties
+return mecha_family

@@ -10,7 +10,7 @@ local open = require "stlua.open"
 local save = require "stlua.save"
 local text = require "stlua.text"
 
-local reproduce = {}
+local rerun = {}
 
 local DEPTH = 4      -- of folders below --models-dir
 
@@ -106,7 +106,7 @@ end
 -- @tparam {string,...} folders more places to look for inputs
 -- @tparam ?string output keep the result there
 -- @raise "changed" when the bytes differ, "io" for inputs that are not there, "arg" for a file without a recipe
-function reproduce.run(path, folders, output)
+function rerun.run(path, folders, output)
    local original = open.open(path)
    local recipe = read_recipe(original, path)
    local job = merge_job.of_recipe(recipe)
@@ -132,4 +132,4 @@ function reproduce.run(path, folders, output)
    cli.write(("%s: equal, byte for byte, to %s\n"):format(core.escape(path), "what its recipe gives"))
 end
 
-return reproduce
+return rerun

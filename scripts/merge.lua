@@ -1,127 +1,74 @@
--- stlua merge: weighted averages of models, in one streaming pass.
+-- stlua merge: weighted averages of models, and all merge methods, in one streaming pass.
 --
 --    stlua merge a.safetensors b.safetensors -o merged.safetensors
 --    stlua merge a b --alpha 0.2,0.4,0.6 -o 'm-{alpha}.safetensors'
+--    stlua merge a b --base c --method add_difference --alpha 0.8 -o merged.safetensors
 
 local cli = require "stlua.cli"
 local st = require "stlua"
 
+local merge = cli.merging()
+
 local function options(parser)
    parser:argument("model", "Models to merge: files, folders or indexes, each with a weight as FILE:0.3 if you like.")
-      :args("2+")
-   parser:option("--alpha", "Interpolate two models: (1 - t) * A + t * B. Several values, such as 0.2,0.4, make one "
-      .. "file each, where -o has {alpha} in its name."):argname("<t>")
-   parser:option("--weights", "One weight per model, such as 0.5,0.3,0.2 (default: equal)."):argname("<list>")
+      :args("*")
+   parser:option("--alpha", "Interpolate two models: (1 - t) * A + t * B; or the alpha of a method. Several values, "
+      .. "such as 0.2,0.4, make one file each, where -o has {alpha} in its name."):argname("<t>")
+   parser:option("--weights --weight", "One weight per model, such as 0.5,0.3,0.2 (default of an average: equal).")
+      :argname("<list>")
    parser:flag("--no-normalize", "Use the weights as they are, not divided by their sum.")
+   parser:option("--method", "A merge method: see the list below, and --list-methods."):argname("<name>")
+   parser:option("--base", "The model that the others were made from, for methods that take one."):argname("<model>")
+   parser:option("--block-weights", "A number for each block of Stable Diffusion 1, 2, XL or Flux in place of one "
+      .. "parameter (alpha, or NAME=...): numbers, a preset such as GRAD_V, IN00-IN03=0.2,OUT*=0.7, or "
+      .. "BLOCKS:ELEMENTS:RATIO. Alone it means --method weighted_sum."):argname("<spec>"):count("*")
+   parser:option("--seed", "Seed of the methods with chance in them (0)."):argname("<n>"):convert(cli.integer)
    parser:option("--missing", "A tensor that some model has not: error (the default), first (copy it from the first "
       .. "model that has it) or skip."):choices { "error", "first", "skip" }
+   parser:option("--vae", "Put this VAE in place of the checkpoint's own."):argname("<file>")
+   parser:flag("--merge-vae", "Methods merge the VAE of a checkpoint, too, instead of copying the first model's.")
+   parser:flag("--prune", "Leave out what only training reads: EMA, its state, the noise schedule.")
+   parser:flag("--dry-run", "Report from the headers what would be written, and what is wrong; write nothing.")
+   parser:flag("--list-methods", "Print the names of all methods.")
    cli.output_options(parser)
+   merge.add(parser)
 end
 
--- "0.2,0.4" -> { 0.2, 0.4 }, and the texts as they were typed.
-local function numbers(list, option)
-   local values, texts = {}, {}
-   for word in (list .. ","):gmatch("%s*(.-)%s*,") do
-      local value = tonumber(word)
-      if not value or value ~= value or math.abs(value) == math.huge then
-         cli.usage("merge: %s: '%s' is not a number", option, word)
-      end
-      values[#values + 1], texts[#texts + 1] = value, word
-   end
-   return values, texts
+-- Of the options those that the bytes of the file hang on.
+local function output_of(args)
+   return { dtype = args.dtype, saturate = args.saturate, align = args.align, max_shard_size = args.max_shard_size }
 end
 
--- Splits "FILE:0.3" where no file has that whole name.
-local function split_weight(word)
-   local path, weight = word:match("^(.+):([^:/]+)$")
-   if path and tonumber(weight) and not cli.exists(word) then return path, tonumber(weight) end
-   return word
-end
-
--- Paths and weights of the command line; weights add up to 1 unless the user said otherwise.
-local function read_weights(args)
-   local paths, weights = {}, {}
-   for i, word in ipairs(args.model) do paths[i], weights[i] = split_weight(word) end
-   local given = 0
-   for i = 1, #paths do given = given + (weights[i] and 1 or 0) end
-   if given > 0 and (args.weights or args.alpha) then
-      cli.usage("merge: weights stand either behind the files or in --%s", args.weights and "weights" or "alpha")
-   elseif given > 0 and given < #paths then
-      cli.usage("merge: %d of %d models have a weight: give one to all or none", given, #paths)
-   end
-   if args.weights then weights = numbers(args.weights, "--weights") end
-   if #weights == 0 then
-      for i = 1, #paths do weights[i] = 1 end
-   elseif #weights ~= #paths then
-      cli.usage("merge: --weights has %d numbers for %d models", #weights, #paths)
-   end
-   local sum = 0
-   for _, w in ipairs(weights) do sum = sum + w end
-   if not args.no_normalize then
-      if sum == 0 then cli.usage("merge: the weights add up to 0: use --no-normalize") end
-      for i, w in ipairs(weights) do weights[i] = w / sum end
-   end
-   return paths, weights
-end
-
--- "0.5 * {1} + 0.5 * {2}": the recipe puts names for the numbers, and so do we for the user.
-local function formula(weights)
-   local terms = {}
-   for i, w in ipairs(weights) do terms[i] = ("%.6g * {%d}"):format(w, i) end
-   return (table.concat(terms, " + "):gsub("%+ %-", "- "))
-end
-
-local function weighted_sum(weights)
-   return function(_, ...)
-      local sum = weights[1] * (...)
-      for i = 2, #weights do sum = sum + weights[i] * (select(i, ...)) end
-      return sum
-   end
-end
-
--- What to make: one entry per file, { path =, formula =, parameters =, fn = the callback of st.map }.
-local function average(args, weights, path)
-   return { { path = path, formula = formula(weights), parameters = { weights = weights, missing = args.missing },
-      fn = weighted_sum(weights) } }
-end
-
-local function sweep(args, paths, path)
-   if #paths ~= 2 then cli.usage("merge: --alpha is for two models, got %d (use --weights)", #paths) end
-   local alphas, texts = numbers(args.alpha, "--alpha")
-   if #alphas > 1 and not path:find("{alpha}", 1, true) then
-      cli.usage("merge: %d values of --alpha need {alpha} in the name, such as -o 'm-{alpha}.safetensors'", #alphas)
-   end
-   local entries, seen = {}, {}
-   for i, t in ipairs(alphas) do
-      if seen[texts[i]] then cli.usage("merge: --alpha has %s twice", texts[i]) end
-      seen[texts[i]] = true
-      entries[i] = { path = path:gsub("{alpha}", (texts[i]:gsub("%%", "%%%%"))), formula = formula { 1 - t, t },
-         parameters = { alpha = t, missing = args.missing }, fn = function(_, a, b) return st.lerp(a, b, t) end }
-   end
-   return entries
+-- Says how the file is computed, by the names of the inputs.
+local function tell(entry, inputs, several)
+   local paths = {}
+   for i, input in ipairs(inputs) do paths[i] = input.path end
+   local labels = cli.labels(paths)
+   local title = several and cli.basename(entry.path) or "merged"
+   local formula = merge.formula(entry.job, #inputs):gsub("{(%d+)}", function(i) return labels[tonumber(i)] end)
+   cli.note(title .. " = " .. formula, "formula")
 end
 
 local function run(args)
-   local paths, weights = read_weights(args)
-   local several = args.alpha and args.alpha:find(",", 1, true)
-   local target = cli.target(args, cli.stem(paths[1]) .. "-merged" .. (several and "-{alpha}" or ""))
-   local entries = args.alpha and sweep(args, paths, target) or average(args, weights, target)
-   local labels = cli.labels(paths)
+   if args.list_methods then return cli.write(table.concat(st.merge_methods(), "\n"), "\n") end
+   -- A configuration of mergekit (.yml, .yaml) as the only model goes its own way: here.
+   local paths, entries = merge.read(args)
+   local inputs = merge.order(entries[1].job, paths, args.base, args.vae)
+   if args.dry_run then return merge.dry_run(inputs, entries, args) end
    for _, e in ipairs(entries) do
-      local title = several and cli.basename(e.path) or "merged"
-      cli.note(title .. " = " .. e.formula:gsub("{(%d+)}", function(i) return labels[tonumber(i)] end), "formula")
+      e.job.base, e.job.vae = entries[1].job.base, entries[1].job.vae
+      tell(e, inputs, #entries > 1)
    end
-
-   local models, results = {}, {}
-   for i, path in ipairs(paths) do models[i] = st.open(path) end
+   local opened, results = {}, {}
+   for i, input in ipairs(inputs) do opened[i] = st.open(input.path) end
    for i, e in ipairs(entries) do
-      results[i] = { st.map(models, e.fn, { missing = args.missing }), e.path,
-         recipe = { command = "merge", formula = e.formula, parameters = e.parameters } }
+      results[i] = { merge.build(e.job, opened), e.path, recipe = merge.recipe(e.job, #inputs, output_of(args)) }
    end
+   for _, note in ipairs(merge.notes(entries[1].job, opened)) do cli.note("note: " .. note) end
    for _, note in ipairs(results[1][1]:notes()) do cli.note("note: " .. note) end
    cli.save(results, args)
 end
 
 return cli.command({
-   name = "merge", summary = "Average models: equal shares, --alpha or --weights.", options = options, run = run,
+   name = "merge", summary = "Average models, or merge them by a method.", options = options, run = run,
 }, ...)

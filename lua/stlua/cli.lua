@@ -38,6 +38,16 @@ function cli.count(value)
    return n
 end
 
+--- A whole number.
+function cli.integer(value)
+   local n = math.tointeger(tonumber(value))
+   if not n then return nil, ("'%s' is not a whole number"):format(value) end
+   return n
+end
+
+--- What the commands that merge are made of; loaded when one of them runs.
+function cli.merging() return require "stlua.merge_command" end
+
 local function size(value)
    local bytes, message = text.parse_bytes(value)
    if not bytes then return nil, message end

@@ -1,6 +1,7 @@
 --- Whether models fit each other: their names and shapes side by side, and one error that lists all that do not.
 -- Layer: Lua, above stlua.core.
 
+local channels = require "stlua.channels"
 local core = require "stlua.core"
 local dtype = require "stlua.dtype"
 local errors = require "stlua.errors"
@@ -77,12 +78,21 @@ local function add_odd(lines, odd, labels)
    end
 end
 
+-- Whether a model for inpainting stands behind one that is not: of the shapes the second has more channels.
+local function reversed(odd)
+   for _, row in ipairs(odd) do
+      if channels.extra(row.odd.shape, row.shape) then return true end
+   end
+   return false
+end
+
 --- Throws one error that lists all missing and mismatched tensors, grouped by model; returns when all fit.
 -- @tparam table rows as of gather
 -- @tparam {model,...} models
 -- @tparam boolean missing_ok names may be missing
--- @tparam boolean shapes_ok shapes may differ
+-- @tparam boolean|function shapes_ok shapes may differ: all, or those of rows of which it is true
 function fit.check(rows, models, missing_ok, shapes_ok)
+   local may_differ = type(shapes_ok) == "function" and shapes_ok or function() return shapes_ok end
    local n, missing, odd, problems = #models, {}, {}, 0
    for _, row in ipairs(rows) do
       for i = 1, missing_ok and 0 or n do
@@ -92,7 +102,7 @@ function fit.check(rows, models, missing_ok, shapes_ok)
             problems = problems + 1
          end
       end
-      if row.odd and not shapes_ok then
+      if row.odd and not may_differ(row) then
          odd[#odd + 1] = row
          problems = problems + 1
       end
@@ -103,7 +113,8 @@ function fit.check(rows, models, missing_ok, shapes_ok)
       if missing[i] then add_missing(lines, labels[i], missing[i]) end
    end
    if #odd > 0 then add_odd(lines, odd, labels) end
-   local hint = next(missing) and ' (missing: first or skip would take the rest)' or ""
+   local hint = next(missing) and ' (missing: first or skip would take the rest)'
+      or reversed(odd) and " (give the model with more input channels, for inpainting, first)" or ""
    errors.throwf(next(missing) and "name" or "shape", "the models differ in %s%s:\n%s",
       text.plural(problems, "tensor"), hint, table.concat(lines, "\n"))
 end

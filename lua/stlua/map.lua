@@ -163,15 +163,33 @@ local function run_rows(rows, job)
    return out, raw, notes
 end
 
+-- The rows that are computed; and those that are copied from the first model, whatever the others have.
+local function set_aside(rows, keep, drop)
+   if not keep and not drop then return rows, {} end
+   local computed, kept = {}, {}
+   for _, row in ipairs(rows) do
+      if drop and drop(row.name) then goto next end
+      if keep and keep(row.name) then
+         if row[1] then kept[#kept + 1] = row end
+      else
+         computed[#computed + 1] = row
+      end
+      ::next::
+   end
+   return computed, kept
+end
+
 --- The engine. `opts` as of st.map, and for model arithmetic: `fixed` = "copy" (what is not floating never reaches
--- `fn`), `node` and `operands` for the lineage.
+-- `fn`), `node` and `operands` for the lineage; `shapes` may be a function of a row that tells whether shapes may
+-- differ; `keep` and `drop`, functions of a name: tensors copied from the first model, and left out.
 function map.run(models, fn, opts)
    local job = { models = models, fn = fn, opts = opts, labels = fit.labels(models), records = {} }
    for i, model in ipairs(models) do job.records[i] = lineage.of(model) end
-   local rows = fit.gather(models)
+   local rows, kept = set_aside(fit.gather(models), opts.keep, opts.drop)
    local missing_ok = opts.names == "intersection" or (opts.missing or "error") ~= "error"
-   fit.check(rows, models, missing_ok, opts.shapes == "any")
+   fit.check(rows, models, missing_ok, opts.shapes == "any" or type(opts.shapes) == "function" and opts.shapes)
    local out, raw, notes = run_rows(rows, job)
+   for _, row in ipairs(kept) do out:add(row.name, models[1]:tensor(row[1])) end
    local t = models[1]:metadata()
    meta.drop_hashes(t)
    meta.set(out, t)

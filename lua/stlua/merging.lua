@@ -5,20 +5,28 @@
 --    summary   one sentence
 --    source    the paper, or the program whose rule it is
 --    base      "required", "optional" or "none": whether it takes the tensors that the others were trained from
+--    like      "model": results keep the dtypes and the metadata of the first model; else those of the base, if any
 --    min, max  how many other models it takes (1 and any number)
 --    params    a list of { name =, type = "number" | "boolean" | "string", default =, min =, max =, choices =,
---              each = true (one value per model), integer = true, help = }; without a default it must be given
+--              each = true (one value per model), integer = true, help = }; without a default it must be given,
+--              unless it is `optional`
+--    holds     how many F32 copies of a tensor it holds at once, where it does not stream (for --dry-run)
 --    check     optional function(p, n): refuses values that do not go together, by merging.refuse
+--    prepare   optional function(rows): once before merging, where a tensor's result hangs on the others; rows are
+--              { name =, base =, models = } of all floating tensors that every model has
 --    merge     function(base, models, p): deferred tensors in, a deferred tensor out; p has the parameters by name
---              (those with `each` as lists), p.name, the tensor's name, and p.seed
+--              (those with `each` as lists), p.name, the tensor's name, p.seed, and p.shared, what prepare returned
 --
 -- The table gives the command line its options, the checks their ranges and the help its text.
 -- Layer: Lua, above stlua.core.
 
+local channels = require "stlua.channels"
 local core = require "stlua.core"
 local dtype = require "stlua.dtype"
 local errors = require "stlua.errors"
+local fit = require "stlua.fit"
 local map = require "stlua.map"
+local pattern = require "stlua.pattern"
 local text = require "stlua.text"
 
 local merging = {}
@@ -136,19 +144,36 @@ local function value_for(def, param, given, name, i)
    return checked(def, param, value, i)
 end
 
+-- One error for all wrong parameters.
+local function throw_wrong(def, wrong)
+   local lines, seen = {}, {}
+   for _, e in ipairs(wrong) do
+      if not seen[e.message] then lines[#lines + 1] = e.message end
+      seen[e.message] = true
+   end
+   if #lines == 1 then error(wrong[1], 0) end
+   errors.throwf("arg", "%s: %d values are wrong:\n   %s", def.name, #lines, table.concat(lines, "\n   "))
+end
+
 -- All parameters for the tensor of that name and n models besides the base.
 local function resolve(def, opts, name, n)
-   local p = { name = name, seed = opts.seed or 0 }
+   local p, wrong = { name = name, seed = opts.seed or 0 }, {}
+   local function value(param, i)
+      local ok, result = pcall(value_for, def, param, opts[param.name], name, i)
+      if ok then return result end
+      if not errors.is(result) then error(result, 0) end
+      wrong[#wrong + 1] = result
+   end
    for _, param in ipairs(def.params) do
-      local given = opts[param.name]
       if param.each then
          local list = {}
-         for i = 1, n do list[i] = value_for(def, param, given, name, i) end
+         for i = 1, n do list[i] = value(param, i) end
          p[param.name] = list
       else
-         p[param.name] = value_for(def, param, given, name)
+         p[param.name] = value(param)
       end
    end
+   if #wrong > 0 then throw_wrong(def, wrong) end
    if def.check then def.check(p, n) end
    return p
 end
@@ -156,7 +181,8 @@ end
 -- Of what does not hang on a tensor's name: lists are as long as they must be, options exist.
 local function check_options(def, opts, n)
    local known = { base = "any", models = "table", seed = "number", missing = "string", names = "string",
-      dtype = "string", saturate = "boolean", shapes = "string", name = "string" }
+      dtype = "string", saturate = "boolean", shapes = "string", name = "string", keep = "string|table|function",
+      drop = "string|table|function" }
    for _, param in ipairs(def.params) do
       known[param.name] = param.type .. (param.each and "|table" or "") .. "|function"
    end
@@ -200,21 +226,41 @@ end
 
 -- ---------------------------------------------------------------- merging
 
--- One name: with a base the first tensor is the base's.
-local function merge_tensors(def, opts, name, base, models)
+-- One name.
+local function merge_tensors(def, opts, name, base, models, shared)
    local p = resolve(def, opts, name, #models)
+   p.shared = shared
    return def.merge(base, models, p)
 end
 
---- Merges models, or tensors of one name, by a method; `st.merge_methods()` tells which there are. The result is
--- deferred. On models integers and booleans are never interpolated, and results keep the first model's (the base's)
--- dtypes, as st.map has it.
+-- What prepare makes of all floating tensors that every model has in one shape.
+local function prepared(def, base, models)
+   if not def.prepare then return nil end
+   local list, rows = table.move(models, 1, #models, 1, {}), {}
+   list[#list + 1] = base
+   for _, row in ipairs(fit.gather(list)) do
+      local whole = row.float and not row.odd
+      for i = 1, #list do whole = whole and row[i] ~= nil end
+      if whole then
+         local tensors = {}
+         for i, model in ipairs(list) do tensors[i] = model:tensor(row[i]) end
+         rows[#rows + 1] = { name = row.name, base = base and table.remove(tensors), models = tensors }
+      end
+   end
+   return def.prepare(rows)
+end
+
+--- Merges models, or tensors of one name, by a method; `stlua help merge` and `st.merge_methods()` tell which there
+-- are. The result is deferred. On models integers and booleans are never interpolated, and results keep the dtypes of
+-- the first model (of the base, or of A where the method says so), as st.map has it.
 -- @tparam string method such as "ties"
 -- @tparam table opts `models` = a list of models, or of tensors; `base` = what they were trained from, where the
 --   method takes one; its parameters by name, each a number, a list (one value per model), or a function of the
 --   tensor's name (and the model's number) that gives one of them, nil for the default; `seed` = 0 for methods with
---   chance in them, and with tensors `name`, on which chance hangs too. With models also `missing`, `names`, `shapes`,
---   `dtype` and `saturate`, as of st.map.
+--   chance in them; of tensors `name`, which chance hangs on. With models also `missing`, `names`, `shapes`, `dtype`
+--   and `saturate`, as of st.map; `keep` = patterns of the names that are copied from the first model, `drop` = of
+--   those that are left out. Where the first model has 8 or 9 input channels (for inpainting) and the others 4, these are
+--   merged and the rest is kept
 -- @treturn model|tensor
 -- @raise "arg" names the parameter and says what is allowed; else as st.map
 function merging.merge(method, opts)
@@ -224,18 +270,23 @@ function merging.merge(method, opts)
    local whole = check_models(def, base, models)
    check_options(def, opts, #models)
    if not whole then
-      return merge_tensors(def, opts, opts.name or "", base, { table.unpack(models) })
+      local name = opts.name or ""
+      local shared = def.prepare and def.prepare { { name = name, base = base, models = models } }
+      return merge_tensors(def, opts, name, base, { table.unpack(models) }, shared)
    end
-   local list = { table.unpack(models) }
-   if base ~= nil then table.insert(list, 1, base) end
+   local list, place = { table.unpack(models) }, def.like == "model" and 2 or 1
+   if base ~= nil then table.insert(list, place, base) end
+   local shared = prepared(def, base, models)
    local function one(name, ...)
       local tensors = { ... }
-      local b = base ~= nil and table.remove(tensors, 1) or nil
-      return merge_tensors(def, opts, name, b, tensors)
+      local b = base ~= nil and table.remove(tensors, place) or nil
+      return merge_tensors(def, opts, name, b, tensors, shared)
    end
    resolve(def, opts, "", #models)      -- what is wrong for every name is told once
-   return map.run(list, one, { fixed = "copy", node = { call = def.name }, operands = list, missing = opts.missing,
-      names = opts.names, shapes = opts.shapes, saturate = opts.saturate,
+   return map.run(list, channels.wrap(one), {
+      fixed = "copy", node = { call = def.name }, operands = list,
+      missing = opts.missing, names = opts.names, shapes = opts.shapes or channels.may_differ, saturate = opts.saturate,
+      keep = opts.keep and pattern.any(opts.keep), drop = opts.drop and pattern.any(opts.drop),
       dtype = opts.dtype and dtype.check(opts.dtype, true, "st.merge") })
 end
 

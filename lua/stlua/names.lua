@@ -95,4 +95,6 @@ return {
    },
    ["stlua.merging"] = {
    },
+   ["stlua.blocks"] = {
+   },
 }

@@ -13,7 +13,7 @@ parts.list = {
    { "stlua.elementwise", all = true }, { "stlua.shape", all = true }, { "stlua.inplace" },
    { "stlua.make", all = true }, { "stlua.reduce", all = true }, { "stlua.linalg", all = true },
    { "stlua.pick", all = true }, { "stlua.casts" }, { "stlua.random", all = true },
-   { "stlua.npy" }, { "stlua.stats" }, { "stlua.diff" }, { "stlua.hist" }, { "stlua.merging" },
+   { "stlua.npy" }, { "stlua.stats" }, { "stlua.diff" }, { "stlua.hist" }, { "stlua.merging" }, { "stlua.blocks" },
 }
 
 --- The tables that parts write their functions to.

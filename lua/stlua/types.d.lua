@@ -2075,6 +2075,19 @@ function st.bitwise_right_shift(a, b) end
 ---@return any # a deferred tensor, or a model
 function st.bitwise_xor(a, b) end
 
+--- A number for each tensor of a diffusion model, by the block it belongs to: for any parameter of st.merge that takes
+--- a function. Blocks of Stable Diffusion 1 and 2 are BASE, IN00-IN11, M00, OUT00-OUT11; of XL BASE, IN00-IN08, M00,
+--- OUT00-OUT08, VAE; of Flux CLIP, T5, IN, D00-D18, S00-S37, OUT, VAE.
+---@param model stlua.Model any of the models that are merged; its names tell the architecture
+---
+--- `spec`: numbers in the order of the blocks, all of them or all but the first; the name of a preset, such as
+--- "GRAD_V"; "IN00-IN03=0.2,OUT*=0.7"; BLOCKS:ELEMENTS:RATIO as supermerger has it, such as "OUT03
+--- OUT04:attn1:0.5"; or several of these, of which the last that applies holds. A table is a list of numbers, or {
+--- ["IN*"] = 0.2 }
+---@param spec string|table
+---@return fun(...): any # name -> number, or nil for a block that the spec does not name
+function st.block_weights(model, spec) end
+
 --- Products of two stacks of equally many matrices.
 ---@param a stlua.Tensor (count, m, k)
 ---@param b stlua.Tensor (count, k, n)
@@ -2782,16 +2795,18 @@ function st.median(t, dim, opts) end
 ---@return integer
 function st.memory(bytes) end
 
---- Merges models, or tensors of one name, by a method; `st.merge_methods()` tells which there are. The result is
---- deferred. On models integers and booleans are never interpolated, and results keep the first model's (the base's)
---- dtypes, as st.map has it.
+--- Merges models, or tensors of one name, by a method; `stlua help merge` and `st.merge_methods()` tell which there
+--- are. The result is deferred. On models integers and booleans are never interpolated, and results keep the dtypes of
+--- the first model (of the base, or of A where the method says so), as st.map has it.
 ---@param method string such as "ties"
 ---
 --- `opts`: `models` = a list of models, or of tensors; `base` = what they were trained from, where the method takes
 --- one; its parameters by name, each a number, a list (one value per model), or a function of the tensor's name
 --- (and the model's number) that gives one of them, nil for the default; `seed` = 0 for methods with chance in
---- them, and with tensors `name`, on which chance hangs too. With models also `missing`, `names`, `shapes`, `dtype`
---- and `saturate`, as of st.map.
+--- them; of tensors `name`, which chance hangs on. With models also `missing`, `names`, `shapes`, `dtype` and
+--- `saturate`, as of st.map; `keep` = patterns of the names that are copied from the first model, `drop` = of those
+--- that are left out. Where the first model has 8 or 9 input channels (for inpainting) and the others 4, these are
+--- merged and the rest is kept
 ---@param opts table
 ---@return stlua.Model|stlua.Tensor
 function st.merge(method, opts) end

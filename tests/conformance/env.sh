@@ -10,8 +10,8 @@ set -u
 venv=${STLUA_VENV:-${XDG_CACHE_HOME:-$HOME/.cache}/stlua/venv}
 python=$venv/bin/python
 # torch comes first: other packages name it as a dependency and would bring a version of their own.
-packages="torch==2.13.0 safetensors==0.8.0 numpy ml_dtypes"
-[ "${1:-}" = bench ] && packages="$packages mergekit==0.1.5 sd-mecha==1.1.8"
+packages="torch==2.13.0 safetensors==0.8.0 numpy ml_dtypes scipy peft sd-mecha==1.1.8"
+[ "${1:-}" = bench ] && packages="$packages mergekit==0.1.5"
 
 skip() { echo "skipped: $*"; exit 0; }
 

@@ -9,6 +9,7 @@
 local core = require "stlua.core"
 local doc = require "stlua.doc"
 local library = require "stlua.parts"
+local merging = require "stlua.merging"
 local reserved = require("stlua.repl.show").reserved
 
 local manual_page = dofile "tests/tools/manpage.lua"
@@ -154,6 +155,37 @@ a tensor of a model is read-only: change a copy (t:clone()) and put that into th
 ]]
 end
 
+-- What a parameter takes: its default, its range, and what it is for.
+local function parameter_line(param)
+   local kind = param.each and "a number per model" or param.integer and "a whole number" or param.type
+   if param.choices then kind = "`" .. table.concat(param.choices, "`, `") .. "`" end
+   local range = param.min and param.max and (", %g to %g"):format(param.min, param.max)
+      or param.min and (", at least %g"):format(param.min) or ""
+   local default = param.default ~= nil and (" (default %s)"):format(tostring(param.default)) or ""
+   return ("- `%s`%s: %s%s; %s"):format(param.name, default, kind, range, one_line(param.help or ""))
+end
+
+local function add_methods(out)
+   out[#out + 1] = [[
+## Merge methods
+
+By `st.merge(name, { models = ..., base = ..., ... })`, or `stlua merge --method name`, where a parameter
+`rescale_rule` is the option `--rescale-rule`. Each is one file in `lua/stlua/merge/`. A number may be a function of the
+tensor's name, such as `st.block_weights` gives. A, B are the models in their order, C is the base.
+]]
+   for _, name in ipairs(merging.merge_methods()) do
+      local def = merging.method(name)
+      local count = def.min == def.max and tostring(def.min) or def.max and ("%d to %d"):format(def.min, def.max)
+         or ("%d or more"):format(def.min)
+      local base = { required = ", and a base", optional = ", perhaps a base" }
+      out[#out + 1] = ("### `%s`\n\n%s Models: %s%s%s. Source: %s.\n"):format(name, one_line(def.summary), count,
+         base[def.base] or "", def.like == "model" and "; the result has A's dtypes and metadata" or "",
+         def.source or "")
+      for _, param in ipairs(def.params) do out[#out + 1] = parameter_line(param) end
+      if #def.params > 0 then out[#out + 1] = "" end
+   end
+end
+
 local function add_torch(out)
    out[#out + 1] = "## Others by PyTorch's names\n\n| PyTorch | here | |\n| --- | --- | --- |"
    local rows, seen = {}, {}
@@ -186,6 +218,7 @@ wrote down a deferred operation which only fails when it is computed; `file` and
    add_section(out, "Methods of tensors", documented "Tensor:")
    add_section(out, "Methods of models", documented "Model:")
    add_operators(out)
+   add_methods(out)
    add_section(out, "At the prompt", documented "who")
    add_torch(out)
    return (table.concat(out, "\n"):gsub("\n\n\n+", "\n\n"):gsub("%s+$", "\n"))

@@ -1,0 +1,122 @@
+--- `stlua merge --dry-run`: what would be written, whether there is room for it, and all that is wrong, told from the
+-- headers of the inputs alone. Nothing is written.
+-- Layer: Lua, above stlua.core.
+
+local cli = require "stlua.cli"
+local core = require "stlua.core"
+local dtype = require "stlua.dtype"
+local errors = require "stlua.errors"
+local merge_job = require "stlua.merge_job"
+local merging = require "stlua.merging"
+local open = require "stlua.open"
+local text = require "stlua.text"
+
+local dry_run = {}
+
+-- Runs fn; an error goes to the list. Returns its result, or nil.
+local function attempt(problems, fn, ...)
+   local ok, result = pcall(fn, ...)
+   if ok then return result end
+   if not errors.is(result) or result.code == "cancelled" then error(result, 0) end
+   for _, known in ipairs(problems) do
+      if known == result.message then return nil, result end
+   end
+   problems[#problems + 1] = result.message
+   return nil, result
+end
+
+-- Bytes of the data, and the largest tensor in F32.
+local function sizes(model, to)
+   local total, largest = 0, 0
+   for i = 1, model:count() do
+      local t = model:tensor(i)
+      local n, own = t:numel(), t:dtype()
+      total = total + (to and dtype.is_float(own) and n * dtype.bits[to] // 8 or t:nbytes())
+      largest = math.max(largest, 4 * n)
+   end
+   return total, largest
+end
+
+-- Bytes free where a path lies, by df; nil where it does not tell.
+local function free_bytes(path)
+   local folder = path:match("^(.*/)[^/]*$") or "."
+   local pipe = io.popen(("df -Pk '%s' 2>/dev/null"):format(folder:gsub("'", "'\\''")))
+   local out = pipe and pipe:read("a") or ""
+   if pipe then pipe:close() end
+   local blocks = out:match("\n[^\n]-%s+%d+%s+%d+%s+(%d+)%s+%d+%%")
+   return blocks and tonumber(blocks) * 1024
+end
+
+-- Every worker holds tiles; some methods hold a tensor several times over.
+local function memory_need(job, largest)
+   local tiles = (12 + 2 * core.threads()) * 1024 * 1024
+   local held = job.method and merging.method(job.method).holds or 0
+   return tiles + held * largest
+end
+
+local function target_problems(problems, path, args)
+   local stat = core.stat(path)
+   if stat and not args.output or stat and args.no_replace then
+      problems[#problems + 1] = ("%s exists: %s"):format(core.escape(path), args.output and "leave out --no-replace"
+         or "give -o to replace it")
+   end
+end
+
+-- Whether models fit, where something else is wrong before that is seen: as a plain average of them would tell.
+local function compare(job, opened, problems)
+   local models, weights = {}, {}
+   for i, m in pairs(opened) do
+      if i ~= job.vae then models[#models + 1], weights[#weights + 1] = m, 1 end
+   end
+   if #models < 2 then return end
+   attempt(problems, merge_job.build, { missing = job.missing, prune = job.prune, weights = weights }, models)
+end
+
+-- What one file would be.
+local function describe(entry, opened, args, problems)
+   local result, e = attempt(problems, merge_job.build, entry.job, opened)
+   if not result then
+      if e.code == "arg" then compare(entry.job, opened, problems) end
+      return nil
+   end
+   target_problems(problems, entry.path, args)
+   local bytes, largest = sizes(result, args.dtype)
+   cli.write(("%s: %s, %s\n"):format(core.escape(entry.path), text.plural(result:count(), "tensor"), core.size(bytes)))
+   for _, note in ipairs(result:notes()) do cli.write("   note: ", note, "\n") end
+   return bytes, memory_need(entry.job, largest)
+end
+
+--- Reports; throws when something is wrong.
+-- @tparam {table,...} inputs { path = }
+-- @tparam {table,...} entries { job =, path = }
+-- @tparam table args of the command line
+function dry_run.report(inputs, entries, args)
+   local problems, opened, total, memory = {}, {}, 0, 0
+   for i, input in ipairs(inputs) do
+      opened[i] = attempt(problems, open.open, input.path)
+      if opened[i] then
+         cli.write(("%s: %s (%s)\n"):format(core.escape(input.path), text.plural(opened[i]:count(), "tensor"),
+            cli.count_dtypes(opened[i])))
+      end
+   end
+   if #problems > 0 then compare(entries[1].job, opened, problems) end
+   for _, entry in ipairs(#problems == 0 and entries or {}) do
+      local bytes, need = describe(entry, opened, args, problems)
+      total, memory = total + (bytes or 0), math.max(memory, need or 0)
+   end
+   if #problems == 0 then
+      for _, note in ipairs(merge_job.notes(entries[1].job, opened)) do cli.write("note: ", note, "\n") end
+      local free = free_bytes(entries[1].path)
+      cli.write(("to write %s, free %s; memory about %s\n"):format(core.size(total),
+         free and core.size(free) or "unknown", core.size(memory)))
+      if free and free < total then
+         problems[1] = ("%s needed, %s free: make room, or give -o on another disk"):format(core.size(total),
+            core.size(free))
+      end
+   end
+   io.stdout:flush()
+   if #problems > 0 then errors.throw("arg", "merge would fail: " .. table.concat(problems, "\n")) end
+   cli.write("nothing was written (--dry-run)\n")
+end
+
+return dry_run

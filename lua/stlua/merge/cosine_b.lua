@@ -1,0 +1,6 @@
+-- cosine_b: B (1 - k) + A k, k = clamp((s - low) / (high - low) - alpha, 0, 1); see stlua.supermerger_cosine.
+return require("stlua.supermerger_cosine").method {
+   summary = "Takes A where its columns are like B's, measured against the whole model; reads it twice.",
+   source = "supermerger cosineB",
+   combined = true,
+}

@@ -2,6 +2,7 @@
 --
 --    stlua merge a.safetensors b.safetensors -o merged.safetensors
 --    stlua merge a b --alpha 0.2,0.4,0.6 -o 'm-{alpha}.safetensors'
+--    stlua merge config.yml -o folder          a YAML file of mergekit: scripts/merge-yaml.lua
 
 local cli = require "stlua.cli"
 local st = require "stlua"
@@ -121,6 +122,8 @@ local function run(args)
    for _, note in ipairs(results[1][1]:notes()) do cli.note("note: " .. note) end
    cli.save(results, args)
 end
+
+if cli.names_yaml(...) then return cli.run_command("merge-yaml", ...) end
 
 return cli.command({
    name = "merge", summary = "Average models: equal shares, --alpha or --weights.", options = options, run = run,

@@ -32,6 +32,7 @@ local st = {
 parts.later(st, "map", "stlua.map")
 parts.later(st, "merge", "stlua.merging")
 parts.later(st, "merge_methods", "stlua.merging")
+parts.later(st, "merge_config", "stlua.mergekit", "load")
 parts.later(st, "model", "stlua.model", "new")
 parts.later(st, "save", "stlua.save")
 parts.later(st, "save_all", "stlua.save")

@@ -79,4 +79,6 @@ return {
    },
    ["stlua.merging"] = {
    },
+   ["stlua.mergekit"] = {
+   },
 }

@@ -13,6 +13,7 @@ parts.list = {
    { "stlua.elementwise", all = true }, { "stlua.shape", all = true }, { "stlua.inplace" },
    { "stlua.make", all = true }, { "stlua.reduce", all = true }, { "stlua.linalg", all = true },
    { "stlua.random", all = true }, { "stlua.npy" }, { "stlua.stats" }, { "stlua.diff" }, { "stlua.merging" },
+   { "stlua.mergekit" },
 }
 
 --- The tables that parts write their functions to.

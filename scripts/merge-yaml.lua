@@ -55,7 +55,7 @@ local function options(parser)
    parser:flag("--dry-run", "Check everything from the headers, print what would be done, and write nothing.")
    parser:flag("-n --no-replace", "Refuse to replace an existing folder.")
    parser:flag("-f --force", "Let the folder replace one that holds another model.")
-   parser:option("--models-dir", "Folder of models, for the hub ids of the file: owner/name, owner--name or name in it.")
+   parser:option("--models-dir", "Folder of models for the file's hub ids: owner/name, owner--name or name in it.")
       :argname("<folder>")
    parser:option("--transformers-cache", "Cache of the Hugging Face hub (default: HF_HUB_CACHE, HF_HOME/hub or "
       .. "~/.cache/huggingface/hub). Nothing is downloaded."):argname("<folder>")

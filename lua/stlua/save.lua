@@ -48,7 +48,8 @@ local function companions(files, shard, who)
    for name, content in pairs(files) do
       if type(name) ~= "string" or type(content) ~= "string" then
          errors.throwf("arg", "%s: files must be a table of names and texts", who)
-      elseif not name:find("^[^./][^/]*$") or name:find("%.safetensors$") or name:find("%.safetensors%.index%.json$") then
+      elseif not name:find("^[^./][^/]*$") or name:find("%.safetensors$")
+         or name:find("%.safetensors%.index%.json$") then
          errors.throwf("arg", "%s: files: %s is no name for a file beside the shards", who, text.quote(name))
       end
       list[#list + 1] = { name, content }

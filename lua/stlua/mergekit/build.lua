@@ -227,6 +227,7 @@ function Builder:one(entry)
    local floating = false
    for _, t in ipairs(list) do floating = floating or is_float(t) end
    if not floating then return self:copy(entry, list) end
+   if self.config.questionable or entry.slice.bad then return end      -- what it would say follows from what was said
    local opts = self:parameters(entry, self:roles(entry.slice).others)
    if not opts then return end
    local ok, result = pcall(self.compute, self, entry, list, opts)
@@ -296,8 +297,11 @@ end
 function build.model(job)
    local builder = setmetatable({ groups = {}, missing = {}, left_out = 0 }, Builder)
    for key, value in pairs(job) do builder[key] = value end
-   for _, slice in ipairs(builder.slices) do builder:check_slice(slice) end
-   if #builder.problems.list > 0 then return nil end
+   for _, slice in ipairs(builder.slices) do
+      local before = #builder.problems.list
+      builder:check_slice(slice)
+      slice.bad = #builder.problems.list > before
+   end
    local with_head, tie = builder:decide_head(builder.donor)
    local out, dropped = core.model(), false
    for _, entry in ipairs(builder.entries) do

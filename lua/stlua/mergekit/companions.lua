@@ -45,6 +45,19 @@ local function set_dtype(s, config, dtype)
    return found and s or jsonedit.set(s, { "torch_dtype" }, value)
 end
 
+-- The one dtype of a result that is of another than the donor: inputs of several dtypes were promoted.
+local function promoted(donor, model)
+   local d
+   for i = 1, model:count() do
+      local _, own = model:info(i)
+      if NAMES[own] then
+         if d and d ~= own then return nil end
+         d = own
+      end
+   end
+   return d and not donor:dtype_counts()[d] and d or nil
+end
+
 -- Parts of a config that belong to the stack: an encoder's count is not the decoder's, nor vision's the text's.
 local function fits(stack, path, key)
    local prefix, where = stack.prefix:lower(), table.concat(path, "."):lower()
@@ -87,16 +100,17 @@ end
 -- @tparam table donor
 -- @tparam table config of the merge
 -- @tparam {table,...} renumbered as of slices.plan
+-- @tparam table model the result
 -- @tparam ?boolean tie what tie_word_embeddings must become
 -- @tparam table problems
 -- @treturn ?string nil where the donor has none
-function companions.config(donor, config, renumbered, tie, problems)
+function companions.config(donor, config, renumbered, model, tie, problems)
    local s = donor.config_text
    if not s then
       problems:note(nil, "%s has no config.json: the result has none either", donor.label)
       return nil
    end
-   local dtype = config.out_dtype or config.dtype
+   local dtype = config.out_dtype or config.dtype or promoted(donor.model, model)
    if dtype then s = set_dtype(s, donor.config, dtype) end
    for _, stack in ipairs(renumbered) do
       local old = layers.of(donor).by_prefix[stack.prefix] or { count = stack.count }

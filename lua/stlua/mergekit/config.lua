@@ -2,7 +2,8 @@
 -- Layer: Lua, above stlua.core.
 --
 -- A configuration: { name =, method = definition, base = ref, dtype =, out_dtype = of safetensors, tokenizer = { source
--- =, pad = }, chat_template =, parameters = settings, modules = { { name = nil for the whole model, models = { source
+-- =, pad = }, chat_template =, broken = whether its form is unclear, questionable = whether anything is wrong with it,
+-- parameters = settings, modules = { { name = nil for the whole model, models = { source
 -- }, or slices = { { sources =, base =, parameters =, line = } }, parameters = } }, refs = { ref, ... } }. A source: {
 -- ref =, first =, stop = (layers, from 0, without the last; nil for all), parameters = settings, line = }.
 
@@ -24,6 +25,12 @@ Reader.__index = Reader
 
 -- ---------------------------------------------------------------- small parts
 
+-- A problem after which nothing can be said of the models: the form itself is not clear.
+function Reader:broken(where, format, ...)
+   self.problems:add(where, format, ...)
+   self.out.broken = true
+end
+
 -- Keys that nobody knows: near misses of known ones are mistakes, others have no effect.
 function Reader:check_keys(map, known, where)
    local set = {}
@@ -43,25 +50,25 @@ end
 
 function Reader:map(node, where)
    if node.kind == "map" then return node end
-   self.problems:add(node, "%s must be a map", where)
+   self:broken(node, "%s must be a map", where)
 end
 
 function Reader:list(node, where)
    if node.kind == "list" and #node > 0 then return node end
-   self.problems:add(node, "%s must be a list%s", where, node.kind == "list" and " that is not empty" or "")
+   self:broken(node, "%s must be a list%s", where, node.kind == "list" and " that is not empty" or "")
 end
 
 -- One table per model, however often it is named.
 function Reader:ref(node, where)
    local ref, reason = refs.parse(node)
    if not ref then
-      self.problems:add(node, "%s: %s", where, reason)
+      self:broken(node, "%s: %s", where, reason)
       return nil
    end
    local known = self.by_key[ref.key]
    if known then return known end
    if ref.lora then
-      self.problems:add(node, "%s: %s: LoRA adapters are not applied yet: merge the adapter into its model first",
+      self:broken(node, "%s: %s: LoRA adapters are not applied yet: merge the adapter into its model first",
          where, text.quote(ref.key))
    end
    self.by_key[ref.key] = ref
@@ -93,9 +100,9 @@ function Reader:layer_range(node, where)
       first, stop = whole_number(range[1]), whole_number(range[2])
    end
    if not first or not stop then
-      self.problems:add(range or node, "%s: give layer_range: [first, last + 1], two whole numbers", where)
+      self:broken(range or node, "%s: give layer_range: [first, last + 1], two whole numbers", where)
    elseif first < 0 or stop < first then
-      self.problems:add(range, "%s: layer_range [%d, %d] is no range of layers", where, first, stop)
+      self:broken(range, "%s: layer_range [%d, %d] is no range of layers", where, first, stop)
    end
    return first, stop
 end
@@ -105,7 +112,7 @@ function Reader:source(node, where, with_range)
    self:check_keys(node, with_range and { "model", "layer_range", "parameters" } or { "model", "parameters" }, where)
    local model = yaml.get(node, "model")
    if not model then
-      self.problems:add(node, "%s: give its model", where)
+      self:broken(node, "%s: give its model", where)
       return nil
    end
    local source = { ref = self:ref(model, where .. ".model"), line = node.line,
@@ -137,7 +144,7 @@ function Reader:slice(node, where)
    local list, base = yaml.get(node, "sources"), yaml.get(node, "base_model")
    list = list and self:list(list, where .. ".sources")
    if not list then
-      self.problems:add(node, "%s: give its sources", where)
+      self:broken(node, "%s: give its sources", where)
       return nil
    end
    local slice = { line = node.line, sources = self:sources(list, where .. ".sources", true),
@@ -147,7 +154,7 @@ function Reader:slice(node, where)
    for _, source in ipairs(slice.sources) do
       local n = source.stop and source.first and source.stop - source.first
       if n and length and n ~= length then
-         self.problems:add(source.line, "%s: unequal numbers of layers: %d of %s, %d of %s", where, length,
+         self:broken(source.line, "%s: unequal numbers of layers: %d of %s, %d of %s", where, length,
             text.quote(slice.sources[1].ref.key), n, text.quote(source.ref.key))
       end
       length = length or n
@@ -180,7 +187,7 @@ function Reader:modules(node)
          self:check_keys(pair.value, { "models", "slices", "parameters" }, where)
          local models, slices = yaml.get(pair.value, "models"), yaml.get(pair.value, "slices")
          if (models == nil) == (slices == nil) then
-            self.problems:add(pair.line, "%s: give either models or slices", where)
+            self:broken(pair.line, "%s: give either models or slices", where)
          end
          self:module(pair.key, pair.value, where)
       end
@@ -197,14 +204,16 @@ end
 function Reader:tokenizer(map)
    local short, long = yaml.get(map, "tokenizer_source"), yaml.get(map, "tokenizer")
    if short and long then
-      self.problems:add(long, "give either tokenizer_source or tokenizer, not both (the other is in line %d)", short.line)
+      self.problems:add(long, "give either tokenizer_source or tokenizer, not both (the other is in line %d)",
+         short.line)
    elseif short then
       return { source = self:token_source(short, "tokenizer_source"), line = short.line }
    elseif long and self:map(long, "tokenizer") then
       self:check_keys(long, { "source", "tokens", "pad_to_multiple_of" }, "tokenizer")
-      local source, tokens, pad = yaml.get(long, "source"), yaml.get(long, "tokens"), yaml.get(long, "pad_to_multiple_of")
+      local source, tokens = yaml.get(long, "source"), yaml.get(long, "tokens")
+      local pad = yaml.get(long, "pad_to_multiple_of")
       if tokens and not (tokens.kind == "map" and #tokens.pairs == 0) then
-         self.problems:add(tokens, "tokenizer.tokens: embeddings of single tokens cannot be chosen yet: leave tokens out")
+         self.problems:add(tokens, "tokenizer.tokens: embeddings of single tokens cannot be chosen yet: leave them out")
       end
       if pad and (whole_number(pad) or 0) < 1 then
          self.problems:add(pad, "tokenizer.pad_to_multiple_of must be a positive whole number")
@@ -233,7 +242,7 @@ end
 -- @tparam table problems
 -- @treturn ?table configuration, incomplete where there are problems; nil where nothing can be said of it
 function config.read(node, problems)
-   local out = { refs = {}, modules = {}, line = node.line }
+   local out, before = { refs = {}, modules = {}, line = node.line }, #problems.list
    local reader = setmetatable({ out = out, problems = problems, by_key = {} }, Reader)
    if not reader:map(node, "a configuration") then return nil end
    out.method = reader:method(node)
@@ -249,7 +258,7 @@ function config.read(node, problems)
       if yaml.get(node, key) then given[#given + 1] = key end
    end
    if #given ~= 1 then
-      problems:add(node, "give one of models, slices and modules%s", #given > 1 and ", not " ..
+      reader:broken(node, "give one of models, slices and modules%s", #given > 1 and ", not " ..
          table.concat(given, " and ") or "")
    elseif given[1] == "modules" then
       reader:modules(yaml.get(node, "modules"))
@@ -259,6 +268,7 @@ function config.read(node, problems)
    out.tokenizer = reader:tokenizer(node)
    local template = yaml.get(node, "chat_template")
    out.chat_template = template and template.text
+   out.questionable = #problems.list > before
    return out
 end
 

@@ -37,7 +37,7 @@ function Merge:read_documents()
       end
    end
    if #documents == 0 then self.problems:add(nil, "the file holds no configuration") end
-   self.problems:throw()
+   if #documents > #self.documents then self.problems:throw() end
 end
 
 local function uses(doc, named)
@@ -71,7 +71,7 @@ end
 -- ---------------------------------------------------------------- models
 
 -- A reference as an opened model, each folder opened once.
-function Merge:open(ref, doc)
+function Merge:open(ref)
    local inner = not ref.revision and self.named[ref.path]
    if inner then
       if inner.state == "started" then
@@ -94,7 +94,6 @@ function Merge:open(ref, doc)
       end
       self.opened[ref.key] = known
    end
-   if known and doc.tokenizer then known.wanted = true end
    return known or nil
 end
 
@@ -135,7 +134,7 @@ function Merge:open_all(doc)
    doc.sources = {}
    local list, seen, complete = {}, {}, true
    for _, ref in ipairs(doc.refs) do
-      local source = self:open(ref, doc)
+      local source = not ref.lora and self:open(ref) or nil
       doc.sources[ref] = source
       complete = complete and source ~= nil
       if source and not seen[source] then seen[source], list[#list + 1] = true, source end
@@ -157,7 +156,7 @@ function Merge:run(doc)
    if doc.result then return doc.result end
    doc.state = "started"
    local list = self:open_all(doc)
-   self.problems:throw()
+   if not list or doc.broken then self.problems:throw() end
    self:check_twice(doc)
    self:check_architectures(doc, list)
    local donor = doc.sources[doc.base or doc.refs[1]]
@@ -168,7 +167,7 @@ function Merge:run(doc)
       problems = self.problems, donor = donor, opts = self.opts }
    self.problems:throw()
    local files = self.opts.copy_tokenizer ~= false and companions.tokenizer(owner, template) or {}
-   files["config.json"] = companions.config(donor, doc, renumbered, more.tie, self.problems)
+   files["config.json"] = companions.config(donor, doc, renumbered, model, more.tie, self.problems)
    companions.check_vocabulary(model, files["config.json"], self.problems)
    doc.renumbered, doc.result = renumbered, self:result(doc, model, files)
    return doc.result
@@ -208,8 +207,8 @@ local function report(merge, doc, model)
    local lines = { text.columns(rows, { false, true, false, true }), "" }
    lines[#lines + 1] = ("method %s, %s%s"):format(doc.method.name, heights(model),
       #merge.documents > 1 and (", %d documents as one chain"):format(#merge.documents) or "")
-   lines[#lines + 1] = ("reads %s, writes %s; memory: some MiB per thread, %s at most for work on whole tensors"):format(
-      core.size(read), core.size(bytes), core.size((core.memory())))
+   lines[#lines + 1] = ("reads %s, writes %s; memory: some MiB per thread, %s at most for work on whole tensors")
+      :format(core.size(read), core.size(bytes), core.size((core.memory())))
    return table.concat(lines, "\n"), bytes
 end
 

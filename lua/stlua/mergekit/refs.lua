@@ -35,7 +35,7 @@ end
 local function parse_map(node)
    local model = yaml.get(node, "model")
    local path = model and (model.kind == "map" and yaml.get(model, "path") or model)
-   if not path or path.kind ~= "scalar" then return nil, "a model given as a map needs `model`, or `model: { path }`" end
+   if not path or path.kind ~= "scalar" then return nil, "a model given as a map needs model, or model: { path }" end
    local revision = model.kind == "map" and yaml.get(model, "revision")
    local lora = yaml.get(node, "lora")
    local s = path.text .. (revision and revision.kind == "scalar" and "@" .. revision.text or "")
@@ -102,13 +102,19 @@ local function in_models_dir(dir, ref)
    end
 end
 
+-- "./a/" and "a" are one folder.
+local function plain(path)
+   path = path:gsub("//+", "/"):gsub("/%./", "/"):gsub("^%./", ""):gsub("(.)/%.?$", "%1")
+   return path
+end
+
 --- The folder (or file) that a reference stands for.
 -- @tparam table ref
 -- @tparam table opts models_dir, cache
 -- @treturn string
 -- @raise "io" tells where it was looked for
 function refs.find(ref, opts)
-   if not ref.revision and exists(ref.path) then return ref.path end
+   if not ref.revision and exists(ref.path) then return plain(ref.path) end
    local places = {}
    if opts.models_dir then
       local found = in_models_dir(opts.models_dir, ref)
@@ -158,7 +164,8 @@ function refs.open(ref, opts)
    local path = refs.find(ref, opts)
    local folder = is_folder(path) and path or nil
    local said = folder and hint(folder)
-   if said and not exists(folder .. "/model.safetensors") and not exists(folder .. "/model.safetensors.index.json") then
+   local standard = folder and folder .. "/model.safetensors"
+   if said and not exists(standard) and not exists(standard .. ".index.json") then
       errors.throwf("io", "%s: %s", core.escape(path), said)
    end
    local source = { ref = ref, label = core.escape(ref.key), folder = folder, model = open.open(path) }

@@ -19,8 +19,8 @@ function Planner:opened(source) return self.sources[source.ref] end
 -- ---------------------------------------------------------------- which stack
 
 -- Modules are named by the folder of names they fill, as mergekit's inferred ones, or as its tables call them.
-local ALIASES = { text_decoder = { "language_model", "text_model", "model" }, vision_tower = { "visual", "vision_model" },
-   vision_model = { "vision_tower", "visual" } }
+local ALIASES = { text_decoder = { "language_model", "text_model", "model" },
+   vision_tower = { "visual", "vision_model" }, vision_model = { "vision_tower", "visual" } }
 
 local function has_part(prefix, part)
    return ("." .. prefix):find("." .. part .. ".", 1, true) ~= nil
@@ -75,21 +75,26 @@ local function same_names(name, n)
    return names
 end
 
--- Stacks of different heights would make a long list of missing tensors: one line says it.
+-- Stacks of different heights would make a long list of missing tensors: one line says it. Returns a test for the
+-- tensors of layers that all have.
 function Planner:check_heights(module, sources)
-   local first, good = self:opened(sources[1]), true
+   local first, lowest = self:opened(sources[1]), {}
    for _, stack in ipairs(layers.of(first).stacks) do
+      lowest[stack.prefix] = stack.count
       for i = 2, #sources do
          local other = self:opened(sources[i])
          local theirs = layers.of(other).by_prefix[stack.prefix]
          if theirs and theirs.count ~= stack.count then
-            self.problems:add(module.line, "unequal numbers of layers (%s*): %d in %s, %d in %s: choose ranges with slices",
-               stack.prefix, stack.count, first.label, theirs.count, other.label)
-            good = false
+            self.problems:add(module.line, "unequal numbers of layers (%s*): %d in %s, %d in %s: choose ranges with "
+               .. "slices", stack.prefix, stack.count, first.label, theirs.count, other.label)
+            lowest[stack.prefix] = math.min(lowest[stack.prefix], theirs.count)
          end
       end
    end
-   return good
+   return function(name)
+      local prefix, layer = layers.split(name)
+      return not lowest[prefix] or layer < lowest[prefix]
+   end
 end
 
 function Planner:whole(module, belongs)
@@ -101,9 +106,9 @@ function Planner:whole(module, belongs)
    end
    local slice = { sources = sources, parameters = {}, line = module.line, base = base }
    table.insert(self.slices, slice)
-   if not self:check_heights(module, sources) then return end
+   local common = self:check_heights(module, sources)
    local layout = layers.of(self:opened(sources[1]))
-   for _, name in ipairs(self:union(sources, belongs)) do
+   for _, name in ipairs(self:union(sources, function(name) return belongs(name) and common(name) end)) do
       local stack, layer = layers.place(layout, name)
       local t = not stack and 0 or stack.count > 1 and layer / (stack.count - 1) or 1
       self:add { name = name, t = math.min(t, 1), slice = slice, module = module, names = same_names(name, #sources) }
@@ -154,8 +159,8 @@ function Planner:layers(module, slice, stacks, from)
          for i, source in ipairs(slice.sources) do
             names[i] = ("%s%d.%s"):format(stacks[i].prefix, source.first + k, part)
          end
-         self:add { name = ("%s%d.%s"):format(self.out_prefix, from + k, part), t = length > 1 and k / (length - 1) or 1,
-            slice = slice, module = module, names = names }
+         self:add { name = ("%s%d.%s"):format(self.out_prefix, from + k, part), slice = slice, module = module,
+            t = length > 1 and k / (length - 1) or 1, names = names }
       end
       table.insert(self.layer_origins, { source = self:opened(first), layer = first.first + k })
    end
@@ -211,7 +216,8 @@ function Planner:check_modules()
       if not renumbered then left[#left + 1] = core.escape(name) end
    end
    if #left > 0 then
-      self.problems:add(self.config.line, "modules: %s in none of them, such as %s", text.plural(#left, "tensor"), left[1])
+      self.problems:add(self.config.line, "modules: %s in none of them, such as %s", text.plural(#left, "tensor"),
+         left[1])
    end
 end
 

@@ -1,0 +1,419 @@
+"""mergekit_configs.py - the same YAML in mergekit and in `stlua merge`: tensors, names, config, and what loads.
+
+Small Llama models, a base and fine-tunes of it, are made for the purpose. mergekit runs in this process, offline.
+"""
+import json
+import logging
+import os
+import warnings
+
+os.environ.update(HF_HUB_OFFLINE="1", TRANSFORMERS_OFFLINE="1", TOKENIZERS_PARALLELISM="false", TQDM_DISABLE="1",
+                  HF_HUB_DISABLE_PROGRESS_BARS="1")
+warnings.filterwarnings("ignore")
+logging.disable(logging.WARNING)
+
+import torch
+import transformers
+import yaml
+from mergekit.config import MergeConfiguration
+from mergekit.merge import run_merge
+from mergekit.options import MergeOptions
+from mergekit.scripts import multimerge
+from safetensors import safe_open
+from tokenizers import Tokenizer, models, pre_tokenizers
+
+import tap
+
+torch.set_num_threads(2)
+transformers.logging.set_verbosity_error()
+ROOT = os.path.realpath(tap.scratch())
+os.chdir(ROOT)
+
+HIDDEN, LAYERS, VOCAB = 32, 4, 48
+
+
+# ---------------------------------------------------------------- models
+
+def tokenizer(path, words):
+    vocab = {"<unk>": 0, "<s>": 1, "</s>": 2}
+    vocab.update({word: i + 3 for i, word in enumerate(words)})
+    tok = Tokenizer(models.WordLevel(vocab, unk_token="<unk>"))
+    tok.pre_tokenizer = pre_tokenizers.Whitespace()
+    fast = transformers.PreTrainedTokenizerFast(tokenizer_object=tok, unk_token="<unk>", bos_token="<s>",
+                                                eos_token="</s>")
+    fast.save_pretrained(path)
+
+
+def words(n=VOCAB - 3):
+    return [f"w{i}" for i in range(n)]
+
+
+def make(name, seed, base=None, layers=LAYERS, dtype=torch.float32, tied=False, shard="5GB", amount=0.1):
+    """A model in its folder; of a base, a fine-tune of it."""
+    config = transformers.LlamaConfig(
+        vocab_size=VOCAB, hidden_size=HIDDEN, intermediate_size=2 * HIDDEN, num_hidden_layers=layers,
+        num_attention_heads=4, num_key_value_heads=2, max_position_embeddings=64, tie_word_embeddings=tied)
+    torch.manual_seed(seed)
+    model = transformers.LlamaForCausalLM(config)
+    if base is not None:
+        model.load_state_dict(base.state_dict())
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.add_(torch.randn_like(parameter) * (amount if base is not None else 0.5))
+    model.to(dtype).save_pretrained(name, max_shard_size=shard)
+    tokenizer(name, words())
+    return model.float()
+
+
+def tensors(folder):
+    out = {}
+    for name in sorted(os.listdir(folder)):
+        if name.endswith(".safetensors"):
+            with safe_open(os.path.join(folder, name), "pt") as f:
+                for key in f.keys():
+                    out[key] = f.get_tensor(key)
+    return out
+
+
+# ---------------------------------------------------------------- comparing
+
+def mergekit_run(text, out):
+    options = MergeOptions(quiet=True, allow_crimes=False)
+    run_merge(MergeConfiguration.model_validate(yaml.safe_load(text)), out, options, config_source=text)
+
+
+def difference(a, b):
+    """Largest difference, relative to the largest magnitude of the tensor."""
+    a, b = a.double(), b.double()
+    scale = max(a.abs().max().item(), 1e-30)
+    return (a - b).abs().max().item() / scale
+
+
+def compare_tensors(title, theirs, ours, limit, extra=()):
+    missing = sorted(set(theirs) - set(ours) - set(extra))
+    added = sorted(set(ours) - set(theirs))
+    if not tap.check(not missing and not added, f"{title}: names", f"missing {missing[:5]}, added {added[:5]}"):
+        return
+    odd = [k for k in ours if ours[k].dtype != theirs[k].dtype or ours[k].shape != theirs[k].shape]
+    tap.check(not odd, f"{title}: dtypes and shapes", odd[:5])
+    if odd:
+        return
+    worst = max((difference(theirs[k], ours[k]), k) for k in ours)
+    tap.check(worst[0] <= limit, f"{title}: values within {limit:g}", f"{worst[0]:.3g} in {worst[1]}")
+
+
+KEYS = ("num_hidden_layers", "vocab_size", "hidden_size", "tie_word_embeddings", "model_type", "architectures")
+
+
+def compare_configs(title, theirs, ours):
+    a, b = (transformers.AutoConfig.from_pretrained(f) for f in (theirs, ours))
+    odd = [k for k in KEYS if getattr(a, k, None) != getattr(b, k, None)]
+    # Where neither dtype nor out_dtype is given, mergekit's is that of any of the models.
+    stored = {t.dtype for t in tensors(ours).values()}
+    if b.dtype not in stored or (len({t.dtype for t in tensors(theirs).values()} | {a.dtype}) == 1 and a.dtype != b.dtype):
+        odd.append(f"dtype: {a.dtype} {b.dtype}, stored {stored}")
+    tap.check(not odd, f"{title}: config.json", odd)
+
+
+def compare_files(title, theirs, ours):
+    want = {f for f in os.listdir(theirs) if not f.endswith((".safetensors", ".index.json"))}
+    have = set(os.listdir(ours))
+    tap.check(want <= have, f"{title}: files beside the weights", sorted(want - have))
+
+
+def loads(title, folder):
+    """transformers takes every tensor from the file, and the model computes."""
+    model, info = transformers.AutoModelForCausalLM.from_pretrained(folder, output_loading_info=True)
+    bad = {k: sorted(map(str, v)) for k, v in info.items() if v}
+    tap.check(not bad, f"{title}: from_pretrained finds all", bad)
+    logits = model(torch.tensor([[1, 5, 7]])).logits
+    tap.check(bool(torch.isfinite(logits).all()), f"{title}: the model computes")
+    tok = transformers.AutoTokenizer.from_pretrained(folder)
+    tap.check(tok("w1 w2")["input_ids"] == [4, 5], f"{title}: the tokenizer works", tok("w1 w2"))
+
+
+count = 0
+
+
+def case(title, text, limit=1e-6, flags=(), extra=()):
+    global count
+    count += 1
+    config, theirs, ours = f"case{count}.yml", f"case{count}.theirs", f"case{count}.ours"
+    with open(config, "w") as f:
+        f.write(text)
+    result = tap.stlua("merge", config, ours, "--no-sync", *flags)
+    if not tap.check(result.returncode == 0, f"{title}: stlua", result.stderr):
+        return None
+    mergekit_run(text, theirs)
+    compare_tensors(title, tensors(theirs), tensors(ours), limit, extra)
+    compare_configs(title, theirs, ours)
+    compare_files(title, theirs, ours)
+    loads(title, ours)
+    return ours
+
+
+def has_method(name):
+    return tap.script(f'local ok = false; for _, m in ipairs(st.merge_methods()) do ok = ok or m == "{name}" end '
+                      'os.exit(ok)').returncode == 0
+
+
+def per_model(values, key="weight", base=True):
+    lines = ["models:"]
+    if base:
+        lines.append("  - model: ./base")
+    for name, value in zip("abc", values):
+        lines += [f"  - model: ./{name}", f"    parameters: {{ {key}: {value} }}"]
+    return "\n".join(lines) + "\n"
+
+
+# ---------------------------------------------------------------- the cases
+
+def forms():
+    case("linear", per_model([0.5, 0.3, 0.2], base=False) + "merge_method: linear\ndtype: float32\n")
+    case("linear, not normalised",
+         per_model([0.5, 0.3, 0.4], base=False) + "merge_method: linear\ndtype: float32\nparameters: { normalize: no }\n")
+    case("linear over a base", "base_model: ./base\nparameters: { weight: 0.5 }\n" + per_model([0.6, 0.2], base=False)
+         + "merge_method: linear\ndtype: float32\n")
+    case("task_arithmetic", "base_model: ./base\n" + per_model([0.6, 0.4, -0.2])
+         + "merge_method: task_arithmetic\ndtype: float32\nparameters: { lambda: 0.7 }\n")
+    case("task_arithmetic, the base not listed", "base_model: ./base\n" + per_model([0.6, 0.4], base=False)
+         + "merge_method: task_arithmetic\ndtype: float32\n")
+    case("ties", "base_model: ./base\n" + per_model([0.6, "1e-1", 0.3])
+         + "merge_method: ties\ndtype: float32\nparameters: { int8_mask: true, density: 1.0 }\n")
+    case("slices", """
+slices:
+  - sources:
+      - { model: ./a, layer_range: [0, 4], parameters: { weight: 0.3 } }
+      - { model: ./b, layer_range: [0, 4] }
+merge_method: linear
+dtype: float32
+parameters: { weight: 0.7 }
+""")
+    case("modules", """
+modules:
+  default:
+    parameters: { weight: 0.25 }
+    models:
+      - model: ./a
+      - { model: ./b, parameters: { weight: [0, 1] } }
+merge_method: linear
+dtype: float32
+parameters: { weight: 5 }
+""")
+
+
+def parameters():
+    case("gradients", """
+base_model: ./base
+models:
+  - { model: ./a, parameters: { weight: [0, 0.3, 1] } }
+  - { model: ./b, parameters: { weight: [1, 0.2] } }
+merge_method: task_arithmetic
+dtype: float32
+parameters: { lambda: [0.5, 1.0] }
+""")
+    case("filters", """
+base_model: ./base
+models:
+  - model: ./a
+    parameters:
+      weight:
+        - { filter: mlp, value: [0.1, 0.9] }
+        - { filter: self_attn, value: 0.4 }
+        - { filter: layers.2., value: -1 }
+        - { value: 0.25 }
+  - model: ./b
+    parameters:
+      weight: { filter: norm, value: 0.5 }
+merge_method: task_arithmetic
+dtype: float32
+parameters:
+  weight:
+    - { filter: "*", value: 0.125 }
+""")
+    case("precedence", """
+slices:
+  - sources:
+      - { model: ./a, layer_range: [0, 2], parameters: { weight: 0.9 } }
+      - { model: ./b, layer_range: [0, 2], parameters: { weight: { filter: mlp, value: 0.8 } } }
+    parameters: { weight: { filter: self_attn, value: [0.1, 0.6] } }
+  - sources:
+      - { model: ./a, layer_range: [2, 4] }
+      - { model: ./c, layer_range: [2, 4] }
+    parameters: { normalize: false }
+merge_method: linear
+dtype: float32
+parameters: { weight: 0.3, normalize: true }
+""")
+
+
+def franken():
+    ours = case("frankenmerge", """
+slices:
+  - sources: [{ model: ./a, layer_range: [0, 3] }]
+  - sources: [{ model: ./b, layer_range: [1, 4] }]
+  - sources: [{ model: ./a, layer_range: [2, 4] }]
+merge_method: passthrough
+dtype: float32
+""")
+    if ours:
+        a, out = tensors("a"), tensors(ours)
+        tap.check(torch.equal(out["model.layers.7.mlp.up_proj.weight"], a["model.layers.3.mlp.up_proj.weight"]),
+                  "frankenmerge: untouched layers keep their bits")
+    case("scaled layers", """
+slices:
+  - sources: [{ model: ./a, layer_range: [0, 2] }]
+  - sources:
+      - model: ./a
+        layer_range: [1, 3]
+        parameters:
+          scale:
+            - { filter: o_proj, value: 0.0 }
+            - { filter: down_proj, value: 0.5 }
+            - value: 1.0
+  - sources: [{ model: ./b, layer_range: [2, 4] }]
+merge_method: passthrough
+dtype: float32
+""")
+    case("layers of one model against others of another", """
+slices:
+  - sources:
+      - { model: ./a, layer_range: [0, 2], parameters: { weight: [0.2, 0.6] } }
+      - { model: ./b, layer_range: [2, 4], parameters: { weight: 0.5 } }
+  - sources:
+      - { model: ./c, layer_range: [3, 4], parameters: { weight: [0.2, 0.7] } }
+      - { model: ./b, layer_range: [0, 1], parameters: { weight: 0.5 } }
+merge_method: linear
+dtype: float32
+""")
+    case("slerp", """
+slices:
+  - sources:
+      - { model: ./a, layer_range: [0, 4] }
+      - { model: ./b, layer_range: [0, 4] }
+base_model: ./a
+merge_method: slerp
+dtype: float32
+parameters:
+  t:
+    - { filter: self_attn, value: [0, 0.5, 0.3, 0.7, 1] }
+    - { filter: mlp, value: [1, 0.5, 0.7, 0.3, 0] }
+    - value: 0.5
+""", limit=1e-5) if has_method("slerp") else tap.skip("slerp: not here yet")
+
+
+def dtypes():
+    case("out_dtype bfloat16", per_model([0.5, 0.5], base=False)
+         + "merge_method: linear\ndtype: float32\nout_dtype: bfloat16\n", limit=2 ** -8)
+    case("dtype casts at load", per_model([1, 0], base=False)
+         + "merge_method: linear\ndtype: bfloat16\nout_dtype: float32\n", limit=2 ** -8)
+    case("no dtype: promotion of bfloat16 and float16",
+         "models:\n  - { model: ./bf, parameters: { weight: 0.5 } }\n  - { model: ./hf, parameters: { weight: 0.5 } }\n"
+         "merge_method: linear\n")
+    case("sharded input", "models:\n  - { model: ./sharded, parameters: { weight: 0.5 } }\n"
+         "  - { model: ./a, parameters: { weight: 0.5 } }\nmerge_method: linear\ndtype: float32\n")
+    ours = case("sharded output", per_model([0.5, 0.5], base=False) + "merge_method: linear\ndtype: float32\n",
+                flags=["--out-shard-size", "50k"])
+    tap.check(ours and os.path.exists(f"{ours}/model.safetensors.index.json"), "sharded output: an index")
+
+
+def tied():
+    text = ("models:\n  - { model: ./tied1, parameters: { weight: 0.5 } }\n"
+            "  - { model: ./tied2, parameters: { weight: 0.5 } }\nmerge_method: linear\ndtype: float32\n")
+    ours = case("tied heads", text, extra=["lm_head.weight"])
+    tap.check(ours and "lm_head.weight" not in tensors(ours), "tied heads: written once")
+    # mergekit writes the head and leaves the config tied, so that transformers would not read it.
+    with open("half.yml", "w") as f:
+        f.write("base_model: ./tied1\nmodels:\n  - { model: ./tied1, parameters: { weight: 0.5 } }\n"
+                "  - { model: ./a, parameters: { weight: 0.5 } }\nmerge_method: linear\ndtype: float32\n")
+    result = tap.stlua("merge", "half.yml", "half", "--no-sync")
+    tap.check(result.returncode == 0, "a tied and an untied model", result.stderr)
+    mergekit_run(open("half.yml").read(), "half.theirs")
+    compare_tensors("a tied and an untied model", tensors("half.theirs"), tensors("half"), 1e-6)
+    tap.check(json.load(open("half/config.json"))["tie_word_embeddings"] is False, "a head of its own: the config says so")
+    loads("a tied and an untied model", "half")
+
+
+def documents():
+    text = """
+name: first
+base_model: ./base
+models:
+  - { model: ./a, parameters: { weight: 0.5 } }
+  - { model: ./b, parameters: { weight: 0.25 } }
+merge_method: task_arithmetic
+dtype: float32
+---
+models:
+  - { model: first, parameters: { weight: 0.6 } }
+  - { model: second, parameters: { weight: 0.4 } }
+merge_method: linear
+dtype: float32
+---
+name: second
+slices:
+  - sources: [{ model: ./c, layer_range: [0, 2] }]
+  - sources: [{ model: ./a, layer_range: [2, 4] }]
+merge_method: passthrough
+dtype: float32
+"""
+    with open("multi.yml", "w") as f:
+        f.write(text)
+    before = set(os.listdir("."))
+    result = tap.stlua("merge", "multi.yml", "multi", "--no-sync", "-I", "between")
+    tap.check(result.returncode == 0, "documents: stlua", result.stderr)
+    tap.check(set(os.listdir(".")) - before == {"multi"}, "documents: no intermediate files")
+    multimerge.main(["multi.yml", "-I", "between", "--out-path", "multi.theirs", "--no-write-model-card"],
+                    standalone_mode=False)
+    compare_tensors("documents", tensors("multi.theirs"), tensors("multi"), 1e-6)
+    compare_configs("documents", "multi.theirs", "multi")
+    loads("documents", "multi")
+
+
+def tokenizers():
+    linear = per_model([0.5, 0.5], base=False) + "merge_method: linear\ndtype: float32\n"
+    case("tokenizer_source: base", "base_model: ./base\nparameters: { weight: 1 }\ntokenizer_source: base\n" + linear)
+    case("tokenizer_source: union of equals", linear + "tokenizer_source: union\n")
+    case("tokenizer: source", linear + "tokenizer: { source: ./b }\n")
+    template = "{{ messages[0].content }} and more"
+    ours = case("chat_template", linear + f"tokenizer_source: union\nchat_template: '{template}'\n")
+    if ours:
+        tok = transformers.AutoTokenizer.from_pretrained(ours)
+        tap.check(tok.chat_template == template, "chat_template: transformers reads it", tok.chat_template)
+
+
+def hub():
+    """Ids of the hub from a local cache, as huggingface_hub lays it out."""
+    for name in "ab":
+        snapshot = f"hub/models--acme--{name}/snapshots/0123abcd"
+        os.makedirs(f"hub/models--acme--{name}/refs")
+        os.makedirs(os.path.dirname(snapshot))
+        os.symlink(os.path.abspath(name), snapshot)
+        with open(f"hub/models--acme--{name}/refs/main", "w") as f:
+            f.write("0123abcd")
+    with open("hub.yml", "w") as f:
+        f.write("models:\n  - { model: acme/a, parameters: { weight: 1 } }\n"
+                "  - { model: acme/b@0123abcd, parameters: { weight: 1 } }\nmerge_method: linear\ndtype: float32\n")
+    os.environ["HF_HUB_CACHE"] = os.path.abspath("hub")
+    result = tap.stlua("merge", "hub.yml", "hub.ours", "--no-sync")
+    tap.check(result.returncode == 0, "hub ids from the cache", result.stderr)
+    a, b, out = tensors("a"), tensors("b"), tensors("hub.ours")
+    worst = max(difference((a[k] + b[k]) / 2, out[k]) for k in a)
+    tap.check(worst <= 1e-6, "hub ids from the cache: values", worst)
+    card = open("hub.ours/README.md").read()
+    tap.check("- acme/a\n" in card.split("---")[1], "hub ids are in the model card", card)
+
+
+def main():
+    base = make("base", 1)
+    make("a", 2, base), make("b", 3, base), make("c", 4, base)
+    make("bf", 5, base, dtype=torch.bfloat16), make("hf", 6, base, dtype=torch.float16)
+    make("sharded", 7, base, shard="60KB")
+    tied_base = make("tied1", 8, tied=True)
+    make("tied2", 9, tied_base, tied=True)
+    for group in (forms, parameters, franken, dtypes, tied, documents, tokenizers, hub):
+        group()
+    tap.finish()
+
+
+main()

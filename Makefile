@@ -229,8 +229,8 @@ run-tests:
 	   STLUA_TREE="$(CURDIR)$(if $(SAN),/$B-faults/tree)" tests/run $B-faults/tests
 
 # The same answers when every operation is computed at once.
-EAGER_TESTS := $(addprefix tests/lua/test_,$(addsuffix .lua,map model ops elementwise reduce linalg assign index)) \
-   tests/cli/goldens.t
+EAGER_TESTS := $(addprefix tests/lua/test_,$(addsuffix .lua,map model ops elementwise reduce linalg assign index hist \
+   examples)) tests/cli/goldens.t
 .PHONY: test-eager
 test-eager: all
 	@STLUA_EAGER=1 LUA="$(LUA)" STLUA_TREE="$(CURDIR)" tests/run $B-faults/tests $(EAGER_TESTS)

@@ -380,6 +380,8 @@ st_status st_randn(st_dtype dtype, int ndim, const int64_t *shape, const st_seed
 /* Integers in [low, high), which must fit the dtype. */
 st_status st_randint(st_dtype dtype, int ndim, const int64_t *shape, int64_t low, int64_t high, const st_seed *seed,
                      st_tensor **out, st_err *err);
+/* BOOL, each true with probability p (to 32 bits). */
+st_status st_chance(double p, int ndim, const int64_t *shape, const st_seed *seed, st_tensor **out, st_err *err);
 
 /* Where some elements of a tensor lie among all of its, taken in row-major order: what a view is made of, and an
  * assignment goes to. Made by st_place_of, moved by the others, which leave it alone when they fail. */
@@ -460,6 +462,9 @@ typedef struct st_reduce_opts {
 st_status st_reduce(st_reduction what, st_tensor *t, const st_reduce_opts *opts, st_tensor **out, st_err *err);
 /* The sum of a * b over all elements, which must be equally many. */
 st_status st_dot(st_tensor *a, st_tensor *b, st_tensor **out, st_err *err);
+/* `value`, one number, where `holds` is true; else computing it fails with ARG and the message. Both may be deferred.
+ */
+st_status st_require(st_tensor *value, st_tensor *holds, const char *message, st_tensor **out, st_err *err);
 /* st_force of several: reductions over equally many elements are computed in one pass, so that what they read in
  * common is read once. Saving and exporting do the same for the reductions in one expression. */
 st_status st_force_all(st_ctx *ctx, st_tensor *const *tensors, size_t n, st_err *err);
@@ -467,6 +472,9 @@ st_status st_force_all(st_ctx *ctx, st_tensor *const *tensors, size_t n, st_err 
 /* The k-th smallest of all elements (0-based; NaN is larger than all), in the tensor's dtype. Found by counting, in
  * two to four streaming passes: nothing is stored or sorted. */
 st_status st_kth(st_tensor *t, int64_t k, st_tensor **out, st_err *err);
+/* A BOOL mask of the k elements of largest magnitude, of equal ones of those that stand first; NaN are larger than all.
+ * k is one number, which may itself be deferred. Floats only. */
+st_status st_top_mask(st_tensor *t, st_tensor *k, st_tensor **out, st_err *err);
 /* The lower median of all elements, NaN if there is one. */
 st_status st_median(st_tensor *t, st_tensor **out, st_err *err);
 
@@ -495,6 +503,9 @@ st_status st_histogram(st_tensor *t, int64_t bins, double low, double high, st_t
 /* Places (0-based, I64) of the elements from `start` on, `count` of them, in order along a dimension: stable, NaN the
  * largest. */
 st_status st_order(st_tensor *t, int dim, int64_t start, int64_t count, bool descending, st_tensor **out, st_err *err);
+/* How many elements of its row along a dimension stand before each in ascending order, as F32: equal ones in the order
+ * in which they lie, NaN the largest. */
+st_status st_rank(st_tensor *t, int dim, st_tensor **out, st_err *err);
 /* The place of the lower median along a dimension, which becomes 1 long; of the first NaN if there is one. */
 st_status st_median_place(st_tensor *t, int dim, st_tensor **out, st_err *err);
 /* Elements along a dimension by their places (torch.take_along_dim; shapes are equal but there). */

@@ -51,6 +51,10 @@ end
 -- ---------------------------------------------------------------- tests
 
 --- A mask: where x is not a number.
+--
+--     > st.tensor({ 1, 0 / 0 }):isnan()
+--     Tensor[2 BOOL, 2 B]
+--       false   true
 -- @param x tensor or model
 -- @torch torch.isnan
 function elementwise.isnan(x) return apply("ne", x, x) end
@@ -111,6 +115,11 @@ function elementwise.addcdiv(x, a, b, opts)
 end
 
 --- x with another value where the mask is true; the dtype stays that of x.
+--
+--     > t = st.tensor { -1.0, 2 }
+--     > t:masked_fill(t:lt(0), 0)
+--     Tensor[2 F32, 8 B]
+--       0.0000  2.0000
 -- @param x tensor
 -- @param mask a BOOL tensor
 -- @param value a number, or a tensor

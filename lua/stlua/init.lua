@@ -38,6 +38,7 @@ parts.later(st, "save", "stlua.save")
 parts.later(st, "save_all", "stlua.save")
 parts.later(st, "stats", "stlua.stats")
 parts.later(st, "diff", "stlua.diff")
+parts.later(st, "hist", "stlua.hist")
 parts.later(st.npy, "load", "stlua.npy")
 parts.later(st.npy, "save", "stlua.npy")
 

@@ -47,6 +47,15 @@ add("lerp", ops.lerp)
 function Tensor:copy_(other) return core.assign(self, other) end
 
 --- Writes one number everywhere.
+--
+--     > t = st.zeros(2, 2)
+--     > t[1]:fill_(7)
+--     Tensor[2 F32, 8 B]
+--       7.0000  7.0000
+--     > t
+--     Tensor[2x2 F32, 16 B]
+--       7.0000  7.0000
+--       0.0000  0.0000
 -- @tparam number value
 -- @treturn tensor the same
 -- @torch Tensor.fill_

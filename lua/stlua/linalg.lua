@@ -32,6 +32,15 @@ end
 --- Matrix product. Two vectors give their scalar product, a vector counts as a row on the left and as a column on
 -- the right; stacks broadcast. Floats narrower than F32 are multiplied in F32; a large one is never held whole in F32
 -- when it is the left operand, or a transposed right one, as in x:matmul(w:t()).
+--
+--     > a = st.tensor { { 1.0, 2 }, { 3, 4 } }
+--     > a:matmul(st.eye(2) * 2)
+--     Tensor[2x2 F32, 16 B]
+--       2.0000  4.0000
+--       6.0000  8.0000
+--     > a:matmul(st.ones(2))
+--     Tensor[2 F32, 8 B]
+--       3.0000  7.0000
 -- @tparam tensor a (.., m, k)
 -- @tparam tensor b (.., k, n)
 -- @treturn tensor (.., m, n) of the common dtype
@@ -67,6 +76,11 @@ function linalg.bmm(a, b)
 end
 
 --- All products of an element of one vector with one of another. Elementwise, so of any dtype.
+--
+--     > st.outer(st.tensor { 1.0, 2 }, st.tensor { 3.0, 4 })
+--     Tensor[2x2 F32, 16 B]
+--       3.0000  4.0000
+--       6.0000  8.0000
 -- @tparam tensor a (m)
 -- @tparam tensor b (n)
 -- @treturn tensor (m, n)
@@ -81,6 +95,14 @@ end
 
 --- Singular values and vectors: a = U diag(S) Vh, S descending. Signs: in each column of U the entry of largest
 -- magnitude (the first of equal ones) is positive. Unlike torch.linalg.svd it gives the reduced factors unless told.
+--
+--     > a = st.tensor { { 3.0, 0 }, { 0, 2 } }
+--     > u, s, vh = a:svd()
+--     > s
+--     Tensor[2 F32, 8 B]
+--       3.0000  2.0000
+--     > ((u * s):matmul(vh) - a):abs():amax() < 1e-6
+--     true
 -- @tparam tensor a (.., m, n)
 -- @tparam[opt] table opts `full_matrices` = true: square U and Vh
 -- @treturn tensor U (.., m, k), k the smaller of m and n
@@ -109,6 +131,13 @@ end
 --
 -- The fourth result certifies the others: { the matrix's Frobenius norm, the share of its square that the k values
 -- hold, the share that the whole subspace holds }. No k values can hold more than the second plus 1 minus the third.
+--
+--     > a = st.outer(st.ones(40), st.arange(30):cast "F32")      -- of rank 1
+--     > u, s, v, certificate = a:svd_lowrank(1)
+--     > u:shape(), s:shape(), v:shape()
+--     { 40, 1 }       { 1 }   { 30, 1 }
+--     > (certificate[2] > 0.9999), ((u * s):matmul(v:t()) - a):abs():amax() < 1e-3
+--     true    true
 -- @tparam tensor a (m, n)
 -- @tparam[opt=6] integer k
 -- @tparam[opt] table opts `niter` = 2 iterations; `seed` = 0
@@ -178,6 +207,10 @@ function linalg.inverse(a)
 end
 
 --- The solution X of a X = b. b is a vector (or a stack of them, as many as there are matrices) or a matrix of columns.
+--
+--     > st.solve(st.tensor { { 2.0, 0 }, { 0, 4 } }, st.tensor { 2.0, 2 })
+--     Tensor[2 F32, 8 B]
+--       1.0000  0.5000
 -- @tparam tensor a (.., n, n)
 -- @tparam tensor b (.., n) or (.., n, columns)
 -- @treturn tensor of b's shape, stacks broadcast

@@ -77,6 +77,9 @@ return {
    },
    ["stlua.diff"] = {
    },
+   ["stlua.hist"] = {
+      Tensor = { "hist", },
+   },
    ["stlua.merging"] = {
    },
    ["stlua.mergekit"] = {

@@ -73,6 +73,13 @@ end
 --- Linear interpolation, (1 - t) * a + t * b, computed as torch.lerp does (ATen/native/Lerp.h): a + t * (b - a)
 -- where |t| < 0.5, else b - (b - a) * (1 - t). So t = 0 gives exactly a, t = 1 exactly b. (torch's vector code fuses
 -- the multiplication with the addition where the processor can: one result in a thousand may differ in its last bit.)
+--
+--     > st.lerp(st.zeros(3), st.tensor { 1.0, 2, 4 }, 0.25)
+--     Tensor[3 F32, 12 B]
+--       0.2500  0.5000  1.0000
+--     > a, b = st.open("a.safetensors"), st.open("b.safetensors")
+--     > st.lerp(a, b, 0.3):formula()
+--     lerp(a.safetensors, b.safetensors, 0.3)
 -- @param a, b tensors, numbers or models
 -- @param t a number, or (with tensors) a tensor of weights
 -- @return a deferred tensor, a model, or a number when all are numbers
@@ -95,6 +102,10 @@ function ops.lerp(a, b, t)
 end
 
 --- Limits values to [low, high]; either may be nil. As torch.clamp: where low > high the result is high.
+--
+--     > st.tensor({ -2.0, 0.5, 3 }):clamp(-1, 1)
+--     Tensor[3 F32, 12 B]
+--       -1.0000   0.5000   1.0000
 -- @param x tensor or model
 -- @tparam ?number|tensor low
 -- @tparam ?number|tensor high

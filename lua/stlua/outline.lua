@@ -144,12 +144,6 @@ function outline.tree(model, budget)
    return lines
 end
 
--- 1234567 -> "1,234,567"
-local function thousands(n)
-   local s = ("%d"):format(n)
-   return (s:reverse():gsub("(%d%d%d)", "%1,"):reverse():gsub("^,", ""))
-end
-
 --- One line for each kind of tensor: layers that are alike are one, with how many there are, parameters and size.
 -- @tparam model model
 -- @treturn string
@@ -166,8 +160,8 @@ function outline.summary(model)
             for _, key in ipairs(one.keys) do      -- a name that is also the beginning of others
                numel, bytes = numel - one.children[key].numel, bytes - one.children[key].bytes
             end
-            rows[#rows + 1] = { core.escape(name, 100), dtype, shape, thousands(copies), thousands(numel * copies),
-               core.size(bytes * copies) }
+            rows[#rows + 1] = { core.escape(name, 100), dtype, shape, text.thousands(copies),
+               text.thousands(numel * copies), core.size(bytes * copies) }
             total.count, total.numel = total.count + copies, total.numel + numel * copies
             total.bytes = total.bytes + bytes * copies
          end
@@ -175,7 +169,8 @@ function outline.summary(model)
       end
    end
    walk(grow(model), "", 1)
-   rows[#rows + 1] = { "all", "", "", thousands(total.count), thousands(total.numel), core.size(total.bytes) }
+   rows[#rows + 1] = { "all", "", "", text.thousands(total.count), text.thousands(total.numel),
+      core.size(total.bytes) }
    return text.columns(rows, { false, false, false, true, true, true })
 end
 

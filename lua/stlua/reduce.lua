@@ -69,6 +69,15 @@ local function plain(name, t, dim, opts)
 end
 
 --- Sum of the elements; of integers and booleans in I64, wrapping.
+--
+--     > t = st.tensor { { 1, 2, 3 }, { 4, 5, 6 } }
+--     > t:sum():item()
+--     21
+--     > t:sum(2)
+--     Tensor[2 I64, 16 B]
+--        6  15
+--     > t:sum(2, { keepdim = true }):shape()
+--     { 2, 1 }
 -- @tparam tensor t
 -- @tparam[opt] integer|table dim one dimension or a list of them (default: all)
 -- @tparam[opt] table opts `dim`; `keepdim` = true keeps reduced dimensions with size 1
@@ -85,6 +94,9 @@ function reduce.sum(t, dim, opts) return plain("sum", t, dim, opts) end
 function reduce.prod(t, dim, opts) return plain("prod", t, dim, opts) end
 
 --- Mean of the elements; NaN of none.
+--
+--     > st.tensor({ 1.0, 2, 6 }):mean():item()
+--     3.0
 -- @tparam tensor t
 -- @tparam[opt] integer|table dim
 -- @tparam[opt] table opts `dim`, `keepdim`
@@ -134,6 +146,9 @@ end
 function reduce.var(t, dim, opts) return spread("var", t, dim, opts) end
 
 --- Standard deviation: the root of the variance.
+--
+--     > st.tensor({ 1.0, 2, 3 }):std():item()
+--     1.0
 -- @tparam tensor t
 -- @tparam[opt] integer|table dim
 -- @tparam[opt] table opts `dim`, `keepdim`, `correction` (1)
@@ -146,6 +161,11 @@ function reduce.std(t, dim, opts) return spread("std", t, dim, opts) end
 reduce.norms = {}
 
 --- Norm of the elements as of one vector: (sum |x|^p)^(1/p).
+--
+--     > st.tensor({ 3.0, 4 }):norm():item()
+--     5.0
+--     > st.tensor({ 3.0, -4 }):norm(1):item()
+--     7.0
 -- @tparam tensor t
 -- @tparam[opt=2] number|string p any number, math.huge, -math.huge, 0 (counts), or "fro" (2)
 -- @tparam[opt] table opts `dim`, `keepdim`, `p`
@@ -178,6 +198,10 @@ end
 
 --- Cosine of the angle between two tensors: a.b / (max(|a|, eps) * max(|b|, eps)). Over all elements, which are
 -- read once, unless a dimension is given (torch's default is its dimension 1).
+--
+--     > a, b = st.tensor { 1.0, 0 }, st.tensor { 3.0, 4 }
+--     > a:cosine_similarity(b):item()
+--     0.6
 -- @tparam tensor a
 -- @tparam tensor b
 -- @tparam[opt] table opts `dim`, `keepdim`, `eps` (1e-8)
@@ -221,6 +245,17 @@ function reduce.min(t, dim, opts) return extreme("min", "minimum", t, dim, opts)
 
 --- The largest element, NaN if there is one: over all; along a dimension with the places, as a second result; or,
 -- with a tensor as operand, elementwise.
+--
+--     > values, places = st.tensor({ { 3, 9 }, { 8, 1 } }):max(2)
+--     > values
+--     Tensor[2 I64, 16 B]
+--       9  8
+--     > places
+--     Tensor[2 I64, 16 B]
+--       2  1
+--     > st.max(st.tensor { 1, 5 }, st.tensor { 4, 2 })
+--     Tensor[2 I64, 16 B]
+--       4  5
 -- @tparam tensor t
 -- @tparam[opt] integer|tensor dim a dimension, or the other operand
 -- @tparam[opt] table opts `dim`, `keepdim`
@@ -267,6 +302,9 @@ end
 function reduce.argmin(t, dim, opts) return place("argmin", t, dim, opts) end
 
 --- The place of the first maximum (or NaN), from 1: in row-major order, or along a dimension.
+--
+--     > st.tensor({ 3, 9, 4 }):argmax():item()
+--     2
 -- @tparam tensor t
 -- @tparam[opt] integer dim
 -- @tparam[opt] table opts `dim`, `keepdim`
@@ -283,6 +321,9 @@ end
 
 --- The k-th smallest element; NaN counts as the largest. Over all elements it is found by counting, in two
 -- streaming passes (torch's default is the last dimension); along a dimension rows are sorted in memory.
+--
+--     > st.tensor({ 7.0, 1, 5, 3 }):kthvalue(2):item()
+--     3.0
 -- @tparam tensor t
 -- @tparam integer k from 1
 -- @tparam[opt] table opts `dim`, `keepdim`
@@ -300,6 +341,9 @@ end
 
 --- The lower median; NaN if there is one. Over all elements it is found by counting, in two streaming passes; along
 -- a dimension rows are sorted in memory.
+--
+--     > st.tensor({ 7.0, 1, 5, 3 }):median():item()
+--     3.0
 -- @tparam tensor t
 -- @tparam[opt] integer dim
 -- @tparam[opt] table opts `dim`, `keepdim`
@@ -347,6 +391,15 @@ local HOW = { linear = true, lower = true, higher = true, nearest = true, midpoi
 
 --- Quantiles. Over all elements they are found by counting, in streaming passes, as F64; along a dimension rows are
 -- sorted in memory. NaN if there is a NaN.
+--
+--     > t = st.tensor { 0.0, 1, 2, 3 }
+--     > t:quantile(0.5):item()
+--     1.5
+--     > t:quantile { 0.1, 0.9 }
+--     Tensor[2 F64, 16 B]
+--       0.3000  2.7000
+--     > t:quantile(0.5, { interpolation = "lower" }):item()
+--     1.0
 -- @tparam tensor t floats
 -- @tparam number|table q between 0 and 1; over all elements also a list, whose quantiles come as one tensor
 -- @tparam[opt] table opts `dim`, `keepdim`; `interpolation` = "linear" (default), "lower", "higher", "nearest",
@@ -372,6 +425,13 @@ end
 
 --- How many elements fall into each of equal parts of a range, the last one closed. Elements outside, and NaN, are
 -- not counted. Counts are I64 (torch's are floats, which lose count at 2^24).
+--
+--     > counts, edges = st.tensor({ 0.0, 1, 1, 4 }):histogram(2, { min = 0, max = 4 })
+--     > counts
+--     Tensor[2 I64, 16 B]
+--       3  1
+--     > edges
+--     { 0.0, 2.0, 4.0 }
 -- @tparam tensor t
 -- @tparam[opt=100] integer bins
 -- @tparam[opt] table opts `min`, `max`: the range (default: from the smallest element to the largest)
@@ -393,6 +453,14 @@ end
 -- ---------------------------------------------------------------- order
 
 --- Sorts along a dimension, stably; NaN counts as the largest.
+--
+--     > values, places = st.tensor({ 7, 1, 5 }):sort({ descending = true })
+--     > values
+--     Tensor[3 I64, 24 B]
+--       7  5  1
+--     > places
+--     Tensor[3 I64, 24 B]
+--       1  3  2
 -- @tparam tensor t
 -- @tparam[opt=-1] integer dim
 -- @tparam[opt] table opts `dim`, `descending`, `stable` (always so)
@@ -419,6 +487,14 @@ function reduce.argsort(t, dim, opts)
 end
 
 --- The k largest elements along a dimension, in order.
+--
+--     > values, places = st.tensor({ 7, 1, 5, 3 }):topk(2)
+--     > values
+--     Tensor[2 I64, 16 B]
+--       7  5
+--     > places
+--     Tensor[2 I64, 16 B]
+--       1  3
 -- @tparam tensor t
 -- @tparam integer k
 -- @tparam[opt] table opts `dim` (-1), `largest` = false for the smallest, `sorted` (always so)
@@ -433,6 +509,10 @@ function reduce.topk(t, k, opts)
 end
 
 --- Sums from the first element on along a dimension; integers become I64.
+--
+--     > st.tensor({ 1, 2, 3 }):cumsum()
+--     Tensor[3 I64, 24 B]
+--       1  3  6
 -- @tparam tensor t
 -- @tparam[opt] integer dim needed unless there is one dimension only
 -- @treturn tensor deferred
@@ -444,6 +524,14 @@ function reduce.cumsum(t, dim)
 end
 
 --- The distinct values of all elements, in order. Computes: how many there are is not known before.
+--
+--     > values, counts = st.tensor({ 3, 1, 3 }):unique { counts = true }
+--     > values
+--     Tensor[2 I64, 16 B]
+--       1  3
+--     > counts
+--     Tensor[2 I64, 16 B]
+--       1  2
 -- @tparam tensor t
 -- @tparam[opt] table opts `inverse`, `counts` = true for the further results, in this order
 -- @treturn tensor values

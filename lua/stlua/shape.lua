@@ -41,6 +41,9 @@ end
 -- ---------------------------------------------------------------- dimensions
 
 --- Two dimensions exchanged. A view.
+--
+--     > st.zeros(2, 3, 4):transpose(1, -1):shape()
+--     { 4, 3, 2 }
 -- @tparam tensor t
 -- @tparam integer a
 -- @tparam integer b
@@ -54,6 +57,12 @@ function shape.transpose(t, a, b)
 end
 
 --- The transposed matrix; a vector or a number as it is. A view.
+--
+--     > st.tensor({ { 1, 2, 3 }, { 4, 5, 6 } }):t()
+--     Tensor[3x2 I64, 48 B]
+--       1  4
+--       2  5
+--       3  6
 -- @tparam tensor t of at most 2 dimensions
 -- @torch torch.t
 function shape.t(t)
@@ -77,6 +86,9 @@ function shape.movedim(t, from, to)
 end
 
 --- A new dimension of size 1. A view.
+--
+--     > st.zeros(2, 3):unsqueeze(2):shape()
+--     { 2, 1, 3 }
 -- @tparam tensor t
 -- @tparam integer dim where it is in the result
 -- @torch torch.unsqueeze
@@ -87,6 +99,9 @@ function shape.unsqueeze(t, dim)
 end
 
 --- Without dimensions of size 1: all of them, or this one. A view.
+--
+--     > st.zeros(1, 3, 1):squeeze():shape()
+--     { 3 }
 -- @tparam tensor t
 -- @tparam[opt] integer dim stays if its size is not 1
 -- @torch torch.squeeze
@@ -100,6 +115,9 @@ function shape.squeeze(t, dim)
 end
 
 --- Dimensions first..last as one; all by default.
+--
+--     > st.zeros(2, 3, 4):flatten(2):shape()
+--     { 2, 12 }
 -- @tparam tensor t
 -- @tparam[opt=1] integer first
 -- @tparam[opt=-1] integer last
@@ -149,6 +167,10 @@ function shape.expand_as(t, other) return t:expand(other:shape()) end
 -- ---------------------------------------------------------------- order
 
 --- The elements of the given dimensions in reverse. A view.
+--
+--     > st.tensor({ 1, 2, 3 }):flip(1)
+--     Tensor[3 I64, 24 B]
+--       3  2  1
 -- @tparam tensor t
 -- @param ... dimensions, one by one or as a table
 -- @torch torch.flip
@@ -162,6 +184,10 @@ function shape.flip(t, ...)
 end
 
 --- Elements moved along a dimension by `shift` places; those that leave at one end come in at the other.
+--
+--     > st.tensor({ 1, 2, 3, 4 }):roll(1)
+--     Tensor[4 I64, 32 B]
+--       4  1  2  3
 -- @tparam tensor t
 -- @tparam integer shift
 -- @tparam[opt] integer dim without it the tensor is taken as one row
@@ -181,6 +207,11 @@ end
 
 --- The tensor repeated along its dimensions; further dimensions come in front. Also t["repeat"], as PyTorch calls it:
 -- `repeat` is a word of Lua.
+--
+--     > st.tensor({ 1, 2 }):tile(2, 2)
+--     Tensor[2x4 I64, 64 B]
+--       1  2  1  2
+--       1  2  1  2
 -- @tparam tensor t
 -- @param ... how often, for each dimension, one by one or as a table
 -- @torch Tensor.repeat
@@ -203,6 +234,12 @@ end
 
 --- Tensors one behind the other along a dimension; all other sizes agree. Of files' tensors in one dtype it is as
 -- light as a file's.
+--
+--     > st.cat { st.tensor { 1, 2 }, st.tensor { 3 } }
+--     Tensor[3 I64, 24 B]
+--       1  2  3
+--     > st.cat({ st.zeros(2, 3), st.ones(2, 1) }, 2):shape()
+--     { 2, 4 }
 -- @tparam {tensor,...} tensors
 -- @tparam[opt=1] integer dim
 -- @raise "shape"
@@ -212,6 +249,11 @@ function shape.cat(tensors, dim)
 end
 
 --- Tensors of one shape along a new dimension.
+--
+--     > st.stack { st.tensor { 1, 2 }, st.tensor { 3, 4 } }
+--     Tensor[2x2 I64, 32 B]
+--       1  2
+--       3  4
 -- @tparam {tensor,...} tensors
 -- @tparam[opt=1] integer dim where it is in the result
 -- @raise "shape"
@@ -226,6 +268,12 @@ function shape.stack(tensors, dim)
 end
 
 --- Parts of `size` elements along a dimension, the last with what is left; or parts of the given sizes. Views.
+--
+--     > parts = st.arange(5):split(2)
+--     > #parts, parts[2]
+--     3
+--     Tensor[2 I64, 16 B]
+--       2  3
 -- @tparam tensor t
 -- @tparam integer|{integer,...} size
 -- @tparam[opt=1] integer dim
@@ -272,6 +320,11 @@ function shape.chunk(t, count, dim)
 end
 
 --- All tensors t[1], t[2], ... along a dimension, as a list. Views.
+--
+--     > q, k = table.unpack(st.tensor({ { 1, 2 }, { 3, 4 } }):unbind())
+--     > k
+--     Tensor[2 I64, 16 B]
+--       3  4
 -- @tparam tensor t
 -- @tparam[opt=1] integer dim
 -- @treturn {tensor,...}
@@ -292,6 +345,10 @@ end
 
 --- Adds elements of one value around: `pads` holds how many before and behind, of the last dimension, then of the one
 -- before it, and so on. Negative numbers cut.
+--
+--     > st.tensor({ 1, 2 }):pad { 1, 2 }
+--     Tensor[5 I64, 40 B]
+--       0  1  2  0  0
 -- @tparam tensor t
 -- @tparam {integer,...} pads
 -- @tparam[opt] table opts `value` = 0

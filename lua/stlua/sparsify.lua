@@ -23,7 +23,7 @@ end
 
 --- Each entry by itself with probability density.
 function rules.random(x, p, i)
-   return core.bernoulli(x:shape(), p.density[i], p.seed, p.name .. "#" .. i)
+   return core.random("chance", "BOOL", x:shape(), p.seed, p.name .. "#" .. i, p.density[i])
 end
 
 --- Without the largest trunc(gamma * n), as long as trunc(density * n) remain; of the rest the largest.
@@ -54,7 +54,7 @@ local SMALL = 1e-7
 local function rescaled(x, masked)
    local all, kept = x:norm(1), masked:norm(1)
    local fits = apply("mul", apply("ge", all, SMALL), apply("ge", kept, SMALL))
-   return masked * apply("where", fits, all / kept, 1)
+   return masked * apply("where", fits, all / kept, 1.0)
 end
 
 --- A sparse tensor.
@@ -67,7 +67,7 @@ function sparsify.sparse(rule, x, p, i)
    local density = p.density[i]
    if density >= 1 or x:numel() == 0 then return x end
    if density <= 0 then return x * 0 end
-   local masked = apply("where", rules[rule](x, p, i), x, 0)
+   local masked = apply("where", rules[rule](x, p, i), x, 0.0)
    if not p.rescale then return masked end
    if p.rescale_rule == "density" then return masked / density end
    return rescaled(x, masked)

@@ -27,7 +27,7 @@ end
 -- @tparam {tensor,...} list
 -- @treturn {tensor,...} BOOL
 function task_vectors.agreeing(list)
-   local sign = apply("where", apply("ge", sum(list), 0), 1, -1)
+   local sign = apply("where", apply("ge", sum(list), 0), 1.0, -1.0)
    local masks = {}
    for i, v in ipairs(list) do masks[i] = apply("gt", v * sign, 0) end
    return masks
@@ -45,12 +45,12 @@ local function mixed(list, weights, consensus, normalize)
    end
    local kept, shares = {}, {}
    for i, mask in ipairs(task_vectors.agreeing(list)) do
-      kept[i] = apply("where", mask, list[i], 0)
+      kept[i] = apply("where", mask, list[i], 0.0)
       if normalize then shares[i] = apply("where", mask, weights[i], 0) end
    end
    if not normalize then return sum(kept) end
    local divisor = sum(shares)
-   return sum(kept) / apply("where", apply("eq", divisor, 0), 1, divisor)
+   return sum(kept) / apply("where", apply("eq", divisor, 0), 1.0, divisor)
 end
 
 --- base + lambda * the differences, weighted and mixed.

@@ -212,6 +212,41 @@ static int core_cumsum(lua_State *L)
     return done(L, st_cumsum(bind_tensor(L, 1), dim, slot, &err), &err);
 }
 
+/* core.rank(t, dim): from 0. */
+static int core_rank(lua_State *L)
+{
+    st_err err;
+    bind_top(L, 2);
+    int dim = dimension(L, 2, bind_tensor(L, 1));
+    st_tensor **slot = bind_tensor_new(L);
+    return done(L, st_rank(bind_tensor(L, 1), dim, slot, &err), &err);
+}
+
+/* core.top_mask(t, k): k is a number or a tensor. */
+static int core_top_mask(lua_State *L)
+{
+    st_err err;
+    st_tensor *k;
+    bind_top(L, 2);
+    bind_tensor(L, 1);
+    bind_check_operand(L, 2);
+    st_tensor **slot = bind_tensor_new(L);
+    st_status s = bind_operand(L, 2, &k, &err);
+    if (s == ST_OK) s = st_top_mask(bind_tensor(L, 1), k, slot, &err);
+    st_tensor_unref(k);
+    return done(L, s, &err);
+}
+
+/* core.require(value, condition, message): tensors of one element. */
+static int core_require(lua_State *L)
+{
+    st_err err;
+    bind_top(L, 3);
+    const char *message = bind_string(L, 3, NULL);
+    st_tensor **slot = bind_tensor_new(L);
+    return done(L, st_require(bind_tensor(L, 1), bind_tensor(L, 2), message, slot, &err), &err);
+}
+
 /* core.drop_dim(t, dim): the same without a dimension of size 1. */
 static int core_drop_dim(lua_State *L)
 {
@@ -255,6 +290,9 @@ void bind_reduce_open(lua_State *L, int core)
         {"order", core_order},
         {"median_place", core_median_place},
         {"take", core_take},
+        {"rank", core_rank},
+        {"top_mask", core_top_mask},
+        {"require", core_require},
         {"cumsum", core_cumsum},
         {"drop_dim", core_drop_dim},
         {"unique", core_unique},

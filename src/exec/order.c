@@ -89,6 +89,29 @@ static st_status compute_order(st_ctx *ctx, const st_tensor *t, void *out, st_er
     return st_each_row(ctx, &j, "sorting", err);
 }
 
+/* ---------------------------------------------------------------- ranks */
+
+static st_status rank_row(const st_rows *j, void *const in[2], void *scratch, uint64_t r, st_err *err)
+{
+    size_t n = j->row[0];
+    pair *pairs = scratch, *spare = pairs + n;
+    float *out = (float *)j->out + r * n;
+    (void)err;
+    make_pairs(st_dtype_reg(j->as[0]), in[0], n, false, pairs, spare);
+    sort_pairs(pairs, spare, n);
+    for (size_t i = 0; i < n; i++) out[pairs[i].place] = (float)i;
+    return ST_OK;
+}
+
+static st_status compute_rank(st_ctx *ctx, const st_tensor *t, void *out, st_err *err)
+{
+    uint64_t n = last_size(t);
+    st_rows j = {.rows = t->numel / n, .in = {t->args[0]}, .as = {register_of(t->args[0])}, .row = {n}, .fn = rank_row};
+    j.scratch = 2 * n * sizeof(pair);
+    j.out = out;
+    return st_each_row(ctx, &j, "ranking", err);
+}
+
 /* ---------------------------------------------------------------- elements by place */
 
 static st_status take_row(const st_rows *j, void *const in[2], void *scratch, uint64_t r, st_err *err)
@@ -152,7 +175,7 @@ static st_status compute_cumsum(st_ctx *ctx, const st_tensor *t, void *out, st_e
 /* ---------------------------------------------------------------- nodes */
 
 static const st_whole whole_order = {"sort", compute_order}, whole_take = {"take", compute_take},
-                      whole_cumsum = {"cumsum", compute_cumsum};
+                      whole_cumsum = {"cumsum", compute_cumsum}, whole_rank = {"rank", compute_rank};
 
 static st_status check_dim(const st_tensor *t, const char *name, int dim, st_err *err)
 {
@@ -210,6 +233,17 @@ st_status st_order(st_tensor *t, int dim, int64_t start, int64_t count, bool des
                        (unsigned long long)start + 1, (unsigned long long)start + (unsigned long long)count,
                        (long long)n);
     return order(t, dim, start, count, descending ? DESCENDING : 0, out, err);
+}
+
+st_status st_rank(st_tensor *t, int dim, st_tensor **out, st_err *err)
+{
+    st_tensor *last = NULL, *node = NULL;
+    *out = NULL;
+    ST_TRY(check_dim(t, "rank", dim, err));
+    ST_TRY(st_move_last(t, &dim, t->ndim ? 1 : 0, NULL, &last, err));
+    st_status s = row_node(&whole_rank, ST_F32, &last, 1, t->ndim ? t->shape[dim] : 1, &node, err);
+    st_tensor_unref(last);
+    return s == ST_OK ? move_back(node, dim, out, err) : s;
 }
 
 st_status st_median_place(st_tensor *t, int dim, st_tensor **out, st_err *err)

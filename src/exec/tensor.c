@@ -334,7 +334,7 @@ typedef struct visit {
 static int operands_below(const st_tensor *t, bool deep)
 {
     if (t->forced) return 0;
-    bool apart = t->node == ST_N_WHOLE || (t->node == ST_N_VIEW && !st_view_is_plain(t));
+    bool apart = t->node == ST_N_WHOLE || t->node == ST_N_STEP || (t->node == ST_N_VIEW && !st_view_is_plain(t));
     return apart && !deep ? 0 : t->nargs;
 }
 

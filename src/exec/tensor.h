@@ -13,6 +13,7 @@ typedef enum st_node {
     ST_N_CAST,   /* an explicit cast */
     ST_N_VIEW,   /* elements of args[0] in another order: start, strides */
     ST_N_RANDOM, /* random numbers: made when they are needed, never kept */
+    ST_N_STEP,   /* one value up to some element, another from there on: args[0] holds both and the place (cut.c) */
     ST_N_WHOLE,  /* computed whole, by a function of its own */
 } st_node;
 

@@ -1,5 +1,4 @@
---- The prompt's engine without a terminal: evaluating, results, errors, who, completion, help; and the session of
--- examples/README.md.
+--- The prompt's engine without a terminal: evaluating, results, errors, who, completion, help.
 local support = require "support"
 local complete = require "stlua.repl.complete"
 local core = require "stlua.core"
@@ -347,6 +346,7 @@ function suite.test_help()
    lu.assertStrContains(help "?st.lrep", 'did you mean "st.lerp"')
    lu.assertStrContains(help "?who", "globals")
    lu.assertNil(e.env._)
+   lu.assertStrContains(help "?st.arange", "\n\n    > st.arange(3)\n    Tensor[3 I64, 24 B]\n      0  1  2\n")
 end
 
 function suite.test_help_on_a_function_of_the_user()
@@ -364,6 +364,9 @@ function suite.test_comments()
    local list = doc.parse [[
 --- Adds. It is
 -- quick.
+--
+--     > 1 + 1
+--     2
 -- @tparam number a the first
 --   of two
 -- @tparam[opt=1] ?integer b
@@ -383,25 +386,14 @@ function M:go(...) end
    lu.assertEquals(#list, 4)
    local add = list[1]
    lu.assertEquals({ add.name, add.args, add.line, add.summary, add.text, add.torch.text, add.raise.text },
-      { "add", "a, b, c, d", 10, "Adds.", "Adds. It is\nquick.", "torch.add", '"arg"' })
+      { "add", "a, b, c, d", 13, "Adds.", "Adds. It is\nquick.", "torch.add", '"arg"' })
+   lu.assertEquals(add.example, "> 1 + 1\n2")
    lu.assertEquals(add.params[1], { name = "a", type = "number", text = "the first of two", optional = false })
    lu.assertEquals(add.params[2], { name = "b", type = "integer", text = "", optional = true, default = "1" })
    lu.assertEquals({ add.params[3].name, add.params[4].name, add.params[4].text }, { "c", "d", "more" })
    lu.assertEquals(add.returns, { { type = "{number,...}", text = "sum" } })
    lu.assertEquals(doc.signature("add", add), "add(a, [b], c, d)")
    lu.assertEquals({ list[2].name, list[3].name, list[3].args, list[4].name }, { "name", "M:go", "...", "st.far" })
-end
-
-function suite.test_the_session_of_the_examples()
-   support.path("")
-   local pipe = io.popen("pwd")
-   local root = pipe:read("l")
-   pipe:close()
-   local page = root .. "/examples/README.md"
-   local _, _, status = support.stlua(("'%s/examples/make_samples.lua' a.safetensors b.safetensors"):format(root))
-   lu.assertEquals(status, 0)
-   local shown = support.stlua(("'%s/tests/lua/transcript.lua' '%s'"):format(root, page))
-   lu.assertEquals(shown, support.read(page))
 end
 
 support.run("repl", suite)

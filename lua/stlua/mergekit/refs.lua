@@ -157,8 +157,8 @@ end
 --- Opens a model with what lies beside it.
 -- @tparam table ref
 -- @tparam table opts as of refs.find
--- @treturn table { ref =, label =, folder = or nil, model =, config = table or nil, config_text =, read = function(name)
---   -> text of a file beside the weights, or nil }
+-- @treturn table { ref =, label =, folder = or nil, model =, config = table or nil, config_text =,
+--   read = function(name) -> text of a file beside the weights, or nil }
 -- @raise "io", "format"
 function refs.open(ref, opts)
    local path = refs.find(ref, opts)

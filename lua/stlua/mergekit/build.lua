@@ -218,7 +218,9 @@ function Builder:compute(entry, list, opts)
    for k, i in ipairs(roles.others) do others[k] = list[i] end
    local result = merging.merge_tensors(self.config.method, opts, entry.name, roles.base and list[roles.base], others)
    local want = self.config.out_dtype or self.config.dtype or promoted(list)
-   return result:dtype() ~= want and is_float(result) and result:cast(want) or result
+   if not is_float(result) or result:is_leaf() and result:dtype() == want then return result end
+   -- The cast rounds: what another document gets is what a file would hold.
+   return result:cast(want)
 end
 
 function Builder:one(entry)

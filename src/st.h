@@ -71,6 +71,7 @@ typedef struct st_err {
     char message[2048];
     char file[512];
     char tensor[512];
+    uint32_t origin; /* what st_tensor_set_origin gave the operation whose computation failed; 0: nothing */
 } st_err;
 
 /* Copies a counted string from a file for printing: control, bidirectional and invalid bytes escaped, the middle cut
@@ -279,7 +280,15 @@ typedef struct st_tensor st_tensor;
     X(LOG1P, "log1p", 1, FLOAT)                    \
     X(SIN, "sin", 1, FLOAT)                        \
     X(COS, "cos", 1, FLOAT)                        \
-    X(TAN, "tan", 1, FLOAT)
+    X(TAN, "tan", 1, FLOAT)                        \
+    X(ASIN, "asin", 1, FLOAT)                      \
+    X(ACOS, "acos", 1, FLOAT)                      \
+    X(ATAN, "atan", 1, FLOAT)                      \
+    X(ATAN2, "atan2", 2, FLOAT)                    \
+    X(SINH, "sinh", 1, FLOAT)                      \
+    X(COSH, "cosh", 1, FLOAT)                      \
+    X(ERFC, "erfc", 1, FLOAT)                      \
+    X(HYPOT, "hypot", 2, FLOAT)
 
 typedef enum st_op {
 #define X(id, name, arity, result) ST_OP_##id,
@@ -304,6 +313,11 @@ const char *st_tensor_quant(const st_tensor *t);
 /* Where it comes from: file and name of a file's tensor; NULL otherwise. */
 const char *st_tensor_file(const st_tensor *t);
 const char *st_tensor_name(const st_tensor *t);
+
+/* A number of the caller's for whoever asked for the operation that made this tensor: errors found only when it is
+ * computed bring it along. Operations that are computed whole keep it, the first one they get; others can hardly fail.
+ * To be called before anybody else has the tensor. */
+void st_tensor_set_origin(st_tensor *t, uint32_t origin);
 
 /* Values in memory: copies `nbytes` = the exact size for dtype and shape. */
 st_status st_tensor_new(st_dtype dtype, int ndim, const int64_t *shape, const void *values, uint64_t nbytes,
@@ -510,8 +524,14 @@ st_status st_rank(st_tensor *t, int dim, st_tensor **out, st_err *err);
 st_status st_median_place(st_tensor *t, int dim, st_tensor **out, st_err *err);
 /* Elements along a dimension by their places (torch.take_along_dim; shapes are equal but there). */
 st_status st_take(st_tensor *t, int dim, st_tensor *places, st_tensor **out, st_err *err);
-/* Sums from the first element on; integers become I64. */
+/* Sums and products from the first element on; integers become I64. */
 st_status st_cumsum(st_tensor *t, int dim, st_tensor **out, st_err *err);
+st_status st_cumprod(st_tensor *t, int dim, st_tensor **out, st_err *err);
+/* Slices of a dimension by their places (0-based I64, of one dimension): only these are read. */
+st_status st_index_select(st_tensor *t, int dim, st_tensor *places, st_tensor **out, st_err *err);
+/* The elements of `t` where the mask, of as many elements, is not 0, in order; without `t` (NULL) their places (0-based
+ * I64). Computes: how many there are is not known before. */
+st_status st_masked_select(st_ctx *ctx, st_tensor *t, st_tensor *mask, st_tensor **out, st_err *err);
 /* The distinct values in order, how often each is there, and for each element the number (0-based) of its value.
  * Computes: how many there are is not known before. */
 st_status st_unique(st_ctx *ctx, st_tensor *t, st_tensor **values, st_tensor **counts, st_tensor **inverse,

@@ -6,6 +6,7 @@
 -- Layer: Lua, above stlua.core.
 
 local core = require "stlua.core"
+local lift = require "stlua.lift"
 
 local doc = {}
 
@@ -190,7 +191,7 @@ end
 --- The comment above a Lua function's definition, or nil.
 -- @tparam function fn
 function doc.of(fn)
-   local info = debug.getinfo(fn, "S")
+   local info = debug.getinfo(lift.of_tensors[fn] or fn, "S")
    local path = info.source:match("^@(.*)$")
    if not path then return nil end
    local entry = read(path).by_line[info.linedefined]

@@ -38,6 +38,7 @@ for _, op in ipairs(core.ops) do
 end
 for name, fn in pairs(elementwise) do add(name, fn) end
 add("clamp", ops.clamp)
+add("clip", ops.clip)
 add("lerp", ops.lerp)
 
 --- Writes another tensor's values into this one, broadcast and cast.

@@ -9,6 +9,8 @@
 -- Layer: Lua, above stlua.core.
 
 local core = require "stlua.core"
+local dtype = require "stlua.dtype"
+local elementwise = require "stlua.elementwise"
 local errors = require "stlua.errors"
 local map = require "stlua.map"
 
@@ -84,6 +86,35 @@ end
 -- @treturn tensor deferred
 -- @torch torch.sum
 function reduce.sum(t, dim, opts) return plain("sum", t, dim, opts) end
+
+-- 0 in place of NaN.
+local function without_nan(who, t)
+   check_tensor(who, t)
+   return dtype.is_float(t:dtype()) and core.apply("where", core.apply("ne", t, t), 0, t) or t
+end
+
+--- Sum of the elements that are not NaN.
+-- @tparam tensor t
+-- @tparam[opt] integer|table dim
+-- @tparam[opt] table opts `dim`, `keepdim`
+-- @treturn tensor deferred
+-- @torch torch.nansum
+function reduce.nansum(t, dim, opts) return plain("sum", without_nan("nansum", t), dim, opts) end
+
+--- Mean of the elements that are not NaN; NaN of none.
+-- @tparam tensor t
+-- @tparam[opt] integer|table dim
+-- @tparam[opt] table opts `dim`, `keepdim`
+-- @treturn tensor deferred
+-- @raise "dtype" for integers: cast them first
+-- @torch torch.nanmean
+function reduce.nanmean(t, dim, opts)
+   local sum = plain("sum", without_nan("nanmean", t), dim, opts)
+   if not dtype.is_float(t:dtype()) then
+      errors.throwf("dtype", "nanmean is not defined for %s; cast it first", t:dtype())
+   end
+   return sum / plain("sum", core.apply("eq", t, t), dim, opts)
+end
 
 --- Product of the elements; of integers in I64, wrapping.
 -- @tparam tensor t
@@ -224,8 +255,8 @@ end
 
 -- ---------------------------------------------------------------- extremes
 
-local function extreme(name, elementwise, t, other, opts)
-   if map.is_tensor(other) or not map.is_tensor(t) then return core.apply(elementwise, t, other) end
+local function extreme(name, of_two, t, other, opts)
+   if map.is_tensor(other) or not map.is_tensor(t) then return core.apply(of_two, t, other) end
    local dims, o = arguments(name, other, opts, {})
    if dims == nil then return core.reduce(name, t, nil, o.keepdim) end
    local dim = one_dim(name .. " (amin and amax take several)", dims)
@@ -437,7 +468,7 @@ end
 -- @tparam[opt] table opts `min`, `max`: the range (default: from the smallest element to the largest)
 -- @treturn tensor deferred, `bins` counts
 -- @treturn {number,...} the bins + 1 edges: only with `min` and `max`, else they are not known before the counts
--- @torch torch.histc
+-- @torch torch.histogram
 function reduce.histogram(t, bins, opts)
    check_tensor("histogram", t)
    opts = errors.check_options(opts, { min = "number", max = "number" }, "histogram")
@@ -448,6 +479,17 @@ function reduce.histogram(t, bins, opts)
    local edges, step = {}, (high - low) / bins
    for i = 0, bins do edges[i + 1] = 2 * i < bins and low + step * i or high - step * (bins - i) end
    return counts, edges
+end
+
+--- The counts of histogram, with the range as numbers.
+-- @tparam tensor t
+-- @tparam[opt=100] integer bins
+-- @tparam[opt] number low with low = high the range is from the smallest element to the largest
+-- @tparam[opt] number high
+-- @treturn tensor deferred, I64
+-- @torch torch.histc
+function reduce.histc(t, bins, low, high)
+   return (reduce.histogram(t, bins, { min = low, max = high }))
 end
 
 -- ---------------------------------------------------------------- order
@@ -508,6 +550,12 @@ function reduce.topk(t, k, opts)
    return picked(t, dim, core.order(t, dim, 1, k, o.largest ~= false))
 end
 
+local function running(name, t, dim)
+   check_tensor(name, t)
+   if dim == nil and t:ndim() > 1 then errors.throwf("arg", "%s: along which dimension?", name) end
+   return core[name](t, one_dim(name, dim, 1))
+end
+
 --- Sums from the first element on along a dimension; integers become I64.
 --
 --     > st.tensor({ 1, 2, 3 }):cumsum()
@@ -517,11 +565,14 @@ end
 -- @tparam[opt] integer dim needed unless there is one dimension only
 -- @treturn tensor deferred
 -- @torch torch.cumsum
-function reduce.cumsum(t, dim)
-   check_tensor("cumsum", t)
-   if dim == nil and t:ndim() > 1 then errors.throw("arg", "cumsum: along which dimension?") end
-   return core.cumsum(t, one_dim("cumsum", dim, 1))
-end
+function reduce.cumsum(t, dim) return running("cumsum", t, dim) end
+
+--- Products from the first element on along a dimension; integers become I64.
+-- @tparam tensor t
+-- @tparam[opt] integer dim needed unless there is one dimension only
+-- @treturn tensor deferred
+-- @torch torch.cumprod
+function reduce.cumprod(t, dim) return running("cumprod", t, dim) end
 
 --- The distinct values of all elements, in order. Computes: how many there are is not known before.
 --
@@ -556,6 +607,81 @@ end
 function reduce.force(...)
    core.force_all { ... }
    return ...
+end
+
+-- ---------------------------------------------------------------- sums of exponentials
+
+-- The largest element along dimensions, which is taken off before exp so that nothing overflows; 0 where there is none.
+local function largest(t, dims)
+   return t:numel() == 0 and 0 or core.reduce("max", t, dims, true)
+end
+
+--- exp(x) over the sum of all exp(x) along a dimension.
+-- @tparam tensor t
+-- @tparam[opt=-1] integer dim
+-- @treturn tensor deferred
+-- @torch torch.softmax
+function reduce.softmax(t, dim)
+   check_tensor("softmax", t)
+   dim = one_dim("softmax", dim, -1)
+   local e = core.apply("exp", core.apply("sub", t, largest(t, dim)))
+   return e / core.reduce("sum", e, dim, true)
+end
+
+--- The logarithm of softmax, exact where that is near 0.
+-- @tparam tensor t
+-- @tparam[opt=-1] integer dim
+-- @treturn tensor deferred
+-- @torch torch.log_softmax
+function reduce.log_softmax(t, dim)
+   check_tensor("log_softmax", t)
+   dim = one_dim("log_softmax", dim, -1)
+   local x = core.apply("sub", t, largest(t, dim))
+   return x - core.apply("log", core.reduce("sum", core.apply("exp", x), dim, true))
+end
+
+--- The logarithm of the sum of all exp(x), without overflow.
+-- @tparam tensor t
+-- @tparam[opt] integer|table dim (PyTorch has no default)
+-- @tparam[opt] table opts `dim`, `keepdim`
+-- @treturn tensor deferred
+-- @torch torch.logsumexp
+function reduce.logsumexp(t, dim, opts)
+   check_tensor("logsumexp", t)
+   local dims, o = arguments("logsumexp", dim, opts, {})
+   if dims == nil then t = core.cast(t, "F64") end      -- as the sum over all is
+   local top = largest(t, dims)
+   if top ~= 0 then top = core.apply("where", elementwise.isfinite(top), top, 0) end      -- infinity - infinity is NaN
+   local sum = core.reduce("sum", core.apply("exp", core.apply("sub", t, top)), dims, true)
+   local result = core.apply("add", core.apply("log", sum), top)
+   return o.keepdim and result or result:reshape(core.reduce("sum", t, dims):shape())
+end
+
+-- ---------------------------------------------------------------- one answer about two tensors
+
+--- True if two tensors have one shape and equal values; NaN equals nothing. Computes, streaming. (`identical` compares
+-- dtype and bytes.)
+-- @tparam tensor a
+-- @tparam tensor b
+-- @treturn boolean
+-- @torch torch.equal
+function reduce.equal(a, b)
+   check_tensor("equal", a)
+   check_tensor("equal", b)
+   local x, y = a:shape(), b:shape()
+   if table.concat(x, " ") ~= table.concat(y, " ") then return false end
+   return core.reduce("all", core.apply("eq", a, b)):item()
+end
+
+--- True if all values are close, as isclose tells. Shapes broadcast. Computes, streaming.
+-- @tparam tensor a
+-- @tparam tensor b or a number
+-- @tparam[opt] table opts `rtol` = 1e-5, `atol` = 1e-8, `equal_nan` = false
+-- @treturn boolean
+-- @torch torch.allclose
+function reduce.allclose(a, b, opts)
+   check_tensor("allclose", a)
+   return core.reduce("all", elementwise.isclose(a, b, opts)):item()
 end
 
 -- ---------------------------------------------------------------- methods and comparisons

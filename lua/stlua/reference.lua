@@ -209,6 +209,30 @@
 --- Tangent.
 -- @elementwise tan x
 
+--- Inverse sine, in radians.
+-- @elementwise asin x
+
+--- Inverse cosine, in radians.
+-- @elementwise acos x
+
+--- Inverse tangent, in radians.
+-- @elementwise atan x
+
+--- The angle of the point (x, y), in radians: the inverse tangent of y / x in the right quadrant.
+-- @elementwise atan2 y x
+
+--- Hyperbolic sine.
+-- @elementwise sinh x
+
+--- Hyperbolic cosine.
+-- @elementwise cosh x
+
+--- 1 - erf(x), exact for large x.
+-- @elementwise erfc x
+
+--- sqrt(a * a + b * b), without overflow between.
+-- @elementwise hypot a b
+
 -- ---------------------------------------------------------------- methods of tensors
 
 --- Its dtype, in the format's spelling: "BF16".

@@ -5,19 +5,11 @@
 
 local core = require "stlua.core"
 local errors = require "stlua.errors"
+local dim_of = require("stlua.sizes").dim
 
 local Tensor = core.Tensor
 local shape = { reshape = Tensor.reshape, permute = Tensor.permute, expand = Tensor.expand, narrow = Tensor.narrow,
    select = Tensor.select, clone = Tensor.clone }
-
--- A dimension as 1..n; `more` allows so many behind the last.
-local function dim_of(who, d, n, more)
-   n = n + (more or 0)
-   if math.type(d) ~= "integer" or d == 0 or d > n or d < -n then
-      errors.throwf("arg", "%s: dimension %s of a tensor with %d", who, tostring(d), n - (more or 0))
-   end
-   return d < 0 and n + 1 + d or d
-end
 
 local function integer(who, what, v, low)
    if math.type(v) ~= "integer" or v < low then
@@ -55,6 +47,13 @@ function shape.transpose(t, a, b)
    order[a], order[b] = b, a
    return t:permute(order)
 end
+
+--- The same as transpose. A view.
+-- @tparam tensor t
+-- @tparam integer a
+-- @tparam integer b
+-- @torch torch.swapaxes
+function shape.swapaxes(t, a, b) return shape.transpose(t, a, b) end
 
 --- The transposed matrix; a vector or a number as it is. A view.
 --
@@ -158,6 +157,20 @@ function shape.unflatten(t, dim, sizes)
    return t:view(out)
 end
 
+--- The same as expand. A view.
+-- @tparam tensor t
+-- @param sizes one by one or as a table; -1 keeps a size
+-- @treturn tensor
+-- @torch torch.broadcast_to
+function shape.broadcast_to(t, ...) return t:expand(...) end
+
+--- The same elements as a tensor of its own, no view: it can be seen in any shape, and writing to it leaves `t` alone.
+-- (PyTorch gives `t` itself where it can.)
+-- @tparam tensor t
+-- @treturn tensor
+-- @torch Tensor.contiguous
+function shape.contiguous(t) return core.broadcast(t, t:shape()) end
+
 --- Broadcasts to the sizes of another tensor. A view.
 -- @tparam tensor t
 -- @tparam tensor other
@@ -227,7 +240,22 @@ function shape.tile(t, ...)
       out[d] = n * sizes[d]
    end
    if #apart > 64 then errors.throw("limit", "tile: more than 32 dimensions") end
-   return t:reshape(apart):expand(wide):reshape(out)
+   return core.broadcast(t:reshape(apart), wide):reshape(out)      -- not a view, even where every count is 1
+end
+
+--- Each element, or each slice of a dimension, repeated in place: of 1, 2 three times 1, 1, 1, 2, 2, 2.
+-- @tparam tensor t
+-- @tparam integer count
+-- @tparam[opt] integer dim without it the tensor is taken as one row
+-- @torch torch.repeat_interleave
+function shape.repeat_interleave(t, count, dim)
+   integer("repeat_interleave", "the count", count, 0)
+   if not dim then t, dim = t:reshape(-1), 1 end
+   local wide, out = t:shape(), t:shape()
+   dim = dim_of("repeat_interleave", dim, #out)
+   out[dim] = out[dim] * count
+   table.insert(wide, dim + 1, count)
+   return core.broadcast(shape.unsqueeze(t, dim + 1), wide):reshape(out)
 end
 
 -- ---------------------------------------------------------------- parts and joins
@@ -372,6 +400,24 @@ function shape.pad(t, pads, opts)
       t = #list > 1 and core.cat(list, dim) or list[1]
    end
    return t
+end
+
+-- ---------------------------------------------------------------- PyTorch's words for what a tensor says of itself
+
+--- The same as ndim: number of dimensions.
+-- @tparam tensor t
+-- @treturn integer
+-- @torch Tensor.dim
+function shape.dim(t) return t:ndim() end
+
+--- All sizes, as shape gives them, or that of one dimension.
+-- @tparam tensor t
+-- @tparam[opt] integer dim negative from the end
+-- @treturn {integer,...}|integer
+-- @torch Tensor.size
+function shape.size(t, dim)
+   local sizes = t:shape()
+   return dim == nil and sizes or sizes[dim_of("size", dim, #sizes)]
 end
 
 local LISTS = { cat = true, stack = true }

@@ -28,6 +28,14 @@ function Tensor:abs() end
 ---@param ... any the other operands
 function Tensor:abs_(...) end
 
+--- Inverse cosine, in radians.
+---@return stlua.Tensor # deferred
+function Tensor:acos() end
+
+--- The operation of the same name without `_`, whose result is written into the tensor. Returns the tensor.
+---@param ... any the other operands
+function Tensor:acos_(...) end
+
 --- Sum, elementwise: `a + b`.
 ---@param b stlua.Tensor|number
 ---@return stlua.Tensor # deferred
@@ -62,6 +70,12 @@ function Tensor:addcmul_(...) end
 ---@param opts? table `dim`, `keepdim`
 ---@return stlua.Tensor # deferred
 function Tensor:all(dim, opts) end
+
+--- True if all values are close, as isclose tells. Shapes broadcast. Computes, streaming.
+---@param b stlua.Tensor or a number
+---@param opts? table `rtol` = 1e-5, `atol` = 1e-8, `equal_nan` = false
+---@return boolean
+function Tensor:allclose(b, opts) end
 
 --- The largest elements along any dimensions, without places.
 ---@param dim? integer|table
@@ -103,12 +117,41 @@ function Tensor:argmin(dim, opts) end
 ---@return stlua.Tensor # I64
 function Tensor:argsort(dim, opts) end
 
+--- Inverse sine, in radians.
+---@return stlua.Tensor # deferred
+function Tensor:asin() end
+
+--- The operation of the same name without `_`, whose result is written into the tensor. Returns the tensor.
+---@param ... any the other operands
+function Tensor:asin_(...) end
+
+--- Inverse tangent, in radians.
+---@return stlua.Tensor # deferred
+function Tensor:atan() end
+
+--- The angle of the point (x, y), in radians: the inverse tangent of y / x in the right quadrant.
+---@param x stlua.Tensor|number
+---@return stlua.Tensor # deferred
+function Tensor:atan2(x) end
+
+--- The operation of the same name without `_`, whose result is written into the tensor. Returns the tensor.
+---@param ... any the other operands
+function Tensor:atan2_(...) end
+
+--- The operation of the same name without `_`, whose result is written into the tensor. Returns the tensor.
+---@param ... any the other operands
+function Tensor:atan_(...) end
+
 --- Ones and zeros: 1 with the probability that the tensor has there, in its dtype; or with a number for p a mask (BOOL)
 --- of the sizes given. A mask of a tensor's own shape: st.bernoulli(0.1, t:shape(), { seed = 7, name = name }).
 ---@param sizes? table for a number
 ---@param opts? table `seed`, `name`
 ---@return stlua.Tensor
 function Tensor:bernoulli(sizes, opts) end
+
+--- The same as cast("BF16").
+---@return stlua.Tensor
+function Tensor:bfloat16() end
 
 --- Bits that are set in both; of integers and masks.
 ---@param b stlua.Tensor|number
@@ -168,6 +211,15 @@ function Tensor:bitwise_xor_(...) end
 ---@return stlua.Tensor # (count, m, n)
 function Tensor:bmm(b) end
 
+--- The same as cast("BOOL").
+---@return stlua.Tensor
+function Tensor:bool() end
+
+--- The same as expand. A view.
+---@param sizes any one by one or as a table; -1 keeps a size
+---@return stlua.Tensor
+function Tensor:broadcast_to(sizes) end
+
 --- Computes and gives raw little-endian bytes.
 ---@param dtype? string of the bytes (default: its own)
 ---@param first? integer element, in row-major order
@@ -217,6 +269,15 @@ function Tensor:clamp(low, high) end
 ---@param ... any the other operands
 function Tensor:clamp_(...) end
 
+--- The same as clamp.
+---@param low? number|stlua.Tensor
+---@param high? number|stlua.Tensor
+function Tensor:clip(low, high) end
+
+--- The operation of the same name without `_`, whose result is written into the tensor. Returns the tensor.
+---@param ... any the other operands
+function Tensor:clip_(...) end
+
 --- A copy in memory, computed now, of the declared dtype: it can be written to where a file's tensor cannot.
 --- ```lua
 --- > t = st.open("a.safetensors")["model.layers.0.norm.weight"]:clone()
@@ -226,6 +287,11 @@ function Tensor:clamp_(...) end
 --- ```
 ---@return stlua.Tensor
 function Tensor:clone() end
+
+--- The same elements as a tensor of its own, no view: it can be seen in any shape, and writing to it leaves `t` alone.
+--- (PyTorch gives `t` itself where it can.)
+---@return stlua.Tensor
+function Tensor:contiguous() end
 
 --- Writes another tensor's values into this one, broadcast and cast.
 ---@param other stlua.Tensor or a number
@@ -239,6 +305,14 @@ function Tensor:cos() end
 --- The operation of the same name without `_`, whose result is written into the tensor. Returns the tensor.
 ---@param ... any the other operands
 function Tensor:cos_(...) end
+
+--- Hyperbolic cosine.
+---@return stlua.Tensor # deferred
+function Tensor:cosh() end
+
+--- The operation of the same name without `_`, whose result is written into the tensor. Returns the tensor.
+---@param ... any the other operands
+function Tensor:cosh_(...) end
 
 --- Cosine of the angle between two tensors: a.b / (max(|a|, eps) * max(|b|, eps)). Over all elements, which are
 --- read once, unless a dimension is given (torch's default is its dimension 1).
@@ -258,6 +332,11 @@ function Tensor:cosine_similarity(b, opts) end
 ---@return stlua.Tensor # deferred
 function Tensor:count_nonzero(dim, opts) end
 
+--- Products from the first element on along a dimension; integers become I64.
+---@param dim? integer needed unless there is one dimension only
+---@return stlua.Tensor # deferred
+function Tensor:cumprod(dim) end
+
 --- Sums from the first element on along a dimension; integers become I64.
 --- ```lua
 --- > st.tensor({ 1, 2, 3 }):cumsum()
@@ -271,6 +350,15 @@ function Tensor:cumsum(dim) end
 --- Determinant.
 ---@return stlua.Tensor # (..)
 function Tensor:det() end
+
+--- A diagonal of a matrix, as a vector; or of a vector the square matrix that has it there, and 0 elsewhere.
+---@param diagonal? integer 1 is above the main one, -1 below
+---@return stlua.Tensor
+function Tensor:diag(diagonal) end
+
+--- The same as ndim: number of dimensions.
+---@return integer
+function Tensor:dim() end
 
 --- Quotient, elementwise: `a / b`. Integers give floats.
 ---@param b stlua.Tensor|number
@@ -286,6 +374,10 @@ function Tensor:div_(...) end
 ---@param b stlua.Tensor
 ---@return stlua.Tensor # deferred, without dimensions
 function Tensor:dot(b) end
+
+--- The same as cast("F64").
+---@return stlua.Tensor
+function Tensor:double() end
 
 --- Its dtype, in the format's spelling: "BF16".
 ---@return string
@@ -306,6 +398,12 @@ function Tensor:eq(b) end
 ---@param ... any the other operands
 function Tensor:eq_(...) end
 
+--- True if two tensors have one shape and equal values; NaN equals nothing. Computes, streaming. (`identical` compares
+--- dtype and bytes.)
+---@param b stlua.Tensor
+---@return boolean
+function Tensor:equal(b) end
+
 --- Error function.
 ---@return stlua.Tensor # deferred
 function Tensor:erf() end
@@ -313,6 +411,14 @@ function Tensor:erf() end
 --- The operation of the same name without `_`, whose result is written into the tensor. Returns the tensor.
 ---@param ... any the other operands
 function Tensor:erf_(...) end
+
+--- 1 - erf(x), exact for large x.
+---@return stlua.Tensor # deferred
+function Tensor:erfc() end
+
+--- The operation of the same name without `_`, whose result is written into the tensor. Returns the tensor.
+---@param ... any the other operands
+function Tensor:erfc_(...) end
 
 --- e to the power of x.
 ---@return stlua.Tensor # deferred
@@ -386,6 +492,10 @@ function Tensor:flatten(first, last) end
 ---@param ... any dimensions, one by one or as a table
 function Tensor:flip(...) end
 
+--- The same as cast("F32").
+---@return stlua.Tensor
+function Tensor:float() end
+
 --- Rounds down to an integer.
 ---@return stlua.Tensor # deferred
 function Tensor:floor() end
@@ -422,6 +532,13 @@ function Tensor:force() end
 ---@return stlua.Tensor
 function Tensor:full_like(value, opts) end
 
+--- Elements along a dimension by a tensor of places: the result has the shape of `index`, which is not larger than `t`
+--- in the other dimensions.
+---@param dim integer
+---@param index stlua.Tensor integers, of as many dimensions as `t`
+---@return stlua.Tensor # deferred
+function Tensor:gather(dim, index) end
+
 --- A mask: where a >= b.
 ---@param b stlua.Tensor|number
 ---@return stlua.Tensor # deferred
@@ -447,6 +564,10 @@ function Tensor:gt(b) end
 ---@param ... any the other operands
 function Tensor:gt_(...) end
 
+--- The same as cast("F16").
+---@return stlua.Tensor
+function Tensor:half() end
+
 --- Counts a tensor's values in equal parts of a range, and draws them as bars when printed. Streams: the tensor is read
 --- twice. NaN, infinities and what lies outside a given range are left out, and their numbers told. Bins of integers
 --- and booleans hold whole numbers: one each where there is room.
@@ -471,6 +592,13 @@ function Tensor:gt_(...) end
 ---@return table
 function Tensor:hist(opts) end
 
+--- The counts of histogram, with the range as numbers.
+---@param bins? integer
+---@param low? number with low = high the range is from the smallest element to the largest
+---@param high? number
+---@return stlua.Tensor # deferred, I64
+function Tensor:histc(bins, low, high) end
+
 --- How many elements fall into each of equal parts of a range, the last one closed. Elements outside, and NaN, are
 --- not counted. Counts are I64 (torch's are floats, which lose count at 2^24).
 --- ```lua
@@ -487,6 +615,15 @@ function Tensor:hist(opts) end
 ---@return number[] # the bins + 1 edges: only with `min` and `max`, else they are not known before the counts
 function Tensor:histogram(bins, opts) end
 
+--- sqrt(a * a + b * b), without overflow between.
+---@param b stlua.Tensor|number
+---@return stlua.Tensor # deferred
+function Tensor:hypot(b) end
+
+--- The operation of the same name without `_`, whose result is written into the tensor. Returns the tensor.
+---@param ... any the other operands
+function Tensor:hypot_(...) end
+
 --- True if both have the same dtype, shape and bytes. Streams: neither is held in memory.
 --- ```lua
 --- > t = st.tensor { 1.0, 2 }
@@ -496,6 +633,22 @@ function Tensor:histogram(bins, opts) end
 ---@param other stlua.Tensor
 ---@return boolean
 function Tensor:identical(other) end
+
+--- The function for t[key]: st.index(t, 2), st.index(t, { { 1, 4 }, {} }). With several keys, one for each dimension:
+--- st.index(t, { 1, 4 }, {}) is the same.
+---@param ... any integers, and slices { first, last, step }
+---@return stlua.Tensor|number # a view; of one element its number
+function Tensor:index(...) end
+
+--- Slices of a dimension by their places, in that order: rows of a table of embeddings, say. Only these are read.
+---@param dim integer
+---@param index stlua.Tensor integers, of one dimension (or none)
+---@return stlua.Tensor # deferred
+function Tensor:index_select(dim, index) end
+
+--- The same as cast("I32").
+---@return stlua.Tensor
+function Tensor:int() end
 
 --- Inverse.
 ---@return stlua.Tensor # (.., n, n)
@@ -508,6 +661,15 @@ function Tensor:is_cast() end
 --- True for values of a file or in memory, false for work still to be done.
 ---@return boolean
 function Tensor:is_leaf() end
+
+--- A mask: where two values are close: |a - b| <= atol + rtol * |b|, or equal, infinite ones too.
+---@param b any tensors, numbers or models
+---@param opts? table `rtol` = 1e-5, `atol` = 1e-8, `equal_nan` = false
+function Tensor:isclose(b, opts) end
+
+--- The operation of the same name without `_`, whose result is written into the tensor. Returns the tensor.
+---@param ... any the other operands
+function Tensor:isclose_(...) end
 
 --- A mask: where x is neither infinite nor NaN.
 function Tensor:isfinite() end
@@ -544,6 +706,12 @@ function Tensor:isnan_(...) end
 --- ```
 ---@return number
 function Tensor:item() end
+
+--- Kronecker's product: all products of an element of `a` with one of `b`, in blocks of b's shape. Elementwise, so of
+--- any dtype.
+---@param b stlua.Tensor dimensions that one has not are added in front
+---@return stlua.Tensor
+function Tensor:kron(b) end
 
 --- The k-th smallest element; NaN counts as the largest. Over all elements it is found by counting, in two
 --- streaming passes (torch's default is the last dimension); along a dimension rows are sorted in memory.
@@ -608,6 +776,11 @@ function Tensor:log2_(...) end
 ---@param ... any the other operands
 function Tensor:log_(...) end
 
+--- The logarithm of softmax, exact where that is near 0.
+---@param dim? integer
+---@return stlua.Tensor # deferred
+function Tensor:log_softmax(dim) end
+
 --- A mask: where both are other than 0.
 ---@param b any tensors, numbers or models
 function Tensor:logical_and(b) end
@@ -639,6 +812,16 @@ function Tensor:logical_xor(b) end
 ---@param ... any the other operands
 function Tensor:logical_xor_(...) end
 
+--- The logarithm of the sum of all exp(x), without overflow.
+---@param dim? integer|table (PyTorch has no default)
+---@param opts? table `dim`, `keepdim`
+---@return stlua.Tensor # deferred
+function Tensor:logsumexp(dim, opts) end
+
+--- The same as cast("I64").
+---@return stlua.Tensor
+function Tensor:long() end
+
 --- A mask: where a < b.
 ---@param b stlua.Tensor|number
 ---@return stlua.Tensor # deferred
@@ -662,6 +845,11 @@ function Tensor:masked_fill(mask, value) end
 --- The operation of the same name without `_`, whose result is written into the tensor. Returns the tensor.
 ---@param ... any the other operands
 function Tensor:masked_fill_(...) end
+
+--- The elements where a mask is true, as a vector. Shapes broadcast. Computes: how many there are is not known before.
+---@param mask stlua.Tensor BOOL
+---@return stlua.Tensor
+function Tensor:masked_select(mask) end
 
 --- Matrix product. Two vectors give their scalar product, a vector counts as a row on the left and as a column on
 --- the right; stacks broadcast. Floats narrower than F32 are multiplied in F32; a large one is never held whole in F32
@@ -767,6 +955,33 @@ function Tensor:mul(b) end
 ---@param ... any the other operands
 function Tensor:mul_(...) end
 
+--- Product of a matrix and a vector: matmul for just these.
+---@param b stlua.Tensor (k)
+---@return stlua.Tensor # (m)
+function Tensor:mv(b) end
+
+--- x with numbers in place of NaN and the infinities.
+---@param nan? number
+---@param posinf? number by default the largest number of the dtype
+---@param neginf? number by default the smallest
+function Tensor:nan_to_num(nan, posinf, neginf) end
+
+--- The operation of the same name without `_`, whose result is written into the tensor. Returns the tensor.
+---@param ... any the other operands
+function Tensor:nan_to_num_(...) end
+
+--- Mean of the elements that are not NaN; NaN of none.
+---@param dim? integer|table
+---@param opts? table `dim`, `keepdim`
+---@return stlua.Tensor # deferred
+function Tensor:nanmean(dim, opts) end
+
+--- Sum of the elements that are not NaN.
+---@param dim? integer|table
+---@param opts? table `dim`, `keepdim`
+---@return stlua.Tensor # deferred
+function Tensor:nansum(dim, opts) end
+
 --- A part of one dimension: `length` elements from `first` on. A view.
 --- ```lua
 --- > st.arange(6):narrow(1, 2, 3)
@@ -804,6 +1019,11 @@ function Tensor:neg() end
 --- The operation of the same name without `_`, whose result is written into the tensor. Returns the tensor.
 ---@param ... any the other operands
 function Tensor:neg_(...) end
+
+--- Where elements are not 0: a row of places for each, one place for each dimension. Computes: how many there are is
+--- not known before.
+---@return stlua.Tensor # I64, of (elements, dimensions)
+function Tensor:nonzero() end
 
 --- Norm of the elements as of one vector: (sum |x|^p)^(1/p).
 --- ```lua
@@ -954,6 +1174,11 @@ function Tensor:remainder_(...) end
 ---@param ... any how often, for each dimension, one by one or as a table
 Tensor["repeat"] = function(self, ...) end
 
+--- Each element, or each slice of a dimension, repeated in place: of 1, 2 three times 1, 1, 1, 2, 2, 2.
+---@param count integer
+---@param dim? integer without it the tensor is taken as one row
+function Tensor:repeat_interleave(count, dim) end
+
 --- The same elements in another shape: a view of the tensor where its elements lie so, else a tensor of its own.
 --- ```lua
 --- > st.arange(6):reshape(2, -1)
@@ -1036,6 +1261,24 @@ function Tensor:sin() end
 --- The operation of the same name without `_`, whose result is written into the tensor. Returns the tensor.
 ---@param ... any the other operands
 function Tensor:sin_(...) end
+
+--- Hyperbolic sine.
+---@return stlua.Tensor # deferred
+function Tensor:sinh() end
+
+--- The operation of the same name without `_`, whose result is written into the tensor. Returns the tensor.
+---@param ... any the other operands
+function Tensor:sinh_(...) end
+
+--- All sizes, as shape gives them, or that of one dimension.
+---@param dim? integer negative from the end
+---@return integer[]|integer
+function Tensor:size(dim) end
+
+--- exp(x) over the sum of all exp(x) along a dimension.
+---@param dim? integer
+---@return stlua.Tensor # deferred
+function Tensor:softmax(dim) end
 
 --- log(1 + exp(x)), without overflow: max(x, 0) + log1p(exp(-|x|)).
 function Tensor:softplus() end
@@ -1203,6 +1446,11 @@ function Tensor:svd_lowrank(k, opts) end
 ---@return stlua.Tensor # (.., k)
 function Tensor:svdvals() end
 
+--- The same as transpose. A view.
+---@param a integer
+---@param b integer
+function Tensor:swapaxes(a, b) end
+
 --- The transposed matrix; a vector or a number as it is. A view.
 --- ```lua
 --- > st.tensor({ { 1, 2, 3 }, { 4, 5, 6 } }):t()
@@ -1240,6 +1488,16 @@ function Tensor:tanh_(...) end
 ---@param ... any how often, for each dimension, one by one or as a table
 function Tensor:tile(...) end
 
+--- The same as cast.
+---@param dtype string in any case
+---@param opts? table as of cast
+---@return stlua.Tensor
+function Tensor:to(dtype, opts) end
+
+--- The same as totable.
+---@return table
+function Tensor:tolist() end
+
 --- The k largest elements along a dimension, in order.
 --- ```lua
 --- > values, places = st.tensor({ 7, 1, 5, 3 }):topk(2)
@@ -1264,6 +1522,10 @@ function Tensor:topk(k, opts) end
 ---@return table
 function Tensor:totable() end
 
+--- Sum of the main diagonal of a matrix.
+---@return stlua.Tensor # without dimensions: F64, or I64 of integers
+function Tensor:trace() end
+
 --- Two dimensions exchanged. A view.
 --- ```lua
 --- > st.zeros(2, 3, 4):transpose(1, -1):shape()
@@ -1272,6 +1534,16 @@ function Tensor:totable() end
 ---@param a integer
 ---@param b integer
 function Tensor:transpose(a, b) end
+
+--- The lower triangle of matrices, the rest 0.
+---@param diagonal? integer the highest one that stays: 1 is above the main one, -1 below
+---@return stlua.Tensor
+function Tensor:tril(diagonal) end
+
+--- The upper triangle of matrices, the rest 0.
+---@param diagonal? integer the lowest one that stays: 1 is above the main one, -1 below
+---@return stlua.Tensor
+function Tensor:triu(diagonal) end
 
 --- Rounds towards zero.
 ---@return stlua.Tensor # deferred
@@ -1637,6 +1909,11 @@ local st = {}
 ---@return any # a deferred tensor, or a model
 function st.abs(x) end
 
+--- Inverse cosine, in radians.
+---@param x stlua.Tensor|number|stlua.Model
+---@return any # a deferred tensor, or a model
+function st.acos(x) end
+
 --- Sum, elementwise: `a + b`.
 ---@param a stlua.Tensor|number|stlua.Model
 ---@param b stlua.Tensor|number|stlua.Model
@@ -1663,6 +1940,13 @@ function st.addcmul(x, a, b, opts) end
 ---@param opts? table `dim`, `keepdim`
 ---@return stlua.Tensor # deferred
 function st.all(t, dim, opts) end
+
+--- True if all values are close, as isclose tells. Shapes broadcast. Computes, streaming.
+---@param a stlua.Tensor
+---@param b stlua.Tensor or a number
+---@param opts? table `rtol` = 1e-5, `atol` = 1e-8, `equal_nan` = false
+---@return boolean
+function st.allclose(a, b, opts) end
 
 --- The largest elements along any dimensions, without places.
 ---@param t stlua.Tensor
@@ -1733,6 +2017,22 @@ function st.argmin(t, dim, opts) end
 ---@return stlua.Tensor # I64
 function st.argsort(t, dim, opts) end
 
+--- Inverse sine, in radians.
+---@param x stlua.Tensor|number|stlua.Model
+---@return any # a deferred tensor, or a model
+function st.asin(x) end
+
+--- Inverse tangent, in radians.
+---@param x stlua.Tensor|number|stlua.Model
+---@return any # a deferred tensor, or a model
+function st.atan(x) end
+
+--- The angle of the point (x, y), in radians: the inverse tangent of y / x in the right quadrant.
+---@param y stlua.Tensor|number|stlua.Model
+---@param x stlua.Tensor|number|stlua.Model
+---@return any # a deferred tensor, or a model
+function st.atan2(y, x) end
+
 --- Ones and zeros: 1 with the probability that the tensor has there, in its dtype; or with a number for p a mask (BOOL)
 --- of the sizes given. A mask of a tensor's own shape: st.bernoulli(0.1, t:shape(), { seed = 7, name = name }).
 ---@param p stlua.Tensor|number from 0 to 1; what lies outside counts as 0 or 1
@@ -1782,6 +2082,12 @@ function st.bitwise_xor(a, b) end
 ---@return stlua.Tensor # (count, m, n)
 function st.bmm(a, b) end
 
+--- The same as expand. A view.
+---@param t stlua.Tensor
+---@param sizes any one by one or as a table; -1 keeps a size
+---@return stlua.Tensor
+function st.broadcast_to(t, sizes) end
+
 --- Tensors one behind the other along a dimension; all other sizes agree. Of files' tensors in one dtype it is as
 --- light as a file's.
 --- ```lua
@@ -1823,6 +2129,12 @@ function st.chunk(t, count, dim) end
 ---@param high? number|stlua.Tensor
 function st.clamp(x, low, high) end
 
+--- The same as clamp.
+---@param x any tensor or model
+---@param low? number|stlua.Tensor
+---@param high? number|stlua.Tensor
+function st.clip(x, low, high) end
+
 --- A copy in memory, computed now, of the declared dtype: it can be written to where a file's tensor cannot.
 --- ```lua
 --- > t = st.open("a.safetensors")["model.layers.0.norm.weight"]:clone()
@@ -1834,10 +2146,21 @@ function st.clamp(x, low, high) end
 ---@return stlua.Tensor
 function st.clone(t) end
 
+--- The same elements as a tensor of its own, no view: it can be seen in any shape, and writing to it leaves `t` alone.
+--- (PyTorch gives `t` itself where it can.)
+---@param t stlua.Tensor
+---@return stlua.Tensor
+function st.contiguous(t) end
+
 --- Cosine.
 ---@param x stlua.Tensor|number|stlua.Model
 ---@return any # a deferred tensor, or a model
 function st.cos(x) end
+
+--- Hyperbolic cosine.
+---@param x stlua.Tensor|number|stlua.Model
+---@return any # a deferred tensor, or a model
+function st.cosh(x) end
 
 --- Cosine of the angle between two tensors: a.b / (max(|a|, eps) * max(|b|, eps)). Over all elements, which are
 --- read once, unless a dimension is given (torch's default is its dimension 1).
@@ -1859,6 +2182,12 @@ function st.cosine_similarity(a, b, opts) end
 ---@return stlua.Tensor # deferred
 function st.count_nonzero(t, dim, opts) end
 
+--- Products from the first element on along a dimension; integers become I64.
+---@param t stlua.Tensor
+---@param dim? integer needed unless there is one dimension only
+---@return stlua.Tensor # deferred
+function st.cumprod(t, dim) end
+
 --- Sums from the first element on along a dimension; integers become I64.
 --- ```lua
 --- > st.tensor({ 1, 2, 3 }):cumsum()
@@ -1874,6 +2203,12 @@ function st.cumsum(t, dim) end
 ---@param a stlua.Tensor (.., n, n)
 ---@return stlua.Tensor # (..)
 function st.det(a) end
+
+--- A diagonal of a matrix, as a vector; or of a vector the square matrix that has it there, and 0 elsewhere.
+---@param a stlua.Tensor (m, n) or (n)
+---@param diagonal? integer 1 is above the main one, -1 below
+---@return stlua.Tensor
+function st.diag(a, diagonal) end
 
 --- Compares two models, or two tensors, name by name. Every pair is read once.
 --- ```lua
@@ -1893,6 +2228,11 @@ function st.det(a) end
 --- computed. Printed, a table of what differs.
 ---@return table
 function st.diff(a, b) end
+
+--- The same as ndim: number of dimensions.
+---@param t stlua.Tensor
+---@return integer
+function st.dim(t) end
 
 --- Quotient, elementwise: `a / b`. Integers give floats.
 ---@param a stlua.Tensor|number|stlua.Model
@@ -1926,10 +2266,22 @@ function st.eigh(a) end
 ---@return any # a deferred tensor, or a model
 function st.eq(a, b) end
 
+--- True if two tensors have one shape and equal values; NaN equals nothing. Computes, streaming. (`identical` compares
+--- dtype and bytes.)
+---@param a stlua.Tensor
+---@param b stlua.Tensor
+---@return boolean
+function st.equal(a, b) end
+
 --- Error function.
 ---@param x stlua.Tensor|number|stlua.Model
 ---@return any # a deferred tensor, or a model
 function st.erf(x) end
+
+--- 1 - erf(x), exact for large x.
+---@param x stlua.Tensor|number|stlua.Model
+---@return any # a deferred tensor, or a model
+function st.erfc(x) end
 
 --- e to the power of x.
 ---@param x stlua.Tensor|number|stlua.Model
@@ -2063,6 +2415,14 @@ function st.full(sizes, value, opts) end
 ---@return stlua.Tensor
 function st.full_like(t, value, opts) end
 
+--- Elements along a dimension by a tensor of places: the result has the shape of `index`, which is not larger than `t`
+--- in the other dimensions.
+---@param t stlua.Tensor
+---@param dim integer
+---@param index stlua.Tensor integers, of as many dimensions as `t`
+---@return stlua.Tensor # deferred
+function st.gather(t, dim, index) end
+
 --- A mask: where a >= b.
 ---@param a stlua.Tensor|number|stlua.Model
 ---@param b stlua.Tensor|number|stlua.Model
@@ -2104,6 +2464,14 @@ function st.gt(a, b) end
 ---@return table
 function st.hist(t, opts) end
 
+--- The counts of histogram, with the range as numbers.
+---@param t stlua.Tensor
+---@param bins? integer
+---@param low? number with low = high the range is from the smallest element to the largest
+---@param high? number
+---@return stlua.Tensor # deferred, I64
+function st.histc(t, bins, low, high) end
+
 --- How many elements fall into each of equal parts of a range, the last one closed. Elements outside, and NaN, are
 --- not counted. Counts are I64 (torch's are floats, which lose count at 2^24).
 --- ```lua
@@ -2121,10 +2489,36 @@ function st.hist(t, opts) end
 ---@return number[] # the bins + 1 edges: only with `min` and `max`, else they are not known before the counts
 function st.histogram(t, bins, opts) end
 
+--- sqrt(a * a + b * b), without overflow between.
+---@param a stlua.Tensor|number|stlua.Model
+---@param b stlua.Tensor|number|stlua.Model
+---@return any # a deferred tensor, or a model
+function st.hypot(a, b) end
+
+--- The function for t[key]: st.index(t, 2), st.index(t, { { 1, 4 }, {} }). With several keys, one for each dimension:
+--- st.index(t, { 1, 4 }, {}) is the same.
+---@param t stlua.Tensor
+---@param ... any integers, and slices { first, last, step }
+---@return stlua.Tensor|number # a view; of one element its number
+function st.index(t, ...) end
+
+--- Slices of a dimension by their places, in that order: rows of a table of embeddings, say. Only these are read.
+---@param t stlua.Tensor
+---@param dim integer
+---@param index stlua.Tensor integers, of one dimension (or none)
+---@return stlua.Tensor # deferred
+function st.index_select(t, dim, index) end
+
 --- Inverse.
 ---@param a stlua.Tensor (.., n, n)
 ---@return stlua.Tensor # (.., n, n)
 function st.inverse(a) end
+
+--- A mask: where two values are close: |a - b| <= atol + rtol * |b|, or equal, infinite ones too.
+---@param a any
+---@param b any tensors, numbers or models
+---@param opts? table `rtol` = 1e-5, `atol` = 1e-8, `equal_nan` = false
+function st.isclose(a, b, opts) end
 
 --- A mask: where x is neither infinite nor NaN.
 ---@param x any tensor or model
@@ -2145,6 +2539,13 @@ function st.isnan(x) end
 
 --- JSON for configurations and metadata values: decode, encode, array, null.
 st.json = {}
+
+--- Kronecker's product: all products of an element of `a` with one of `b`, in blocks of b's shape. Elementwise, so of
+--- any dtype.
+---@param a stlua.Tensor
+---@param b stlua.Tensor dimensions that one has not are added in front
+---@return stlua.Tensor
+function st.kron(a, b) end
 
 --- The k-th smallest element; NaN counts as the largest. Over all elements it is found by counting, in two
 --- streaming passes (torch's default is the last dimension); along a dimension rows are sorted in memory.
@@ -2215,6 +2616,12 @@ function st.log1p(x) end
 ---@return any # a deferred tensor, or a model
 function st.log2(x) end
 
+--- The logarithm of softmax, exact where that is near 0.
+---@param t stlua.Tensor
+---@param dim? integer
+---@return stlua.Tensor # deferred
+function st.log_softmax(t, dim) end
+
 --- A mask: where both are other than 0.
 ---@param a any
 ---@param b any tensors, numbers or models
@@ -2233,6 +2640,13 @@ function st.logical_or(a, b) end
 ---@param a any
 ---@param b any tensors, numbers or models
 function st.logical_xor(a, b) end
+
+--- The logarithm of the sum of all exp(x), without overflow.
+---@param t stlua.Tensor
+---@param dim? integer|table (PyTorch has no default)
+---@param opts? table `dim`, `keepdim`
+---@return stlua.Tensor # deferred
+function st.logsumexp(t, dim, opts) end
 
 --- A mask: where a < b.
 ---@param a stlua.Tensor|number|stlua.Model
@@ -2288,6 +2702,12 @@ function st.map(models, fn, opts) end
 ---@param mask any a BOOL tensor
 ---@param value any a number, or a tensor
 function st.masked_fill(x, mask, value) end
+
+--- The elements where a mask is true, as a vector. Shapes broadcast. Computes: how many there are is not known before.
+---@param t stlua.Tensor
+---@param mask stlua.Tensor BOOL
+---@return stlua.Tensor
+function st.masked_select(t, mask) end
 
 --- Matrix product. Two vectors give their scalar product, a vector counts as a row on the left and as a column on
 --- the right; stacks broadcast. Floats narrower than F32 are multiplied in F32; a large one is never held whole in F32
@@ -2435,6 +2855,33 @@ function st.movedim(t, from, to) end
 ---@return any # a deferred tensor, or a model
 function st.mul(a, b) end
 
+--- Product of a matrix and a vector: matmul for just these.
+---@param a stlua.Tensor (m, k)
+---@param b stlua.Tensor (k)
+---@return stlua.Tensor # (m)
+function st.mv(a, b) end
+
+--- x with numbers in place of NaN and the infinities.
+---@param x any tensor or model
+---@param nan? number
+---@param posinf? number by default the largest number of the dtype
+---@param neginf? number by default the smallest
+function st.nan_to_num(x, nan, posinf, neginf) end
+
+--- Mean of the elements that are not NaN; NaN of none.
+---@param t stlua.Tensor
+---@param dim? integer|table
+---@param opts? table `dim`, `keepdim`
+---@return stlua.Tensor # deferred
+function st.nanmean(t, dim, opts) end
+
+--- Sum of the elements that are not NaN.
+---@param t stlua.Tensor
+---@param dim? integer|table
+---@param opts? table `dim`, `keepdim`
+---@return stlua.Tensor # deferred
+function st.nansum(t, dim, opts) end
+
 --- A part of one dimension: `length` elements from `first` on. A view.
 --- ```lua
 --- > st.arange(6):narrow(1, 2, 3)
@@ -2459,6 +2906,12 @@ function st.ne(a, b) end
 ---@param x stlua.Tensor|number|stlua.Model
 ---@return any # a deferred tensor, or a model
 function st.neg(x) end
+
+--- Where elements are not 0: a row of places for each, one place for each dimension. Computes: how many there are is
+--- not known before.
+---@param t stlua.Tensor
+---@return stlua.Tensor # I64, of (elements, dimensions)
+function st.nonzero(t) end
 
 --- Norm of the elements as of one vector: (sum |x|^p)^(1/p).
 --- ```lua
@@ -2640,6 +3093,12 @@ function st.relu(x) end
 ---@return any # a deferred tensor, or a model
 function st.remainder(a, b) end
 
+--- Each element, or each slice of a dimension, repeated in place: of 1, 2 three times 1, 1, 1, 2, 2, 2.
+---@param t stlua.Tensor
+---@param count integer
+---@param dim? integer without it the tensor is taken as one row
+function st.repeat_interleave(t, count, dim) end
+
 --- The same elements in another shape: a view of the tensor where its elements lie so, else a tensor of its own.
 --- ```lua
 --- > st.arange(6):reshape(2, -1)
@@ -2737,6 +3196,23 @@ function st.silu(x) end
 ---@param x stlua.Tensor|number|stlua.Model
 ---@return any # a deferred tensor, or a model
 function st.sin(x) end
+
+--- Hyperbolic sine.
+---@param x stlua.Tensor|number|stlua.Model
+---@return any # a deferred tensor, or a model
+function st.sinh(x) end
+
+--- All sizes, as shape gives them, or that of one dimension.
+---@param t stlua.Tensor
+---@param dim? integer negative from the end
+---@return integer[]|integer
+function st.size(t, dim) end
+
+--- exp(x) over the sum of all exp(x) along a dimension.
+---@param t stlua.Tensor
+---@param dim? integer
+---@return stlua.Tensor # deferred
+function st.softmax(t, dim) end
 
 --- log(1 + exp(x)), without overflow: max(x, 0) + log1p(exp(-|x|)).
 ---@param x any tensor or model
@@ -2908,6 +3384,12 @@ function st.svd_lowrank(a, k, opts) end
 ---@return stlua.Tensor # (.., k)
 function st.svdvals(a) end
 
+--- The same as transpose. A view.
+---@param t stlua.Tensor
+---@param a integer
+---@param b integer
+function st.swapaxes(t, a, b) end
+
 --- The transposed matrix; a vector or a number as it is. A view.
 --- ```lua
 --- > st.tensor({ { 1, 2, 3 }, { 4, 5, 6 } }):t()
@@ -2983,6 +3465,11 @@ function st.to_string(t) end
 ---@return stlua.Tensor # their places, I64
 function st.topk(t, k, opts) end
 
+--- Sum of the main diagonal of a matrix.
+---@param a stlua.Tensor (m, n)
+---@return stlua.Tensor # without dimensions: F64, or I64 of integers
+function st.trace(a) end
+
 --- Two dimensions exchanged. A view.
 --- ```lua
 --- > st.zeros(2, 3, 4):transpose(1, -1):shape()
@@ -2992,6 +3479,18 @@ function st.topk(t, k, opts) end
 ---@param a integer
 ---@param b integer
 function st.transpose(t, a, b) end
+
+--- The lower triangle of matrices, the rest 0.
+---@param a stlua.Tensor (.., m, n)
+---@param diagonal? integer the highest one that stays: 1 is above the main one, -1 below
+---@return stlua.Tensor
+function st.tril(a, diagonal) end
+
+--- The upper triangle of matrices, the rest 0.
+---@param a stlua.Tensor (.., m, n)
+---@param diagonal? integer the lowest one that stays: 1 is above the main one, -1 below
+---@return stlua.Tensor
+function st.triu(a, diagonal) end
 
 --- Rounds towards zero.
 ---@param x stlua.Tensor|number|stlua.Model

@@ -16,6 +16,7 @@ static int fill(lua_State *L, st_tensor **slots[], st_tensor **out, int n, st_st
 {
     if (s != ST_OK) return bind_throw(L, err);
     for (int i = 0; i < n; i++) *slots[i] = out[i];
+    bind_built_here(L); /* several results are parts of one operation */
     return n;
 }
 

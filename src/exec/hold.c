@@ -158,17 +158,24 @@ static void publish(st_tensor *t, void *values)
         st_free(values);
 }
 
+/* The innermost operation that could not be computed is the one to name. */
+static st_status blame(st_status s, const st_tensor *t, st_err *err)
+{
+    if (s != ST_OK && err && !err->origin) err->origin = t->origin;
+    return s;
+}
+
 st_status st_hold(st_ctx *ctx, st_tensor *t, st_err *err)
 {
     void *values;
     if (st_held(t)) return ST_OK;
-    ST_TRY(room(ctx, t, &values, err));
+    ST_TRY(blame(room(ctx, t, &values, err), t, err));
     st_status s = fill(ctx, t, values, err);
     if (s == ST_OK)
         publish(t, values);
     else
         st_free(values);
-    return s;
+    return blame(s, t, err);
 }
 
 st_status st_hold_group(st_ctx *ctx, st_tensor *const *nodes, size_t n, st_together_fn compute, st_err *err)
@@ -177,6 +184,7 @@ st_status st_hold_group(st_ctx *ctx, st_tensor *const *nodes, size_t n, st_toget
     st_status s = values ? ST_OK : st_fail_nomem(err, n * sizeof *values);
     for (size_t i = 0; s == ST_OK && i < n; i++) s = room(ctx, nodes[i], &values[i], err);
     if (s == ST_OK) s = compute(ctx, nodes, values, n, err);
+    if (n == 1) blame(s, nodes[0], err); /* of several nobody knows which */
     for (size_t i = 0; values && i < n; i++)
         if (s == ST_OK)
             publish(nodes[i], values[i]);

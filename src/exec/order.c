@@ -1,4 +1,5 @@
-/* order.c - what needs a row in memory: sorting, taking elements by index, running sums, unique values. Layer: exec.
+/* order.c - what needs a row in memory: sorting, taking elements by index, running sums and products, unique values.
+ * Layer: exec.
  *
  * Sorting is by radix on ordered keys (kern/keys.c): stable, without a bad case. A sort's result is places; values are
  * taken by them, so that every dtype sorts alike. */
@@ -141,41 +142,55 @@ static st_status compute_take(st_ctx *ctx, const st_tensor *t, void *out, st_err
     return st_each_row(ctx, &j, "taking elements by index", err);
 }
 
-/* ---------------------------------------------------------------- running sums */
+/* ---------------------------------------------------------------- running sums and products */
 
-static st_status cumsum_row(const st_rows *j, void *const in[2], void *scratch, uint64_t r, st_err *err)
+/* Each element with all before it, from `first` on, in a wider type than the row's where there is one. */
+#define RUNNING(name, type, wide, first, op)                                                          \
+    static void name(void *dst, const void *src, size_t n)                                            \
+    {                                                                                                 \
+        wide all = first;                                                                             \
+        for (size_t i = 0; i < n; i++) ((type *)dst)[i] = (type)(all = all op((const type *)src)[i]); \
+    }
+RUNNING(sum_f32, float, double, 0, +)
+RUNNING(sum_f64, double, double, 0, +)
+RUNNING(sum_u64, uint64_t, uint64_t, 0, +)
+RUNNING(prod_f32, float, double, 1, *)
+RUNNING(prod_f64, double, double, 1, *)
+RUNNING(prod_u64, uint64_t, uint64_t, 1, *)
+
+static st_status running_row(const st_rows *j, void *const in[2], void *scratch, uint64_t r, st_err *err)
 {
-    size_t n = j->row[0];
-    double sum = 0;
-    uint64_t whole = 0;
+    static void (*const fns[2][3])(void *, const void *, size_t) = {{sum_f32, sum_f64, sum_u64},
+                                                                    {prod_f32, prod_f64, prod_u64}};
+    const st_tensor *t = j->arg;
+    st_reg reg = st_dtype_reg(j->as[0]);
     (void)scratch;
     (void)err;
-    switch (st_dtype_reg(j->as[0])) {
-    case ST_R_F32:
-        for (size_t i = 0; i < n; i++) ((float *)j->out)[r * n + i] = (float)(sum += (double)((const float *)in[0])[i]);
-        break;
-    case ST_R_F64:
-        for (size_t i = 0; i < n; i++) ((double *)j->out)[r * n + i] = sum += ((const double *)in[0])[i];
-        break;
-    default:
-        for (size_t i = 0; i < n; i++) ((uint64_t *)j->out)[r * n + i] = whole += ((const uint64_t *)in[0])[i];
-        break;
-    }
+    fns[t->param[0]][reg == ST_R_F32   ? 0
+                     : reg == ST_R_F64 ? 1
+                                       : 2]((char *)j->out + r * j->row[0] * st_reg_size(reg), in[0], j->row[0]);
     return ST_OK;
 }
 
-static st_status compute_cumsum(st_ctx *ctx, const st_tensor *t, void *out, st_err *err)
+/* param[0]: 0 for sums, 1 for products. */
+static st_status compute_running(st_ctx *ctx, const st_tensor *t, void *out, st_err *err)
 {
     uint64_t n = last_size(t);
-    st_rows j = {
-        .rows = t->numel / n, .in = {t->args[0]}, .as = {register_of(t)}, .row = {n}, .fn = cumsum_row, .out = out};
-    return st_each_row(ctx, &j, "cumsum", err);
+    st_rows j = {.arg = t,
+                 .rows = t->numel / n,
+                 .in = {t->args[0]},
+                 .as = {register_of(t)},
+                 .row = {n},
+                 .fn = running_row,
+                 .out = out};
+    return st_each_row(ctx, &j, t->whole->name, err);
 }
 
 /* ---------------------------------------------------------------- nodes */
 
 static const st_whole whole_order = {"sort", compute_order}, whole_take = {"take", compute_take},
-                      whole_cumsum = {"cumsum", compute_cumsum}, whole_rank = {"rank", compute_rank};
+                      whole_rank = {"rank", compute_rank},
+                      whole_running[2] = {{"cumsum", compute_running}, {"cumprod", compute_running}};
 
 static st_status check_dim(const st_tensor *t, const char *name, int dim, st_err *err)
 {
@@ -275,17 +290,22 @@ st_status st_take(st_tensor *t, int dim, st_tensor *places, st_tensor **out, st_
     return s;
 }
 
-st_status st_cumsum(st_tensor *t, int dim, st_tensor **out, st_err *err)
+static st_status running(int what, st_tensor *t, int dim, st_tensor **out, st_err *err)
 {
     st_tensor *last = NULL, *node = NULL;
     *out = NULL;
-    ST_TRY(check_dim(t, "cumsum", dim, err));
+    ST_TRY(check_dim(t, whole_running[what].name, dim, err));
     st_dtype dtype = st_dtype_is_float(t->dtype) || t->dtype == ST_U64 ? t->dtype : ST_I64;
     ST_TRY(st_move_last(t, &dim, t->ndim ? 1 : 0, NULL, &last, err));
-    st_status s = row_node(&whole_cumsum, dtype, &last, 1, t->ndim ? t->shape[dim] : 1, &node, err);
+    st_status s = row_node(&whole_running[what], dtype, &last, 1, t->ndim ? t->shape[dim] : 1, &node, err);
     st_tensor_unref(last);
-    return s == ST_OK ? move_back(node, dim, out, err) : s;
+    if (s != ST_OK) return s;
+    node->param[0] = what;
+    return move_back(node, dim, out, err);
 }
+
+st_status st_cumsum(st_tensor *t, int dim, st_tensor **out, st_err *err) { return running(0, t, dim, out, err); }
+st_status st_cumprod(st_tensor *t, int dim, st_tensor **out, st_err *err) { return running(1, t, dim, out, err); }
 
 /* ---------------------------------------------------------------- unique values */
 

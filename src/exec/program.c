@@ -43,10 +43,7 @@ typedef struct instr {
 typedef struct constant {
     int reg;
     st_reg cls;
-    union {
-        double f64;
-        int64_t i64;
-    } value; /* as F64, or as I64 for the integer classes and B8 */
+    uint64_t value; /* the register's element, in the first bytes */
 } constant;
 
 struct st_program {
@@ -122,14 +119,12 @@ static place *find_place(compiler *c, const st_tensor *t)
 }
 
 /* A constant register of a class. Constants are never released: their blocks are filled once per lane. */
-static st_status constant_value(compiler *c, st_reg cls, uint64_t bits, int *reg)
+static st_status constant_value(compiler *c, st_reg cls, uint64_t value, int *reg)
 {
     st_program *p = c->p;
-    constant k = {.cls = cls};
-    memcpy(&k.value, &bits, sizeof bits);
     for (size_t i = 0; i < p->nconsts; i++)
-        if (p->consts[i].cls == cls && memcmp(&p->consts[i].value, &k.value, sizeof k.value) == 0)
-            return *reg = p->consts[i].reg, ST_OK;
+        if (p->consts[i].cls == cls && p->consts[i].value == value) return *reg = p->consts[i].reg, ST_OK;
+    constant k = {.cls = cls, .value = value};
     if (!st_grow((void **)&p->consts, &p->const_cap, p->nconsts + 1, sizeof k)) return st_fail_nomem(c->err, sizeof k);
     *reg = k.reg = p->nregs++;
     p->consts[p->nconsts++] = k;
@@ -138,10 +133,12 @@ static st_status constant_value(compiler *c, st_reg cls, uint64_t bits, int *reg
 
 static st_status constant_reg(compiler *c, const st_tensor *t, st_reg cls, int *reg)
 {
-    double f = t->dtype == ST_F64 ? t->f : (double)t->i;
-    uint64_t bits = (uint64_t)t->i; /* result_type gives numbers with a fraction a float class */
-    if (cls == ST_R_F32 || cls == ST_R_F64) memcpy(&bits, &f, sizeof bits);
-    return constant_value(c, cls, bits, reg);
+    double wide = t->dtype == ST_F64 ? t->f : (double)t->i;
+    float narrow = (float)wide;
+    uint64_t value = cls == ST_R_B8 ? t->i != 0 : (uint64_t)t->i; /* with a fraction, a number has a float class */
+    if (cls == ST_R_F64) memcpy(&value, &wide, sizeof wide);
+    if (cls == ST_R_F32) value = 0, memcpy(&value, &narrow, sizeof narrow);
+    return constant_value(c, cls, value, reg);
 }
 
 /* ---------------------------------------------------------------- leaves */
@@ -167,6 +164,7 @@ static st_status view_leaf(compiler *c, const st_tensor *t, int *index)
 /* A view of one element: the same everywhere, so it is a constant. */
 static bool is_repeated(const st_tensor *t)
 {
+    if (t->node != ST_N_VIEW || t->forced || t->numel == 0 || st_view_is_plain(t)) return false;
     for (int d = 0; d < t->ndim; d++)
         if (t->shape[d] != 1 && t->strides[d] != 0) return false;
     return st_dtype_reg(t->dtype) != ST_R_NONE;
@@ -178,15 +176,12 @@ static st_status repeated_reg(compiler *c, const st_tensor *t, st_reg want, int 
     st_tensor *of = t->args[0];
     ST_TRY(st_hold(c->ctx, of, c->err));
     st_dtype held = st_held_dtype(of);
-    uint64_t value = 0, narrow = 0, wide = 0;
+    uint64_t value = 0, converted = 0;
     const void *src[3] = {(const char *)st_held(of) + t->start * (int64_t)(st_dtype_bits(held) / 8), NULL, NULL};
-    bool is_float = want == ST_R_F32 || want == ST_R_F64;
     c->k->load[held](&value, src, 1);
     src[0] = &value;
-    c->k->conv[st_dtype_reg(held)][want](&narrow, src, 1);
-    src[0] = &narrow;
-    c->k->conv[want][is_float ? ST_R_F64 : want == ST_R_U64 ? ST_R_U64 : ST_R_I64](&wide, src, 1);
-    return constant_value(c, want, wide, reg);
+    c->k->conv[st_dtype_reg(held)][want](&converted, src, 1);
+    return constant_value(c, want, converted, reg);
 }
 
 /* Dtypes that are not computed on can still be views: their bits travel as integers of their width. */
@@ -239,7 +234,7 @@ static st_status operand(compiler *c, const st_tensor *t, st_reg want, int *reg,
     st_reg have = st_dtype_reg(t->dtype);
     *reg = at->reg;
     if (have == want) return ST_OK;
-    if (t->node == ST_N_VIEW && !t->forced && is_repeated(t)) return repeated_reg(c, t, want, reg);
+    if (is_repeated(t)) return repeated_reg(c, t, want, reg);
     *temp = *reg = new_reg(c);
     return emit_kernel(c, c->k->conv[have][want], *reg, at->reg, -1, -1, 1);
 }
@@ -308,7 +303,7 @@ static st_status compile_cast(compiler *c, const st_tensor *t, bool stored, int 
     bool owned;
     int reg;
     ST_TRY(cast_steps(c, t->args[0], t->dtype, t->saturate, &reg, &owned));
-    if (stored) return *dst = reg, ST_OK; /* never given back */
+    if (stored && c->k->round[t->dtype]) return *dst = reg, ST_OK; /* never given back */
     *dst = owned ? reg : new_reg(c);
     st_kern_fn round = c->k->round[t->dtype];
     if (round)
@@ -338,7 +333,7 @@ static bool is_stored_as_is(const compiler *c, const st_output *o)
 static bool is_only_stored(const compiler *c, const st_tensor *t, int uses)
 {
     for (size_t i = 0; uses == 1 && i < c->p->nouts; i++)
-        if (c->p->outs[i].t == t) return c->p->outs[i].dtype == t->dtype;
+        if (c->p->outs[i].t == t) return c->p->outs[i].dtype == t->dtype && !c->p->outs[i].saturate;
     return false;
 }
 
@@ -354,13 +349,13 @@ static st_status compile_node(compiler *c, const st_tensor *t, int uses)
         ST_TRY(compile_cast(c, t, is_only_stored(c, t, uses), &dst));
     } else if (!t->forced && st_view_is_plain(t)) {
         ST_TRY(compile_plain_view(c, t, &dst));
-    } else if (!t->forced && t->node == ST_N_VIEW && is_repeated(t)) {
+    } else if (is_repeated(t)) {
         ST_TRY(repeated_reg(c, t, st_dtype_reg(t->dtype), &dst));
         uses++; /* never given back */
     } else {
         ST_TRY(compile_leaf(c, t, &dst));
     }
-    bool computed = t->node != ST_N_VIEW || t->forced || !is_repeated(t);
+    bool computed = !is_repeated(t);
     for (size_t i = 0; c->fresh && computed && dst >= 0 && i < c->p->nouts; i++)
         if (c->p->outs[i].t == t && is_stored_as_is(c, &c->p->outs[i])) c->output_reg[i] = dst;
     c->places[c->nplaces++] = (place){t, dst, uses};
@@ -512,15 +507,11 @@ void st_lane_free(st_lane *l)
     *l = (st_lane){0};
 }
 
-/* Fills a block of a constant. Every class but F32 and B8 is eight bytes wide. */
+/* Fills a block of a constant. */
 static void fill(const constant *k, void *block)
 {
-    for (size_t i = 0; i < BLOCK; i++) switch (k->cls) {
-        case ST_R_F32: ((float *)block)[i] = (float)k->value.f64; break;
-        case ST_R_F64: ((double *)block)[i] = k->value.f64; break;
-        case ST_R_B8: ((uint8_t *)block)[i] = k->value.i64 != 0; break;
-        default: ((int64_t *)block)[i] = k->value.i64; break;
-        }
+    size_t width = st_reg_size(k->cls);
+    for (size_t i = 0; i < BLOCK; i++) memcpy((char *)block + i * width, &k->value, width);
 }
 
 /* Copies n elements of a view, from its element `start` on, into raw order: by runs along the last dimension. */

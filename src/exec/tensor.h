@@ -56,6 +56,7 @@ struct st_tensor {
     /* Computed once and kept: numel elements of st_held_dtype. Set by compare-and-swap. */
     void *_Atomic forced;
     _Atomic unsigned pins; /* uses that a running plan still has for `forced`; 0: kept for good */
+    uint32_t origin;       /* WHOLE: see st_tensor_set_origin */
 
     st_tensor *next_dead; /* links nodes being freed: expressions may be deeper than the stack */
     int64_t shape[];

@@ -198,6 +198,14 @@ local function candidates(e, line)
    return table.concat(list, " "), first, suffix
 end
 
+function suite.test_late_errors_name_the_line_that_built()
+   local e = engine()
+   e.env.built = load("local x = st.ones(2, 2):inverse() return x", "=script.lua", "t", e.env)()
+   local status, result = e:eval("built:force()")
+   lu.assertEquals(status, "error")
+   lu.assertStrMatches(result.message, "inverse: matrix 1 is singular .*%(built at script.lua:1%)")
+end
+
 function suite.test_completes_names()
    local e = engine()
    e.env.apple, e.env.t = 1, { one = 1, other = print, ["not a name"] = 2 }

@@ -177,6 +177,8 @@ Written by `make docs` from the comments beside the functions; `?st.lerp` at the
 
 What gives a tensor or a model only describes it; asking for a number, a text or a file computes it. All functions throw
 error objects `{ code, message, ... }`; `require "stlua.safe"` has the same functions, which return nil, message, code.
+Further fields, where they are known: `where`, the line of the script that asked for what failed; `built`, the line that
+wrote down a deferred operation which only fails when it is computed; `file` and `tensor`.
 ]] }
    add_section(out, 'Functions of `local st = require "stlua"`', documented("st.", "st.json."))
    add_elementwise(out)

@@ -1,12 +1,11 @@
--- passthrough: the one model as it is, or times a scale.
+-- passthrough: a model as it is, or scaled.
 return {
-   summary = "Takes the tensors of one model as they are; for putting layers together anew.",
+   summary = "The model as it is, or scaled: for layers stacked from several models.",
    source = "mergekit",
    max = 1,
-   params = {
-      { name = "scale", each = true, type = "number", optional = true, help = "factor of the tensors" },
-   },
+   params = { { name = "scale", each = true, type = "number", optional = true, help = "a factor (default: none)" } },
    merge = function(_, models, p)
-      return p.scale[1] and models[1] * p.scale[1] or models[1]
+      local scale = p.scale[1]
+      return scale and models[1] * scale or models[1]
    end,
 }

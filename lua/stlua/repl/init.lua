@@ -70,8 +70,9 @@ end
 local function message_of(e, code)
    if errors.is(e) then
       if e.code == "cancelled" then return "interrupted" end
-      local known = e.where and not e.where:find("^" .. CHUNK .. ":") and not e.where:find("/stlua/[%w_/]+%.lua:%d+$")
-      return (known and e.where .. ": " or "") .. e.message
+      return errors.describe(e, function(line)
+         return not line:find("^" .. CHUNK .. ":") and not line:find("/stlua/[%w_/]+%.lua:%d+$")
+      end)
    end
    local s = show.value(e)
    if type(e) == "nil" then s = "error(nil)" end

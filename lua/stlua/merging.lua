@@ -157,7 +157,7 @@ end
 -- Of what does not hang on a tensor's name: lists are as long as they must be, options exist.
 local function check_options(def, opts, n)
    local known = { base = "any", models = "table", seed = "number", missing = "string", names = "string",
-      dtype = "string", saturate = "boolean", shapes = "string" }
+      dtype = "string", saturate = "boolean", shapes = "string", name = "string" }
    for _, param in ipairs(def.params) do
       known[param.name] = param.type .. (param.each and "|table" or "") .. "|function"
    end
@@ -223,7 +223,7 @@ merging.merge_tensors = merge_tensors
 -- @tparam table opts `models` = a list of models, or of tensors; `base` = what they were trained from, where the
 --   method takes one; its parameters by name, each a number, a list (one value per model), or a function of the
 --   tensor's name (and the model's number) that gives one of them, nil for the default; `seed` = 0 for methods with
---   chance in them. With models also `missing`, `names`, `shapes`, `dtype` and `saturate`, as of st.map.
+--   chance in them, and with tensors `name`, on which chance hangs too. With models also `missing`, `names`, `shapes`, `dtype` and `saturate`, as of st.map.
 -- @treturn model|tensor
 -- @raise "arg" names the parameter and says what is allowed; else as st.map
 function merging.merge(method, opts)

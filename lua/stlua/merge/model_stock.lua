@@ -5,12 +5,12 @@ local FLOOR = 1e-6
 
 local function norm(x, rows)
    if not rows then return x:norm() end
-   return x:norm(2, 2, { keepdim = true })
+   return x:norm(2, { dim = -1, keepdim = true })
 end
 
 local function dot(x, y, rows)
    if not rows then return x:dot(y) end
-   return (x * y):sum(2, { keepdim = true })
+   return (x * y):sum(-1, { keepdim = true })
 end
 
 -- The mean cosine of all pairs of differences.
@@ -44,11 +44,6 @@ return {
       { name = "filter_wise", type = "boolean", default = false, help = "by itself for each row of a tensor" },
    },
    merge = function(base, models, p)
-      local shape = base:shape()
-      if not p.filter_wise or #shape < 2 then return stock(base, models, false) end
-      local rows, flat = shape[1], {}
-      local n = rows == 0 and 0 or base:numel() // rows
-      for i, x in ipairs(models) do flat[i] = x:reshape(rows, n) end
-      return stock(base:reshape(rows, n), flat, true):reshape(table.unpack(shape))
+      return stock(base, models, p.filter_wise and #base:shape() > 0)
    end,
 }

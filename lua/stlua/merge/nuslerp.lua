@@ -11,7 +11,7 @@ end
 
 local function norm(x, dim)
    if not dim then return x:norm() end
-   return x:norm(2, dim, { keepdim = true })
+   return x:norm(2, { dim = dim, keepdim = true })
 end
 
 local function dot(x, y, dim)

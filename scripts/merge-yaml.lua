@@ -15,7 +15,8 @@ local IDLE = {
    { "--async-write --no-async-write", "reading, computing and writing always overlap" },
    { "--trust-remote-code --no-trust-remote-code", "no code of models is run" },
    { "--lazy --no-lazy", "no intermediate files are written" },
-   { "--copy-tokenizer --write-model-card --safe-serialization", nil },      -- what is done anyway
+   { "--copy-tokenizer --write-model-card --safe-serialization --no-unsafe-truncate-embeddings --no-allow-crimes "
+      .. "--no-quiet", nil },      -- what is done anyway
 }
 local IDLE_WITH_VALUE = {
    { "--device", "processors compute" }, { "--write-threads", "all threads write" },

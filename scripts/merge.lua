@@ -17,6 +17,7 @@ local function options(parser)
    parser:option("--missing", "A tensor that some model has not: error (the default), first (copy it from the first "
       .. "model that has it) or skip."):choices { "error", "first", "skip" }
    cli.output_options(parser)
+   parser:epilog("stlua merge CONFIG.yml takes a YAML file of mergekit: see stlua help merge-yaml.")
 end
 
 -- "0.2,0.4" -> { 0.2, 0.4 }, and the texts as they were typed.

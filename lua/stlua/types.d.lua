@@ -2791,7 +2791,8 @@ function st.memory(bytes) end
 --- `opts`: `models` = a list of models, or of tensors; `base` = what they were trained from, where the method takes
 --- one; its parameters by name, each a number, a list (one value per model), or a function of the tensor's name
 --- (and the model's number) that gives one of them, nil for the default; `seed` = 0 for methods with chance in
---- them. With models also `missing`, `names`, `shapes`, `dtype` and `saturate`, as of st.map.
+--- them, and with tensors `name`, on which chance hangs too. With models also `missing`, `names`, `shapes`, `dtype`
+--- and `saturate`, as of st.map.
 ---@param opts table
 ---@return stlua.Model|stlua.Tensor
 function st.merge(method, opts) end

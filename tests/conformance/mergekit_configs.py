@@ -5,6 +5,7 @@ Small Llama models, a base and fine-tunes of it, are made for the purpose. merge
 import json
 import logging
 import os
+import re
 import warnings
 
 os.environ.update(HF_HUB_OFFLINE="1", TRANSFORMERS_OFFLINE="1", TOKENIZERS_PARALLELISM="false", TQDM_DISABLE="1",
@@ -428,6 +429,133 @@ def hub():
     tap.check("- acme/a\n" in card.split("---")[1], "hub ids are in the model card", card)
 
 
+# Families whose names, heads or layers are others than Llama's; each small.
+FAMILIES = [
+    ("gpt2", transformers.GPT2LMHeadModel, transformers.GPT2Config(
+        vocab_size=VOCAB, n_embd=HIDDEN, n_layer=3, n_head=4, n_positions=64)),
+    ("neox", transformers.GPTNeoXForCausalLM, transformers.GPTNeoXConfig(
+        vocab_size=VOCAB, hidden_size=HIDDEN, intermediate_size=64, num_hidden_layers=3, num_attention_heads=4)),
+    ("qwen2", transformers.Qwen2ForCausalLM, transformers.Qwen2Config(
+        vocab_size=VOCAB, hidden_size=HIDDEN, intermediate_size=64, num_hidden_layers=3, num_attention_heads=4,
+        num_key_value_heads=2)),
+    ("gemma2", transformers.Gemma2ForCausalLM, transformers.Gemma2Config(
+        vocab_size=VOCAB, hidden_size=HIDDEN, intermediate_size=64, num_hidden_layers=4, num_attention_heads=4,
+        num_key_value_heads=2, head_dim=8)),
+    ("mixtral", transformers.MixtralForCausalLM, transformers.MixtralConfig(
+        vocab_size=VOCAB, hidden_size=HIDDEN, intermediate_size=64, num_hidden_layers=3, num_attention_heads=4,
+        num_key_value_heads=2, num_local_experts=3)),
+    ("bert", transformers.BertForMaskedLM, transformers.BertConfig(
+        vocab_size=VOCAB, hidden_size=HIDDEN, intermediate_size=64, num_hidden_layers=3, num_attention_heads=4,
+        max_position_embeddings=64)),
+    ("t5", transformers.T5ForConditionalGeneration, transformers.T5Config(
+        vocab_size=VOCAB, d_model=HIDDEN, d_kv=8, d_ff=64, num_layers=2, num_decoder_layers=3, num_heads=4)),
+]
+
+
+def family_models(name, cls, config):
+    for i, letter in enumerate("xy"):
+        torch.manual_seed(100 + i)
+        model = cls(config)
+        with torch.no_grad():
+            for parameter in model.parameters():
+                parameter.add_(torch.randn_like(parameter) * 0.3)
+        model.save_pretrained(f"{name}-{letter}")
+        tokenizer(f"{name}-{letter}", words())
+
+
+def has_single_experts(weights):
+    return any(".experts.0." in name for name in weights)
+
+
+def family_case(title, text, cls):
+    """As mergekit has it, and every tensor is found; None where mergekit itself fails."""
+    key = title.replace(": ", "-").replace(" ", "-")
+    with open(f"{key}.yml", "w") as f:
+        f.write(text)
+    result = tap.stlua("merge", f"{key}.yml", f"{key}.ours", "--no-sync")
+    if not tap.check(result.returncode == 0, f"{title}: stlua", result.stderr):
+        return
+    ours = tensors(f"{key}.ours")
+    try:
+        mergekit_run(text, f"{key}.theirs")
+    except Exception as error:
+        tap.skip(f"{title}: mergekit fails: {type(error).__name__}: {str(error)[:100]}")
+    else:
+        theirs = tensors(f"{key}.theirs")
+        # Heads that are the embeddings are written once here.
+        again = [k for k in theirs if k not in ours and any(k != o and torch.equal(theirs[k], v) for o, v in ours.items())]
+        if has_single_experts(theirs) == has_single_experts(ours):
+            compare_tensors(title, theirs, ours, 1e-6, again)
+        else:      # experts under fused names there, as in the inputs here: the models are the same
+            a, b = (cls.from_pretrained(f"{key}.{who}").state_dict() for who in ("theirs", "ours"))
+            compare_tensors(title, a, b, 1e-6)
+        compare_configs(title, f"{key}.theirs", f"{key}.ours")
+    _, info = cls.from_pretrained(f"{key}.ours", output_loading_info=True)
+    bad = {k: sorted(map(str, v)) for k, v in info.items() if v}
+    tap.check(not bad, f"{title}: from_pretrained finds all", bad)
+
+
+def check_by_hand(title, name):
+    """The gradient of families(), computed here: 0.1 to 0.9 along each stack, the first value outside."""
+    x, y, ours = tensors(f"{name}-x"), tensors(f"{name}-y"), tensors(f"{title}.ours")
+    number = re.compile(r"^(.*?\.)(\d+)\.")
+    places = {k: number.match(k) for k in ours}
+    height = {}
+    for m in filter(None, places.values()):
+        height[m[1]] = max(height.get(m[1], 0), int(m[2]))
+    worst = 0
+    for k, m in places.items():
+        w = 0.1 + 0.8 * (int(m[2]) / height[m[1]] if m and height[m[1]] else 0)
+        worst = max(worst, difference((w * x[k].double() + 0.6 * y[k].double()) / (w + 0.6), ours[k]))
+    tap.check(worst <= 1e-6, f"{title}: a gradient by hand", worst)
+
+
+def families():
+    for name, cls, config in FAMILIES:
+        family_models(name, cls, config)
+        models = "".join(f"  - {{ model: ./{name}-{m}, parameters: {{ weight: {w} }} }}\n"
+                         for m, w in (("x", "[0.1, 0.9]"), ("y", 0.6)))
+        family_case(name, f"models:\n{models}merge_method: linear\ndtype: float32\n", cls)
+        check_by_hand(name, name)
+        if name == "t5":
+            continue
+        n = getattr(config, "n_layer", None) or config.num_hidden_layers
+        family_case(f"{name}: frankenmerge", f"""
+slices:
+  - sources: [{{ model: ./{name}-x, layer_range: [0, {n - 1}] }}]
+  - sources: [{{ model: ./{name}-y, layer_range: [0, {n}] }}]
+merge_method: passthrough
+dtype: float32
+""", cls)
+    family_case("t5: modules", """
+modules:
+  encoder: { slices: [{ sources: [{ model: ./t5-x, layer_range: [0, 2] }] }, { sources: [{ model: ./t5-y, layer_range: [1, 2] }] }] }
+  decoder: { models: [{ model: ./t5-y }] }
+  shared: { models: [{ model: ./t5-x }] }
+merge_method: passthrough
+dtype: float32
+""", transformers.T5ForConditionalGeneration)
+
+
+def options():
+    """Every option of mergekit-yaml is taken."""
+    flags = []
+    for name, field in MergeOptions.model_fields.items():
+        flag = "--" + name.replace("_", "-")
+        value = {"out_shard_size": "2B", "device": "cuda", "random_seed": 3, "num_threads": 2, "write_threads": 2}.get(name)
+        if name in ("unsafe_truncate_embeddings", "gpu_rich"):
+            continue      # below
+        if name == "verbosity":
+            flags += ["-v", "-v"]
+        elif field.annotation is bool:
+            flags += [flag] if name in ("quiet", "safe_serialization") else [flag, "--no-" + flag[2:]]
+        else:
+            flags += [flag, str(value or "x")]
+    result = tap.stlua("merge", "case1.yml", "options", "--dry-run", "--gpu-rich", "--no-unsafe-truncate-embeddings", *flags)
+    tap.check(result.returncode == 0, "all options of mergekit-yaml are taken", result.stderr)
+    tap.check("result" in result.stdout.decode(), "all options: the report is printed")
+
+
 def main():
     base = make("base", 1)
     make("a", 2, base), make("b", 3, base), make("c", 4, base)
@@ -435,7 +563,7 @@ def main():
     make("sharded", 7, base, shard="60KB")
     tied_base = make("tied1", 8, tied=True)
     make("tied2", 9, tied_base, tied=True)
-    for group in (forms, methods, parameters, franken, dtypes, tied, documents, tokenizers, hub):
+    for group in (forms, methods, parameters, franken, dtypes, tied, documents, tokenizers, hub, families, options):
         group()
     tap.finish()
 

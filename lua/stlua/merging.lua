@@ -98,7 +98,9 @@ local function checked(def, param, value, i)
    end
    if param.type == "number" then
       local whole = not param.integer or math.tointeger(value)
-      if value ~= value or math.abs(value) == math.huge then errors.throwf("arg", "%s is %s", who, value) end
+      if value ~= value or math.abs(value) == math.huge then
+         errors.throwf("arg", "%s is %s", who, value ~= value and "not a number (NaN)" or "infinite")
+      end
       if not whole or (param.min and value < param.min) or (param.max and value > param.max) then
          local range = param.min and param.max and ("from %g to %g"):format(param.min, param.max)
             or param.min and ("at least %g"):format(param.min) or param.max and ("at most %g"):format(param.max)

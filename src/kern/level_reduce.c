@@ -65,16 +65,16 @@ enum { LANES = ST_FOLD_LANES };
     }
 
 /* Extremes are taken of integers that order as the values do: such loops vectorise, in any order. */
-#define NUMBER(name, type, bits, all)                                                          \
-    typedef bits name __attribute__((may_alias));                                              \
-    static inline bits key_of_##name(bits b) { return b ^ (b >> (sizeof b * 8 - 1) & (all)); } \
-    static inline bits size_of_##name(bits b) { return b & (all); }                            \
-    static inline type value_of_##name(bits key)                                               \
-    {                                                                                          \
-        bits b = key_of_##name(key);                                                           \
-        type x;                                                                                \
-        memcpy(&x, &b, sizeof x);                                                              \
-        return x;                                                                              \
+#define NUMBER(name, type, bits, all)                                          \
+    typedef bits name __attribute__((may_alias));                              \
+    static inline bits key_of_##name(bits b) { return b < 0 ? b ^ (all) : b; } \
+    static inline bits size_of_##name(bits b) { return b & (all); }            \
+    static inline type value_of_##name(bits key)                               \
+    {                                                                          \
+        bits b = key_of_##name(key);                                           \
+        type x;                                                                \
+        memcpy(&x, &b, sizeof x);                                              \
+        return x;                                                              \
     }
 
 NUMBER(n32, float, int32_t, INT32_MAX)

@@ -1,5 +1,5 @@
--- in_memory.lua - times of operations on tensors in memory, as in_memory.py takes them with PyTorch: a line each, name and
--- the median of some runs in seconds. Run by bench.py.
+-- in_memory.lua - times of operations on tensors in memory, as in_memory.py takes them with PyTorch: a line each, name
+-- and the median of some runs in seconds. Run by bench.py.
 local st = require "stlua"
 local core = require "stlua.core"
 

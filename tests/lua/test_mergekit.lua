@@ -120,7 +120,7 @@ function suite.test_wrong_values()
       lu.assertEquals(#list, 1, s)
       for _, part in ipairs { ... } do lu.assertStrContains(list[1], part) end
    end
-   told("weight", ".nan", "line 1", "weight", "nan")
+   told("weight", ".nan", "line 1", "weight", "not a number")
    told("weight", "\n\n11", "line 3", "11", "-2 to 10")
    told("weight", "[1, abc]", '"abc"', "number")
    told("weight", "{ filter: x }", "value")
@@ -210,7 +210,8 @@ function suite.test_stacks()
       return list
    end
    lu.assertEquals(stacks(source { "h.0.a", "h.1.a", "mlp.0.w", "mlp.2.w" }), { "h.2" })
-   lu.assertEquals(stacks(source { "enc.block.0.a", "dec.block.0.a", "dec.block.1.a" }), { "enc.block.1", "dec.block.2" })
+   lu.assertEquals(stacks(source { "enc.block.0.a", "dec.block.0.a", "dec.block.1.a" }),
+      { "enc.block.1", "dec.block.2" })
    -- Another word is known by the count in the config.
    lu.assertEquals(stacks(source({ "units.0.a", "units.1.a", "x.0.a" }, { num_hidden_layers = 2 })), { "units.2" })
    lu.assertEquals(stacks(source { "layers.0.a", "layers.2.a" }), {})      -- with a gap
@@ -391,15 +392,19 @@ function suite.test_a_chain_of_documents()
    mid.model:save(support.path "mid", { max_shard_size = "1GB", files = mid.files, sync = false })
    load_text(second:format "@mid").model:save(support.path "steps.safetensors", { recipe = false, sync = false })
    lu.assertEquals(support.read(support.path "chain.safetensors"), support.read(support.path "steps.safetensors"))
-   support.raises("arg", { "circle" }, load_text, "name: x\n" .. second:format "y" .. "---\nname: y\n" .. second:format "x")
+   lu.assertEquals(chain.model:formula(), "linear(linear(a, b), c)")
+   lu.assertEquals(#load_text("---\n" .. first .. "---\n").model, 9)
+   support.raises("arg", { "no configuration" }, load_text, "# nothing")
+   support.raises("arg", { "circle" }, load_text,
+      "name: x\n" .. second:format "y" .. "---\nname: y\n" .. second:format "x")
    support.raises("arg", { "2 documents could be the result" }, load_text, first .. "---\n" .. first)
    support.raises("arg", { "two documents are named" }, load_text, "name: x\n" .. first .. "---\nname: x\n" .. first)
 end
 
 function suite.test_everything_is_told_at_once()
    make("a", 1) make("deep", 2, { layers = 4 }) make("odd", 3, { more = { { "extra", st.ones(3) } } })
-   support.raises("arg", { "c.yml: 7 problems", "unknown key \"dtpye\"", "weight is nan", 'no parameter "wieght"',
-      "given twice", "4 in " .. support.path "deep", "missing in " .. support.path "a", "extra" },
+   support.raises("arg", { "c.yml: 7 problems", "unknown key \"dtpye\"", "weight is not a number",
+      'no parameter "wieght"', "given twice", "4 in " .. support.path "deep", "missing in " .. support.path "a", "extra" },
       load_text, [[
 models:
   - { model: @a, parameters: { weight: .nan, wieght: 1 } }

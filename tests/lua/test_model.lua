@@ -195,7 +195,8 @@ end
 
 function suite.test_files_beside_shards()
    local m, path = sample(), support.path "beside"
-   local bytes = m:save(path, { max_shard_size = "1GB", sync = false, files = { ["config.json"] = "{}\n", x = "a\0b" } })
+   local files = { ["config.json"] = "{}\n", x = "a\0b" }
+   local bytes = m:save(path, { max_shard_size = "1GB", sync = false, files = files })
    lu.assertEquals(support.read(path .. "/config.json"), "{}\n")
    lu.assertEquals(support.read(path .. "/x"), "a\0b")
    lu.assertEquals(bytes, 3 + 3 + #support.read(path .. "/model.safetensors"))

@@ -25,7 +25,10 @@ Merge.__index = Merge
 
 -- Reads all documents; the names that others may use go into `named`.
 function Merge:read_documents()
-   local documents = yaml.documents(self.source, self.label)
+   local documents = {}
+   for _, node in ipairs(yaml.documents(self.source, self.label)) do
+      if not node.null then documents[#documents + 1] = node end      -- what is between two lines of dashes
+   end
    for _, node in ipairs(documents) do
       local doc = config.read(node, self.problems)
       if doc then

@@ -4,6 +4,7 @@
 
 local core = require "stlua.core"
 local errors = require "stlua.errors"
+local lineage = require "stlua.lineage"
 local open = require "stlua.open"
 local text = require "stlua.text"
 local yaml = require "stlua.mergekit.yaml"
@@ -169,6 +170,7 @@ function refs.open(ref, opts)
       errors.throwf("io", "%s: %s", core.escape(path), said)
    end
    local source = { ref = ref, label = core.escape(ref.key), folder = folder, model = open.open(path) }
+   lineage.of(source.model).label = core.escape(text.basename(ref.path))      -- a snapshot's folder is a hash
    function source.read(name)
       local file = folder and folder .. "/" .. name
       return file and exists(file) and read_file(file) or nil

@@ -404,8 +404,8 @@ end
 function suite.test_everything_is_told_at_once()
    make("a", 1) make("deep", 2, { layers = 4 }) make("odd", 3, { more = { { "extra", st.ones(3) } } })
    support.raises("arg", { "c.yml: 7 problems", "unknown key \"dtpye\"", "weight is not a number",
-      'no parameter "wieght"', "given twice", "4 in " .. support.path "deep", "missing in " .. support.path "a", "extra" },
-      load_text, [[
+      'no parameter "wieght"', "given twice", "4 in " .. support.path "deep",
+      "missing in " .. support.path "a", "extra" }, load_text, [[
 models:
   - { model: @a, parameters: { weight: .nan, wieght: 1 } }
   - { model: @deep, parameters: { weight: 1 } }

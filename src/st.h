@@ -476,6 +476,10 @@ typedef struct st_reduce_opts {
 st_status st_reduce(st_reduction what, st_tensor *t, const st_reduce_opts *opts, st_tensor **out, st_err *err);
 /* The sum of a * b over all elements, which must be equally many. */
 st_status st_dot(st_tensor *a, st_tensor *b, st_tensor **out, st_err *err);
+/* The mean of n directions on the sphere as coefficients of each (F64), from their inner products, n x n, and each
+ * one's share, which add up to 1: at most `steps` steps of Karcher's, until one is shorter than `tol`. */
+st_status st_sphere_mean(st_tensor *products, st_tensor *shares, int64_t steps, double tol, st_tensor **out,
+                         st_err *err);
 /* `value`, one number, where `holds` is true; else computing it fails with ARG and the message. Both may be deferred.
  */
 st_status st_require(st_tensor *value, st_tensor *holds, const char *message, st_tensor **out, st_err *err);

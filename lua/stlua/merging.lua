@@ -218,14 +218,15 @@ end
 -- @treturn tensor
 merging.merge_tensors = merge_tensors
 
---- Merges models, or tensors of one name, by a method; `stlua help merge` and `st.merge_methods()` tell which there are.
--- The result is deferred. On models integers and booleans are never interpolated, and results keep the first model's
--- (the base's) dtypes, as st.map has it.
+--- Merges models, or tensors of one name, by a method; `st.merge_methods()` tells which there are. The result is
+-- deferred. On models integers and booleans are never interpolated, and results keep the first model's (the base's)
+-- dtypes, as st.map has it.
 -- @tparam string method such as "ties"
 -- @tparam table opts `models` = a list of models, or of tensors; `base` = what they were trained from, where the
 --   method takes one; its parameters by name, each a number, a list (one value per model), or a function of the
 --   tensor's name (and the model's number) that gives one of them, nil for the default; `seed` = 0 for methods with
---   chance in them, and with tensors `name`, on which chance hangs too. With models also `missing`, `names`, `shapes`, `dtype` and `saturate`, as of st.map.
+--   chance in them, and with tensors `name`, on which chance hangs too. With models also `missing`, `names`, `shapes`,
+--   `dtype` and `saturate`, as of st.map.
 -- @treturn model|tensor
 -- @raise "arg" names the parameter and says what is allowed; else as st.map
 function merging.merge(method, opts)

@@ -2783,9 +2783,9 @@ function st.median(t, dim, opts) end
 ---@return integer
 function st.memory(bytes) end
 
---- Merges models, or tensors of one name, by a method; `stlua help merge` and `st.merge_methods()` tell which there are.
---- The result is deferred. On models integers and booleans are never interpolated, and results keep the first model's
---- (the base's) dtypes, as st.map has it.
+--- Merges models, or tensors of one name, by a method; `st.merge_methods()` tells which there are. The result is
+--- deferred. On models integers and booleans are never interpolated, and results keep the first model's (the base's)
+--- dtypes, as st.map has it.
 ---@param method string such as "ties"
 ---
 --- `opts`: `models` = a list of models, or of tensors; `base` = what they were trained from, where the method takes

@@ -277,6 +277,19 @@ static int core_top_mask(lua_State *L)
     return done(L, s, &err);
 }
 
+/* core.sphere_mean(products, shares, steps, tol) */
+static int core_sphere_mean(lua_State *L)
+{
+    st_err err;
+    bind_top(L, 4);
+    bind_tensor(L, 1);
+    bind_tensor(L, 2);
+    int64_t steps = bind_integer(L, 3, 0, LUA_MAXINTEGER);
+    double tol = real(L, 4, 0);
+    st_tensor **slot = bind_tensor_new(L);
+    return done(L, st_sphere_mean(bind_tensor(L, 1), bind_tensor(L, 2), steps, tol, slot, &err), &err);
+}
+
 /* core.require(value, condition, message): tensors of one element. */
 static int core_require(lua_State *L)
 {
@@ -333,6 +346,7 @@ void bind_reduce_open(lua_State *L, int core)
         {"rank", core_rank},
         {"top_mask", core_top_mask},
         {"require", core_require},
+        {"sphere_mean", core_sphere_mean},
         {"cumsum", core_cumsum},
         {"cumprod", core_cumprod},
         {"index_select", core_index_select},

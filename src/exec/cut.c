@@ -105,9 +105,9 @@ static st_status look(pass *p, st_bracket bracket, st_err *err)
 static st_status largest(const uint32_t *keys, size_t n, uint64_t k, uint32_t *out, st_err *err)
 {
     enum { HALF = 65536 };
-    uint32_t *counts = st_calloc(2 * HALF, sizeof *counts), *lower = counts + HALF, upper_half = HALF - 1;
-    uint32_t lower_half = HALF - 1;
+    uint32_t *counts = st_calloc(2 * HALF, sizeof *counts), upper_half = HALF - 1, lower_half = HALF - 1;
     if (!counts) return st_fail_nomem(err, 2 * HALF * sizeof *counts);
+    uint32_t *lower = counts + HALF;
     for (size_t i = 0; i < n; i++) counts[keys[i] >> 16]++;
     while (k > counts[upper_half]) k -= counts[upper_half--];
     for (size_t i = 0; i < n; i++)

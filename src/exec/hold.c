@@ -68,38 +68,6 @@ st_status st_pin(st_tensor *root, bool *any, st_err *err)
 
 void st_unpin(st_tensor *root) { each_apart(root, unpin_one, NULL, NULL); }
 
-static bool is_in_file(const st_tensor *t) { return t->node == ST_N_RANGE && !t->forced; }
-
-st_status st_hold_files(st_ctx *ctx, st_tensor *const *roots, size_t n, uint64_t most, st_tensor ***held, size_t *count,
-                        st_err *err)
-{
-    st_tensor **list;
-    size_t all;
-    uint64_t bytes = 0;
-    *held = NULL;
-    *count = 0;
-    ST_TRY(st_topological(roots, n, true, &list, &all, err));
-    for (size_t i = 0; i < all; i++)
-        if (is_in_file(list[i])) bytes += st_tensor_nbytes(list[i]);
-    st_status s = ST_OK;
-    for (size_t i = 0; s == ST_OK && bytes <= most && i < all; i++) {
-        if (!is_in_file(list[i])) continue;
-        s = st_hold(ctx, list[i], err);
-        if (s == ST_OK) list[(*count)++] = list[i];
-    }
-    *held = list;
-    return s;
-}
-
-void st_drop_files(st_tensor **held, size_t n)
-{
-    for (size_t i = 0; i < n; i++) {
-        st_free(held[i]->forced);
-        held[i]->forced = NULL;
-    }
-    st_free(held);
-}
-
 /* ---------------------------------------------------------------- holding */
 
 enum { PART = 1 << 20 }; /* bytes that a worker reads in one go */
@@ -122,6 +90,7 @@ static st_status read_worker(void *arg, unsigned worker, st_err *err)
     return ST_OK;
 }
 
+/* The bytes of a file's tensor, by all threads. */
 static st_status read_all(st_ctx *ctx, const st_tensor *t, void *values, st_err *err)
 {
     reading r = {.ctx = ctx, .t = t, .to = values, .bytes = st_tensor_nbytes(t)};
@@ -198,4 +167,42 @@ st_status st_force(st_ctx *ctx, st_tensor *t, st_err *err)
 {
     if (t->node == ST_N_NUMBER || st_dtype_reg(t->dtype) == ST_R_NONE) return ST_OK;
     return st_hold(ctx, t, err);
+}
+
+/* ---------------------------------------------------------------- files */
+
+static bool is_in_file(const st_tensor *t) { return t->node == ST_N_RANGE && !t->forced; }
+
+st_status st_hold_files(st_ctx *ctx, st_tensor *const *roots, size_t n, uint64_t most, st_held_files *h, st_err *err)
+{
+    size_t all;
+    uint64_t bytes = 0;
+    ST_TRY(st_topological(roots, n, true, &h->list, &all, err));
+    for (size_t i = 0; i < all; i++)
+        if (is_in_file(h->list[i])) bytes += (st_tensor_nbytes(h->list[i]) + 63) / 64 * 64;
+    if (bytes > most) return ST_OK;
+    if (bytes > h->size) {
+        st_free(h->block);
+        h->block = st_malloc(bytes);
+        h->size = h->block ? bytes : 0;
+        if (!h->block) return st_fail_nomem(err, bytes);
+    }
+    char *at = h->block;
+    for (size_t i = 0; i < all; i++) {
+        st_tensor *t = h->list[i];
+        if (!is_in_file(t)) continue;
+        ST_TRY(read_all(ctx, t, at, err));
+        t->forced = at;
+        at += (st_tensor_nbytes(t) + 63) / 64 * 64;
+        h->list[h->n++] = t;
+    }
+    return ST_OK;
+}
+
+void st_drop_files(st_held_files *h)
+{
+    for (size_t i = 0; i < h->n; i++) h->list[i]->forced = NULL;
+    st_free(h->list);
+    h->list = NULL;
+    h->n = 0;
 }

@@ -16,11 +16,18 @@ st_status st_hold(st_ctx *ctx, st_tensor *t, st_err *err);
 typedef st_status (*st_together_fn)(st_ctx *ctx, st_tensor *const *nodes, void *const *outs, size_t n, st_err *err);
 st_status st_hold_group(st_ctx *ctx, st_tensor *const *nodes, size_t n, st_together_fn compute, st_err *err);
 
+/* Tensors of files that are in memory for a while. A zeroed one is valid; the block serves one use after another, and
+ * is st_free'd by who owns it. */
+typedef struct st_held_files {
+    st_tensor **list;
+    size_t n;
+    char *block;
+    uint64_t size;
+} st_held_files;
 /* Reads the tensors of files below `roots` into memory if that takes no more than `most` bytes, for work that needs
- * them several times. *held, `count` of them, goes to st_drop_files, after a failure too. */
-st_status st_hold_files(st_ctx *ctx, st_tensor *const *roots, size_t n, uint64_t most, st_tensor ***held, size_t *count,
-                        st_err *err);
-void st_drop_files(st_tensor **held, size_t n);
+ * them several times. After a failure, too, st_drop_files is called before the block goes. */
+st_status st_hold_files(st_ctx *ctx, st_tensor *const *roots, size_t n, uint64_t most, st_held_files *h, st_err *err);
+void st_drop_files(st_held_files *h);
 
 /* A plan pins what its outputs need whole, once per use, and unpins it use by use: values are then dropped after the
  * last one, so that memory does not grow with the model. Values that were there before are left alone. Under the

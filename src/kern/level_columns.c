@@ -54,18 +54,18 @@
         }                                                                                         \
     }
 
-#define FLOATS(r, elem, fabs)                                                                          \
-    COLUMNS(sum_##r, elem, double, x, v + (double)x)                                                   \
-    COLUMNS(sumabs_##r, elem, double, fabs(x), v + (double)fabs(x))                                    \
-    COLUMNS(sumsq_##r, elem, double, (double)x *(double)x, v + (double)x * (double)x)                  \
-    COLUMNS(prod_##r, elem, double, x, v *(double)x)                                                   \
-    MOMENTS(moments_##r, elem)                                                                         \
-    COLUMNS(min_##r, elem, double, x, ((double)x < v) | (x != x) ? (double)x : v)                      \
-    COLUMNS(max_##r, elem, double, x, ((double)x > v) | (x != x) ? (double)x : v)                      \
-    COLUMNS(minabs_##r, elem, double, fabs(x), ((double)fabs(x) < v) | (x != x) ? (double)fabs(x) : v) \
-    COLUMNS(maxabs_##r, elem, double, fabs(x), ((double)fabs(x) > v) | (x != x) ? (double)fabs(x) : v) \
-    PLACES(argmin_##r, elem, double, <)                                                                \
-    PLACES(argmax_##r, elem, double, >)                                                                \
+#define FLOATS(r, elem, fabs)                                                                            \
+    COLUMNS(sum_##r, elem, double, x, v + (double)x)                                                     \
+    COLUMNS(sumabs_##r, elem, double, fabs(x), v + (double)fabs(x))                                      \
+    COLUMNS(sumsq_##r, elem, double, (double)x *(double)x, v + (double)x * (double)x)                    \
+    COLUMNS(prod_##r, elem, double, x, v *(double)x)                                                     \
+    MOMENTS(moments_##r, elem)                                                                           \
+    COLUMNS(min_##r, elem, double, x, (((double)x < v) | (x != x)) ? (double)x : v)                      \
+    COLUMNS(max_##r, elem, double, x, (((double)x > v) | (x != x)) ? (double)x : v)                      \
+    COLUMNS(minabs_##r, elem, double, fabs(x), (((double)fabs(x) < v) | (x != x)) ? (double)fabs(x) : v) \
+    COLUMNS(maxabs_##r, elem, double, fabs(x), (((double)fabs(x) > v) | (x != x)) ? (double)fabs(x) : v) \
+    PLACES(argmin_##r, elem, double, <)                                                                  \
+    PLACES(argmax_##r, elem, double, >)                                                                  \
     COLUMNS(nonzero_##r, elem, uint64_t, x != 0, v + (x != 0))
 
 FLOATS(f32, float, __builtin_fabsf)

@@ -31,6 +31,7 @@ typedef struct stream {
     item *items;
     size_t nitems, at, end; /* end of this run */
     st_piece **order;
+    st_held_files held;
 } stream;
 
 typedef struct chunk {
@@ -257,15 +258,14 @@ enum { SHARE = 8 }; /* part of the memory limit for inputs that are needed sever
 static st_status run_prepared(stream *s, size_t i, st_err *err)
 {
     item *it = &s->items[i];
-    st_tensor **held = NULL, **roots = st_calloc(it->n, sizeof *roots);
-    size_t count = 0;
+    st_tensor **roots = st_calloc(it->n, sizeof *roots);
     if (!roots) return st_fail_nomem(err, it->n * sizeof *roots);
     for (size_t j = 0; j < it->n; j++) roots[j] = it->pieces[j]->out.t;
-    st_status status = st_hold_files(s->ctx, roots, it->n, st_ctx_memory(s->ctx) / SHARE, &held, &count, err);
+    st_status status = st_hold_files(s->ctx, roots, it->n, st_ctx_memory(s->ctx) / SHARE, &s->held, err);
     if (status == ST_OK) status = compile(s, it, err);
     if (status == ST_OK) status = run(s, i, i + 1, err);
     release(it);
-    st_drop_files(held, count);
+    st_drop_files(&s->held);
     st_free(roots);
     return status;
 }
@@ -304,6 +304,7 @@ st_status st_stream(st_ctx *ctx, st_piece *pieces, size_t n, st_err *err)
         st_progress_tick(ctx, true);
     }
     for (size_t i = 0; s.items && i < s.nitems; i++) release(&s.items[i]);
+    st_free(s.held.block);
     st_free(of_group);
     st_free(s.items);
     st_free(s.order);

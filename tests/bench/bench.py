@@ -55,6 +55,7 @@ def many_tensors(count):
 MODELS = {
     "llama-a": (lambda: layout("llama-1.1b"), 1, "-", 0),
     "llama-b": (lambda: layout("llama-1.1b"), 2, "-", 0),
+    "llama-c": (lambda: layout("llama-1.1b"), 9, "-", 0),
     "llama-f32": (lambda: layout("llama-1.1b"), 3, "F32", 2_200_000_000),
     "sd15-a": (lambda: layout("sd15-checkpoint"), 4, "-", 0),
     "sd15-b": (lambda: layout("sd15-checkpoint"), 5, "-", 0),
@@ -170,6 +171,7 @@ class Row:
         self.peers = dict(peers)          # label -> command: Python programs
         self.inputs, self.cold, self.fail_ok = inputs, cold, fail_ok
         self.runs = runs or RUNS
+        self.peer_runs = PEER_RUNS
 
     def run(self):
         say(self.name)
@@ -177,7 +179,7 @@ class Row:
         costs = {}
         self.rounds({"stlua": self.own, **self.base}, self.runs, paths, costs, warm_up=self.runs > 1)
         if PYTHON and self.peers:
-            self.rounds(self.peers, PEER_RUNS, paths, costs)
+            self.rounds(self.peers, self.peer_runs, paths, costs)
         return costs
 
     def rounds(self, contenders, count, paths, costs, warm_up=False):
@@ -279,6 +281,77 @@ def mergekit(a, b, out):
         "  - model: %s\n    parameters: {weight: 0.5}\n" % mergekit_folder(name) for name in ("llama-a", "llama-b")))
     return [os.path.join(os.path.dirname(PYTHON), "mergekit-yaml"), config, out, "--lazy-unpickle",
             "--no-write-model-card", "--no-copy-tokenizer", "--quiet"]
+
+
+# method -> parameters of the whole, of each model besides the base
+MERGES = {
+    "slerp": ({"t": 0.4}, {}),
+    "task_arithmetic": ({}, {"weight": 0.5}),
+    "ties": ({}, {"weight": 0.5, "density": 0.5}),
+    "dare_ties": ({}, {"weight": 0.5, "density": 0.5}),
+    "model_stock": ({}, {}),
+    "karcher": ({}, {}),
+}
+
+
+def merge_script(method):
+    whole, each = MERGES[method]
+    options = "".join(", %s = %g" % pair for pair in {**whole, **each}.items())
+    code = """local models = {}
+for i = 1, #arg - 1 do models[i] = st.open(arg[i]) end
+%sst.merge("%s", { models = models%s }):save(arg[#arg], { sync = false })""" % (
+        "" if method == "karcher" else "local base = table.remove(models, 1)\n", method,
+        options + ("" if method == "karcher" else ", base = base"))
+    return script("merge-%s.lua" % method, code)
+
+
+def mergekit_merge(method):
+    """mergekit-yaml on folders with the same weights; the first model is the base where there is one."""
+    whole, each = MERGES[method]
+
+    def command(*paths):
+        folders = [mergekit_folder(os.path.basename(p)[:-len(".safetensors")]) for p in paths[:-1]]
+        lines = ["merge_method: " + method, "dtype: bfloat16", "models:"]
+        for folder in folders:
+            lines.append("  - model: " + folder)
+            if each and folder != folders[0]:
+                lines.append("    parameters: {%s}" % ", ".join("%s: %g" % pair for pair in each.items()))
+        if method != "karcher":
+            lines.append("base_model: " + folders[0])
+        if whole:
+            lines.append("parameters: {%s}" % ", ".join("%s: %g" % pair for pair in whole.items()))
+        config = text(method + ".yml", "\n".join(lines) + "\n")
+        return [os.path.join(os.path.dirname(PYTHON), "mergekit-yaml"), config, paths[-1], "--lazy-unpickle",
+                "--no-write-model-card", "--no-copy-tokenizer", "--quiet"]
+    return command
+
+
+def dd_and_cp(*paths):
+    """What no merge can do without: every input read once, an output written."""
+    return ["sh", "-c", 'for f; do out=$f; done; for f; do [ "$f" = "$out" ] || dd bs=1M status=none of=/dev/null '
+            'if="$f"; done; cp --reflink=never "$1" "$out"', "dd", *paths]
+
+
+def merge_verdict(limit, times, mib):
+    def verdict(costs):
+        r = ratio(costs, "dd + cp")
+        shown, holds = "%.2f" % r, r <= limit and max(c.rss for c in costs["stlua"]) <= mib * MIB
+        if costs.get("mergekit"):
+            faster = median(costs["mergekit"]) / median(costs["stlua"])
+            shown, holds = shown + ", mergekit %.1f x" % faster, holds and faster >= times
+        return shown, holds
+    return verdict
+
+
+class MergeRow(Row):
+    """A merge method: mergekit takes minutes, so it runs once."""
+
+    def __init__(self, method, inputs, limit, times, mib):
+        bar = "%g x `dd` of the inputs + `cp`; %g x faster than mergekit; %d MiB" % (limit, times, mib)
+        super().__init__("`%s` of %d 2.2 GB models, `--no-sync`" % (method, len(inputs)), bar, merge_script(method),
+                         merge_verdict(limit, times, mib), {"dd + cp": dd_and_cp},
+                         {"mergekit": mergekit_merge(method)}, inputs)
+        self.peer_runs = 1
 
 
 def hostile():
@@ -404,6 +477,7 @@ RENAME = 'st.open(arg[1]):rename(function(name) return "backbone." .. name end):
 DROP = 'st.open(arg[1]):without("lm_head"):save(arg[2], {sync = false})'
 METADATA = 'st.open(arg[1]):with_metadata({format = "pt", title = "edited"}):save(arg[2], {sync = false})'
 
+LLAMA3 = ("llama-a", "llama-b", "llama-c")
 LLAMAS, SD15S, SDXLS = ("llama-a", "llama-b"), ("sd15-a", "sd15-b"), ("sdxl-a", "sdxl-b")
 
 ROWS = [
@@ -420,6 +494,12 @@ ROWS = [
          "cp": cp}, (), LLAMAS, cold=True),
     Row("`0.5*a + 0.5*b` in `st.map`", "1.15 x `st.lerp`", script("natural.lua", NATURAL), at_most(1.15, "st.lerp"),
         {"st.lerp": script("lerp.lua", LERP)}, (), LLAMAS),
+    MergeRow("slerp", LLAMAS, 2, 10, 128),
+    MergeRow("task_arithmetic", LLAMA3, 2, 6, 64),
+    MergeRow("ties", LLAMA3, 5, 25, 256),
+    MergeRow("dare_ties", LLAMA3, 3, 15, 128),
+    MergeRow("model_stock", LLAMA3, 2, 5, 128),
+    MergeRow("karcher", LLAMA3, 3, 6, 128),
     Row("memory: average of two 2.2 GB models, 2 threads", "64 MiB", merge("--no-sync", "-j", "2"), absolute(mib=64),
         None, (), LLAMAS, runs=1),
     Row("memory: average of two 2.2 GB models, 16 threads", "64 MiB", merge("--no-sync", "-j", "16"),

@@ -1,9 +1,9 @@
 """mergekit's twenty methods, one tensor at a time: st.merge against mergekit 0.1.5's own in-memory entry point.
 
-In F32 results agree to 1e-6 of the largest magnitude (1e-5 for methods with norms, angles or iteration), saved as BF16 to
-one unit in the last place; in BF16, where mergekit rounds at every step, our error against F64 is at most mergekit's.
-Methods with a cut keep the same entries, those of the very magnitude at the cut aside. Methods with chance in them are
-held to their statistics, and at density 1 to the values."""
+In F32 results agree to 1e-6 of the largest magnitude (1e-5 for methods with norms, angles or iteration), saved as
+BF16 to one unit in the last place; in BF16, where mergekit rounds at every step, our error against F64 is at most
+mergekit's. Methods with a cut keep the same entries, those of the very magnitude at the cut aside. Methods with
+chance in them are held to their statistics, and at density 1 to the values."""
 import json
 import math
 import os

@@ -85,7 +85,9 @@ function suite.test_densities()
    local n = 100
    local x = st.arange(1, n + 1):cast("F32")
    local zero = st.zeros(n)
-   local function kept(density) return st.merge("ties", { base = zero, models = { x }, weight = 1, density = density }) end
+   local function kept(density)
+      return st.merge("ties", { base = zero, models = { x }, weight = 1, density = density })
+   end
    lu.assertEquals(count(kept(.29)), 28)      -- trunc(0.29 * 100), as doubles have it
    lu.assertEquals(count(kept(.001)), 1)
    lu.assertEquals(count(kept(0)), 0)

@@ -2,6 +2,7 @@
 -- along a tangent that is 0 but for rounding, so the mean is the result.
 local st = require "stlua"
 local core = require "stlua.core"
+local errors = require "stlua.errors"
 
 local function sum(list)
    local total = list[1]
@@ -22,7 +23,8 @@ local function factors(list, weights, eps)
    local mean = sum(scaled):norm()
    local balanced = mean:lt(eps)
    if #list > 2 then
-      mean = core.require(mean, mean:ge(eps), "multislerp: the weighted directions cancel each other: change the weights")
+      mean = core.require(mean, mean:ge(eps),
+         "multislerp: the weighted directions cancel each other: change the weights")
    end
    local length = sum(lengths) / mean
    local out = {}
@@ -45,7 +47,7 @@ return {
       local total = 0
       for _, w in ipairs(p.weight) do total = total + w end
       if p.normalize_weights and total == 0 then
-         require("stlua.errors").throw("arg", "multislerp: the weights add up to 0: change them, or set normalize_weights = false")
+         errors.throw("arg", "multislerp: the weights add up to 0: change them, or set normalize_weights = false")
       end
    end,
    merge = function(base, models, p)

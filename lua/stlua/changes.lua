@@ -4,14 +4,14 @@
 local core = require "stlua.core"
 
 local apply = core.apply
-local ram = {}
+local changes = {}
 
-ram.EPSILON = { name = "epsilon", type = "number", default = 1e-5, min = 0,
+changes.EPSILON = { name = "epsilon", type = "number", default = 1e-5, min = 0,
    help = "a difference up to this counts as none" }
 
 --- The differences to the base, 0 where they count as none.
 -- @treturn {tensor,...} with `active` = their masks, `count` = how many models changed an entry
-function ram.changes(base, models, epsilon)
+function changes.of(base, models, epsilon)
    local list = { active = {} }
    for i, x in ipairs(models) do
       local delta = x - base
@@ -24,10 +24,10 @@ function ram.changes(base, models, epsilon)
 end
 
 --- Their mean over the models that changed an entry.
-function ram.average(list)
+function changes.average(list)
    local total = list[1]
    for i = 2, #list do total = total + list[i] end
    return total / apply("maximum", list.count, 1)
 end
 
-return ram
+return changes

@@ -36,6 +36,12 @@ local function shard_size(value)
    return bytes < 1 and 2 ^ 52 // 1 or bytes // 1
 end
 
+local function whole_number(value)
+   local n = math.tointeger(tonumber(value))
+   if not n then return nil, ("'%s' is not a whole number"):format(value) end
+   return n
+end
+
 local function mergekit_options(parser)
    for _, entry in ipairs(IDLE) do
       for flag in entry[1]:gmatch("%S+") do parser:flag(flag):hidden(true) end
@@ -62,7 +68,8 @@ local function options(parser)
       .. "~/.cache/huggingface/hub). Nothing is downloaded."):argname("<folder>")
    parser:option("--out-shard-size", "Size of the files, such as 5B, 500M or 2GiB (default: 5B).")
       :argname("<size>"):convert(shard_size)
-   parser:option("--random-seed", "For methods with chance in them (default: 0)."):argname("<n>"):convert(tonumber)
+   parser:option("--random-seed", "For methods with chance in them (default: 0)."):argname("<n>")
+      :convert(whole_number)
    parser:flag("--allow-crimes", "Merge models of different architectures.")
    parser:flag("--no-copy-tokenizer", "Leave the tokenizer's files out.")
    parser:flag("--no-write-model-card", "Leave README.md and mergekit_config.yml out.")

@@ -303,6 +303,15 @@ slices:
 merge_method: passthrough
 dtype: float32
 """)
+    ours = case("an empty last slice gives norm and head", """
+slices:
+  - sources: [{ model: ./a, layer_range: [0, 4] }]
+  - sources: [{ model: ./b, layer_range: [4, 4] }]
+merge_method: passthrough
+dtype: float32
+""")
+    if ours:
+        tap.check(torch.equal(tensors(ours)["lm_head.weight"], tensors("b")["lm_head.weight"]), "the head is the last's")
     case("layers of one model against others of another", """
 slices:
   - sources:

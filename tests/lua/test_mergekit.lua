@@ -330,6 +330,26 @@ out_dtype: bfloat16
    lu.assertEquals(config.layer_types, { "slide", "full", "full", "slide", "full" })
 end
 
+function suite.test_single_files_and_what_is_no_model()
+   make("a", 10)
+   support.shell "mkdir -p @/lora @/pickled && touch @/lora/adapter_config.json @/pickled/pytorch_model.bin @/empty.yml"
+   local merge = load_text "models: [{ model: @a/model.safetensors }]\nmerge_method: passthrough\n"
+   lu.assertEquals(value(merge.model, "lm_head.weight"), 10)
+   lu.assertNil(merge.files["config.json"])
+   lu.assertStrContains(merge.notes[1], "no config.json")
+   local function wrong(parts, name)
+      support.raises("arg", parts, load_text, ("models: [{ model: @%s }]\nmerge_method: passthrough"):format(name))
+   end
+   wrong({ "line 1", "LoRA adapter, not a model" }, "lora")
+   wrong({ "pickled weights" }, "pickled")
+   wrong({ "no such file or folder" }, "nowhere")
+   support.write(support.path "a/config.json", "{")
+   wrong({ "a/config.json" }, "a")
+   support.raises("io", "nowhere.yml", st.merge_config, support.path "nowhere.yml")
+   support.raises("arg", "no configuration", st.merge_config, support.path "empty.yml")
+   support.raises("io", "", st.merge_config, support.path "lora")
+end
+
 function suite.test_dtype_casts_at_load()
    make("a", 1 + 2 ^ -12) make("b", 1)
    local text = "models: [{ model: @a, parameters: { weight: 0.5 } }, { model: @b, parameters: { weight: 0.5 } }]\n"

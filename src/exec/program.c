@@ -17,10 +17,12 @@
 #include <string.h>
 
 enum {
-    BLOCK = 2048,           /* elements: 8 KiB of F32 per register */
+    BLOCK = 2048,           /* elements at most: 8 KiB of F32 per register */
+    BLOCK_MIN = 512,        /* so that a call of a kernel costs next to nothing */
+    REGS_BYTES = 24 << 10,  /* of all registers together, if it can be had: they stay in the first-level cache */
     TILE_BYTES = 768 << 10, /* raw bytes in and out per tile: they stay in a 1 MiB second-level cache */
     TILE_MIN = 2 * BLOCK,
-    REG_SIZE = BLOCK * 8, /* the widest class */
+    GATHER_SIZE = BLOCK * 8, /* the block for gathering and random numbers */
 };
 
 typedef enum leaf_kind { LEAF_RANGE, LEAF_MEMORY, LEAF_VIEW, LEAF_RANDOM, LEAF_STEP } leaf_kind;
@@ -58,6 +60,8 @@ struct st_program {
     constant *consts;
     size_t leaf_cap, instr_cap, const_cap;
     size_t tile_bytes; /* of the raw input buffers in a lane */
+    size_t width;      /* bytes of an element in the widest register */
+    size_t block;      /* elements that go through all kernels at a time */
 };
 
 /* Where a node's value is while compiling. */
@@ -396,6 +400,26 @@ static void count_uses(st_tensor *const *list, size_t n, const st_program *p, in
     }
 }
 
+static bool is_wide(st_reg r) { return r != ST_R_F32 && r != ST_R_B8; }
+
+/* Element width of the registers, and the length of their blocks: fewer elements where there are many. */
+static void size_registers(compiler *c, st_tensor *const *list, size_t n)
+{
+    st_program *p = c->p;
+    bool wide = false, chance = false;
+    for (size_t i = 0; i < n; i++) {
+        wide |= is_wide(st_dtype_reg(list[i]->dtype)) && list[i]->node != ST_N_NUMBER;
+        wide |= list[i]->node == ST_N_OP && is_wide(list[i]->operands);
+        chance |= list[i]->node == ST_N_RANDOM; /* made by the thousand */
+    }
+    for (size_t i = 0; i < p->nouts; i++) wide |= is_wide(st_dtype_reg(p->outs[i].dtype));
+    for (size_t i = 0; i < p->nconsts; i++) wide |= is_wide(p->consts[i].cls);
+    p->width = wide ? 8 : 4;
+    p->block = BLOCK;
+    while (p->block > (chance ? 2 * BLOCK_MIN : BLOCK_MIN) && p->block * p->width * (size_t)p->nregs > REGS_BYTES)
+        p->block /= 2;
+}
+
 /* Remembers which registers lie in outputs. */
 static st_status find_homes(compiler *c)
 {
@@ -420,6 +444,7 @@ static st_status compile(compiler *c, st_tensor *const *list, size_t n)
     for (size_t i = 0; s == ST_OK && i < n; i++) s = compile_node(c, list[i], uses[i]);
     for (size_t o = 0; s == ST_OK && o < p->nouts; o++) s = compile_output(c, o);
     if (s == ST_OK) s = find_homes(c);
+    if (s == ST_OK) size_registers(c, list, n);
     st_free(uses);
     st_free(c->output_reg);
     st_free(c->places);
@@ -508,10 +533,10 @@ void st_lane_free(st_lane *l)
 }
 
 /* Fills a block of a constant. */
-static void fill(const constant *k, void *block)
+static void fill(const constant *k, size_t n, void *block)
 {
     size_t width = st_reg_size(k->cls);
-    for (size_t i = 0; i < BLOCK; i++) memcpy((char *)block + i * width, &k->value, width);
+    for (size_t i = 0; i < n; i++) memcpy((char *)block + i * width, &k->value, width);
 }
 
 /* Copies n elements of a view, from its element `start` on, into raw order: by runs along the last dimension. */
@@ -546,7 +571,7 @@ static void gather(const leaf *l, uint64_t start, size_t n, char *dst)
 /* A lane holds: the raw tile of every file leaf | one raw block for gathering and random numbers | the registers. */
 static st_status reserve(const st_program *p, st_lane *lane, st_err *err)
 {
-    size_t need = p->tile_bytes + REG_SIZE + (size_t)p->nregs * REG_SIZE;
+    size_t need = p->tile_bytes + GATHER_SIZE + (size_t)p->nregs * BLOCK * p->width;
     if (lane->size >= need) return ST_OK;
     st_lane_free(lane);
     lane->buf = st_malloc(need);
@@ -555,15 +580,17 @@ static st_status reserve(const st_program *p, st_lane *lane, st_err *err)
     return ST_OK;
 }
 
-static void *reg_block(const st_program *p, const st_lane *lane, int reg)
+/* A register in a lane, where registers have `block` elements. */
+static void *reg_block(const st_program *p, char *lane, size_t block, int reg)
 {
-    return lane->buf + p->tile_bytes + REG_SIZE + (size_t)reg * REG_SIZE;
+    return lane + p->tile_bytes + GATHER_SIZE + (size_t)reg * block * p->width;
 }
 
 /* One call: elements [start, start + n) of the tensors, which begin `b` elements behind what the lane has read. */
 typedef struct span {
     const st_program *p;
     char *lane;
+    size_t block; /* of the lane's registers */
     uint64_t start;
     size_t b, n;
     void *const *outs; /* NULL: outputs stay in their registers */
@@ -595,11 +622,11 @@ static void *place_of(const span *s, int reg)
     if (reg < 0) return (void *)(uintptr_t)leaf_block(s, &p->leaves[-2 - reg]);
     int home = s->outs ? p->home[reg] : -1;
     if (home >= 0 && (uintptr_t)s->outs[home] % 8 == 0) return output_block(s, home);
-    return s->lane + p->tile_bytes + REG_SIZE + (size_t)reg * REG_SIZE;
+    return reg_block(p, s->lane, s->block, reg);
 }
 
 /* Makes the lane ready: the bytes of every file leaf, and constants, which stay from call to call. */
-static st_status begin(const st_program *p, st_lane *lane, uint64_t start, uint64_t count, st_err *err)
+static st_status begin(const st_program *p, st_lane *lane, size_t block, uint64_t start, uint64_t count, st_err *err)
 {
     ST_TRY(reserve(p, lane, err));
     for (size_t i = 0; i < p->nleaves; i++) {
@@ -613,9 +640,11 @@ static st_status begin(const st_program *p, st_lane *lane, uint64_t start, uint6
             return s;
         }
     }
-    if (lane->program == p->number) return ST_OK;
-    for (size_t i = 0; i < p->nconsts; i++) fill(&p->consts[i], reg_block(p, lane, p->consts[i].reg));
+    if (lane->program == p->number && lane->block == block) return ST_OK;
+    for (size_t i = 0; i < p->nconsts; i++)
+        fill(&p->consts[i], block, reg_block(p, lane->buf, block, p->consts[i].reg));
     lane->program = p->number;
+    lane->block = block;
     return ST_OK;
 }
 
@@ -637,23 +666,23 @@ static void run_span(const span *s)
 st_status st_program_run(const st_program *p, st_lane *lane, uint64_t start, uint64_t count, void *const *outs,
                          st_err *err)
 {
-    ST_TRY(begin(p, lane, start, count, err));
-    for (size_t b = 0; b < count; b += BLOCK)
-        run_span(&(span){p, lane->buf, start + b, b, count - b < BLOCK ? count - b : BLOCK, outs});
+    ST_TRY(begin(p, lane, p->block, start, count, err));
+    for (size_t b = 0; b < count; b += p->block)
+        run_span(&(span){p, lane->buf, p->block, start + b, b, count - b < p->block ? count - b : p->block, outs});
     return ST_OK;
 }
 
 st_status st_program_each(const st_program *p, st_lane *lane, uint64_t start, uint64_t count, uint64_t row,
                           const void **blocks, st_block_fn fn, void *arg, st_err *err)
 {
-    ST_TRY(begin(p, lane, start, count, err));
+    ST_TRY(begin(p, lane, BLOCK, start, count, err));
     bool computes = p->ninstrs > p->nouts; /* else all that is asked for lies where it is, in any length */
     uint64_t block = computes ? BLOCK : count;
     for (size_t b = 0; b < count;) {
         uint64_t n = count - b, most = row <= block ? block / row * row : row - (start + b) % row;
         if (most > block) most = block;
         if (n > most) n = most;
-        span s = {p, lane->buf, start + b, b, n, NULL};
+        span s = {p, lane->buf, BLOCK, start + b, b, n, NULL};
         run_span(&s);
         for (size_t i = 0; i < p->ninstrs; i++)
             if (p->instrs[i].output >= 0) blocks[p->instrs[i].output] = place_of(&s, p->instrs[i].src[0]);

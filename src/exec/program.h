@@ -29,7 +29,8 @@ void st_program_advise(const st_program *p, uint64_t start, uint64_t count, uint
 typedef struct st_lane {
     char *buf;
     size_t size;
-    uint64_t program; /* the number of the one whose constants lie in it */
+    uint64_t program; /* the number of the one whose constants lie in it, */
+    size_t block;     /* repeated as often as this */
 } st_lane;
 void st_lane_free(st_lane *l);
 

@@ -3,6 +3,7 @@
 --    stlua merge a.safetensors b.safetensors -o merged.safetensors
 --    stlua merge a b --alpha 0.2,0.4,0.6 -o 'm-{alpha}.safetensors'
 --    stlua merge a b --base c --method add_difference --alpha 0.8 -o merged.safetensors
+--    stlua merge config.yml -o folder          a YAML file of mergekit: scripts/merge-yaml.lua
 
 local cli = require "stlua.cli"
 local st = require "stlua"
@@ -51,7 +52,6 @@ end
 
 local function run(args)
    if args.list_methods then return cli.write(table.concat(st.merge_methods(), "\n"), "\n") end
-   -- A configuration of mergekit (.yml, .yaml) as the only model goes its own way: here.
    local paths, entries = merge.read(args)
    local inputs = merge.order(entries[1].job, paths, args.base, args.vae)
    if args.dry_run then return merge.dry_run(inputs, entries, args) end
@@ -68,6 +68,8 @@ local function run(args)
    for _, note in ipairs(results[1][1]:notes()) do cli.note("note: " .. note) end
    cli.save(results, args)
 end
+
+if cli.names_yaml(...) then return cli.run_command("merge-yaml", ...) end
 
 return cli.command({
    name = "merge", summary = "Average models, or merge them by a method.", options = options, run = run,

@@ -577,15 +577,25 @@ uint32_t st_crc32(uint32_t crc, const void *bytes, size_t n);
 
 /* ---------------------------------------------------------------- saving */
 
+/* A small file that goes into the folder together with the shards, such as config.json; one of that name that was there
+ * is replaced. */
+typedef struct st_companion {
+    const char *name;
+    const void *bytes;
+    size_t n;
+} st_companion;
+
 typedef struct st_save_opts {
     bool has_dtype; /* cast floating tensors to `dtype` */
     st_dtype dtype;
     bool saturate;
-    bool no_sync;       /* leave out fsync of file and folder */
-    bool no_replace;    /* an existing target is an error */
-    bool force;         /* a folder save may replace a folder that holds another model */
-    uint32_t align;     /* data section starts at a multiple of it: 0 or 8 canonical, 64, 4096 */
-    uint64_t max_shard; /* bytes; 0 = one file. With it `path` is a folder. */
+    bool no_sync;                   /* leave out fsync of file and folder */
+    bool no_replace;                /* an existing target is an error */
+    bool force;                     /* a folder save may replace a folder that holds another model */
+    uint32_t align;                 /* data section starts at a multiple of it: 0 or 8 canonical, 64, 4096 */
+    uint64_t max_shard;             /* bytes; 0 = one file. With it `path` is a folder. */
+    const st_companion *companions; /* lent until st_plan_free; with max_shard only */
+    size_t ncompanions;
 } st_save_opts;
 
 /* Several models saved in one pass over their inputs: what they read in common is read once. */

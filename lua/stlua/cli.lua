@@ -54,6 +54,9 @@ local function size(value)
    return bytes
 end
 
+--- "5GB" as a number of bytes; nil and a message for anything else.
+cli.parse_size = size
+
 --- The options that every command has.
 function cli.common_options(parser)
    parser:option("-j --threads", "Threads to work with (default: as many as this process may use).")
@@ -108,6 +111,19 @@ function cli.command(def, ...)
    settings.quiet = settings.quiet or args.quiet or false
    settings.json = args.progress == "json"
    return def.run(args)
+end
+
+--- Whether the words of a command line name a YAML file.
+function cli.names_yaml(...)
+   for _, word in ipairs { ... } do
+      if type(word) == "string" and word:find("%.ya?ml$") then return true end
+   end
+   return false
+end
+
+--- Runs another installed command with these words.
+function cli.run_command(name, ...)
+   return commands.load(commands.find(name))(...)
 end
 
 --- A line for the user on standard error; nothing when quiet.
@@ -192,13 +208,13 @@ end
 
 --- Saves with the options that output_options read, shows progress, sums up, prints names that the user did not
 -- choose.
--- @tparam {table,...} list { model, path, recipe = table }
+-- @tparam {table,...} list { model, path, recipe = table, files = other files of the folder }
 -- @tparam table args
 function cli.save(list, args)
    local jobs, tensors, names = {}, 0, {}
    for i, entry in ipairs(list) do
       local job = options_of(args, entry.recipe)
-      job[1], job[2] = entry[1], entry[2]
+      job[1], job[2], job.files = entry[1], entry[2], entry.files
       jobs[i], names[i] = job, entry[2]
       tensors = tensors + entry[1]:count()
    end

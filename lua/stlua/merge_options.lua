@@ -55,7 +55,8 @@ function merge_options.add(parser)
          seen[name] = true
       end
    end
-   parser:epilog(merge_options.methods_text())
+   parser:epilog("stlua merge CONFIG.yml takes a YAML file of mergekit: see stlua help merge-yaml.\n\n"
+      .. merge_options.methods_text())
 end
 
 -- ---------------------------------------------------------------- reading

@@ -126,6 +126,9 @@ local function checked(def, param, value, i)
    return value
 end
 
+--- A value as a parameter wants it, or an error that names the parameter and says what is allowed.
+merging.check_value = checked
+
 -- What was given for one tensor: a function is asked for its name.
 local function given_for(value, name, i)
    if type(value) == "function" then return value(name, i) end
@@ -249,6 +252,15 @@ local function prepared(def, base, models)
    end
    return def.prepare(rows)
 end
+
+--- The tensors of one name, with all parameters given for it; for those who find tensors and parameters themselves.
+-- @tparam table def as of merging.method
+-- @tparam table opts parameters by name (lists where there is one value per model), and seed
+-- @tparam string name
+-- @tparam ?tensor base
+-- @tparam {tensor,...} models
+-- @treturn tensor
+merging.merge_tensors = merge_tensors
 
 --- Merges models, or tensors of one name, by a method; `stlua help merge` and `st.merge_methods()` tell which there
 -- are. The result is deferred. On models integers and booleans are never interpolated, and results keep the dtypes of

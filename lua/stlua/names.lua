@@ -97,4 +97,6 @@ return {
    },
    ["stlua.blocks"] = {
    },
+   ["stlua.mergekit"] = {
+   },
 }

@@ -14,7 +14,7 @@ local save = {}
 local KNOWN = {
    dtype = "string", saturate = "boolean", sync = "boolean", replace = "boolean", force = "boolean",
    max_shard_size = "string|number", align = "number",
-   metadata = "table", recipe = "boolean|table", hash_inputs = "boolean",
+   metadata = "table", recipe = "boolean|table", hash_inputs = "boolean", files = "table",
 }
 
 -- The model as it goes into the file: the same tensors under other metadata where something changes, else the model
@@ -42,6 +42,23 @@ local function with_final_metadata(model, opts, who)
    return copy
 end
 
+-- { ["config.json"] = text } as the sorted list that the core takes.
+local function companions(files, shard, who)
+   local list = {}
+   for name, content in pairs(files) do
+      if type(name) ~= "string" or type(content) ~= "string" then
+         errors.throwf("arg", "%s: files must be a table of names and texts", who)
+      elseif not name:find("^[^./][^/]*$") or name:find("%.safetensors$")
+         or name:find("%.safetensors%.index%.json$") then
+         errors.throwf("arg", "%s: files: %s is no name for a file beside the shards", who, text.quote(name))
+      end
+      list[#list + 1] = { name, content }
+   end
+   if not shard then errors.throwf("arg", "%s: files go with a folder: give max_shard_size", who) end
+   table.sort(list, function(a, b) return a[1] < b[1] end)
+   return list
+end
+
 local function job(model, path, opts, who)
    if not map.is_model(model) then errors.throwf("arg", "%s: expected a model, got a %s", who, type(model)) end
    if type(path) ~= "string" or path == "" then errors.throwf("arg", "%s: expected the name of a file", who) end
@@ -56,6 +73,7 @@ local function job(model, path, opts, who)
       model = with_final_metadata(model, opts, who), path = path, max_shard = shard,
       dtype = opts.dtype and dtype.check(opts.dtype, true, who), saturate = opts.saturate,
       sync = opts.sync, replace = opts.replace, force = opts.force, align = opts.align,
+      files = opts.files and companions(opts.files, shard, who),
    }
 end
 
@@ -73,6 +91,7 @@ end
 --   `sync` = false leaves out the syncs, `replace` = false refuses an existing file, `force` = true lets a folder
 --   replace another model;
 --   `max_shard_size` = "5GB" writes shards and an index; `align` = 64 or 4096 aligns the data section;
+--   `files` = { ["config.json"] = text, ... } go into the folder of shards in the same step;
 --   `metadata` = keys to set (false removes one); `recipe` = false leaves the recipe out, a table adds to it;
 --   `hash_inputs` = true adds the SHA-256 of whole inputs to the recipe
 -- @treturn integer bytes written

@@ -1807,8 +1807,9 @@ function Model:rows(first, last, style) end
 --- `opts`: `dtype` of all floating tensors, `saturate` (F8: clamp instead of NaN or infinity); `sync` = false
 --- leaves out the syncs, `replace` = false refuses an existing file, `force` = true lets a folder replace another
 --- model; `max_shard_size` = "5GB" writes shards and an index; `align` = 64 or 4096 aligns the data section;
---- `metadata` = keys to set (false removes one); `recipe` = false leaves the recipe out, a table adds to it;
---- `hash_inputs` = true adds the SHA-256 of whole inputs to the recipe
+--- `files` = { ["config.json"] = text, ... } go into the folder of shards in the same step; `metadata` = keys to
+--- set (false removes one); `recipe` = false leaves the recipe out, a table adds to it; `hash_inputs` = true adds
+--- the SHA-256 of whole inputs to the recipe
 ---@param opts? table
 ---@return integer # bytes written
 function Model:save(path, opts) end
@@ -2811,6 +2812,22 @@ function st.memory(bytes) end
 ---@return stlua.Model|stlua.Tensor
 function st.merge(method, opts) end
 
+--- Reads a merge that a YAML file of mergekit describes. Models are opened and everything is checked; all problems are
+--- one error. Nothing is computed or downloaded: ids of the Hugging Face hub are looked up in its local cache.
+--- Several documents are one chain of merges, where only the last result is written.
+---@param path string of the YAML file
+---
+--- `opts`: `models_dir` = a folder of models, searched before the cache; `cache` = the hub's cache, if it is not
+--- where the environment says; `allow_crimes` = true merges different architectures; `seed` for methods with chance
+--- in them; `copy_tokenizer` = false, `model_card` = false leave those files out; `name` of the result, for the
+--- card; `source` = the YAML text, if it is not in the file
+---@param opts? table
+---
+--- `result`: { model = deferred, files = { [name] = text } for `save`, notes = remarks, report = text, bytes = size
+--- of the result, source = the YAML text }
+---@return table
+function st.merge_config(path, opts) end
+
 --- Names of all merge methods on Lua's path, sorted.
 ---@return string[]
 function st.merge_methods() end
@@ -3144,8 +3161,9 @@ function st.rsqrt(x) end
 --- `opts`: `dtype` of all floating tensors, `saturate` (F8: clamp instead of NaN or infinity); `sync` = false
 --- leaves out the syncs, `replace` = false refuses an existing file, `force` = true lets a folder replace another
 --- model; `max_shard_size` = "5GB" writes shards and an index; `align` = 64 or 4096 aligns the data section;
---- `metadata` = keys to set (false removes one); `recipe` = false leaves the recipe out, a table adds to it;
---- `hash_inputs` = true adds the SHA-256 of whole inputs to the recipe
+--- `files` = { ["config.json"] = text, ... } go into the folder of shards in the same step; `metadata` = keys to
+--- set (false removes one); `recipe` = false leaves the recipe out, a table adds to it; `hash_inputs` = true adds
+--- the SHA-256 of whole inputs to the recipe
 ---@param opts? table
 ---@return integer # bytes written
 function st.save(model, path, opts) end

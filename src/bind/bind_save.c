@@ -12,13 +12,40 @@ typedef struct job {
     st_save_opts opts;
 } job;
 
-#define MAX_JOBS 4096
+enum { MAX_JOBS = 4096, MAX_FILES = 1000 };
 
-/* Reads the job on top of the stack; model and path are kept alive by the table in slot `anchor`. */
+/* Reads the list of { name, bytes } on top of the stack into an array; strings and array are kept alive by a table that
+ * goes to the job's place `i` in the one in slot `anchor`. */
+static void read_files(lua_State *L, int anchor, lua_Integer i, job *j)
+{
+    int list = lua_gettop(L);
+    if (!lua_istable(L, list)) bind_fail(L, ST_ARG, "option 'files': table expected, got %s", luaL_typename(L, list));
+    size_t n = lua_rawlen(L, list);
+    if (n > MAX_FILES) bind_fail(L, ST_LIMIT, "option 'files': %zu files (at most %d)", n, MAX_FILES);
+    lua_createtable(L, (int)n * 2 + 1, 0);
+    st_companion *files = lua_newuserdatauv(L, (n + 1) * sizeof *files, 0);
+    lua_rawseti(L, list + 1, 1);
+    for (size_t k = 0; k < n; k++) {
+        if (lua_rawgeti(L, list, (lua_Integer)k + 1) != LUA_TTABLE)
+            bind_fail(L, ST_ARG, "option 'files': entry %zu is no { name, text }", k + 1);
+        if (lua_rawgeti(L, -1, 1) != LUA_TSTRING || lua_rawgeti(L, -2, 2) != LUA_TSTRING)
+            bind_fail(L, ST_ARG, "option 'files': entry %zu must be two strings, a name and a text", k + 1);
+        files[k].name = bind_path(L, list + 3);
+        files[k].bytes = lua_tolstring(L, -1, &files[k].n);
+        lua_rawseti(L, list + 1, (lua_Integer)k * 2 + 2);
+        lua_rawseti(L, list + 1, (lua_Integer)k * 2 + 3);
+        lua_settop(L, list + 1);
+    }
+    lua_rawseti(L, anchor, i);
+    j->opts.companions = files;
+    j->opts.ncompanions = n;
+}
+
+/* Reads the job on top of the stack; what it points at is kept alive by the table in slot `anchor`. */
 static void read_job(lua_State *L, int anchor, lua_Integer i, job *j)
 {
-    static const char *const known[] = {"model",   "path",  "dtype", "saturate",  "sync",
-                                        "replace", "force", "align", "max_shard", NULL};
+    static const char *const known[] = {"model", "path",  "dtype",     "saturate", "sync", "replace",
+                                        "force", "align", "max_shard", "files",    NULL};
     int at = lua_gettop(L);
     if (!lua_istable(L, at)) bind_fail_arg(L, 1, "job %lld is a %s, not a table", (long long)i, luaL_typename(L, at));
     bind_options(L, at, known);
@@ -27,14 +54,14 @@ static void read_job(lua_State *L, int anchor, lua_Integer i, job *j)
     lua_rawget(L, at);
     j->model = luaL_testudata(L, -1, BIND_MODEL);
     if (!j->model) bind_fail(L, ST_ARG, "option 'model': %s expected, got %s", BIND_MODEL, bind_type_name(L, -1));
-    lua_rawseti(L, anchor, i * 2 - 1);
+    lua_rawseti(L, anchor, i * 3 - 2);
 
     lua_pushliteral(L, "path");
     lua_rawget(L, at);
     if (lua_type(L, -1) != LUA_TSTRING)
         bind_fail(L, ST_ARG, "option 'path': string expected, got %s", luaL_typename(L, -1));
     j->path = bind_path(L, lua_gettop(L));
-    lua_rawseti(L, anchor, i * 2);
+    lua_rawseti(L, anchor, i * 3 - 1);
 
     lua_pushliteral(L, "dtype");
     if (lua_rawget(L, at) != LUA_TNIL) {
@@ -49,6 +76,10 @@ static void read_job(lua_State *L, int anchor, lua_Integer i, job *j)
     j->opts.force = bind_opt_boolean(L, at, "force", false);
     j->opts.align = (uint32_t)bind_opt_integer(L, at, "align", 0, 0, 1 << 20);
     j->opts.max_shard = (uint64_t)bind_opt_integer(L, at, "max_shard", 0, 0, LUA_MAXINTEGER);
+    lua_settop(L, at);
+
+    lua_pushliteral(L, "files");
+    if (lua_rawget(L, at) != LUA_TNIL) read_files(L, anchor, i * 3, j);
     lua_settop(L, at);
 }
 
@@ -67,8 +98,8 @@ static st_status run(bind_context *c, const job *jobs, size_t n, uint64_t *bytes
     return s;
 }
 
-/* core.save({ { model =, path =, dtype =, saturate =, sync =, replace =, force =, align =, max_shard = }, ... }) ->
- * bytes written. All targets are written, or none. */
+/* core.save({ { model =, path =, dtype =, saturate =, sync =, replace =, force =, align =, max_shard =, files = { {
+ * name, bytes }, ... } }, ... }) -> bytes written. All targets are written, or none. */
 static int core_save(lua_State *L)
 {
     st_err err;

@@ -225,10 +225,17 @@ static st_status carry_path(const st_folder *d, const char *from, const char *to
     return st_fail_errno(err, -r, from, "carrying it over");
 }
 
+static bool is_written(const st_folder *d, const char *name)
+{
+    for (size_t i = 0; i < d->count; i++)
+        if (strcmp(d->names[i], name) == 0) return true;
+    return false;
+}
+
 static int carry_entry(void *user, const char *name)
 {
     carry *c = user;
-    if (c->top && is_model_part(name)) return 0;
+    if (c->top && (is_model_part(name) || is_written(c->d, name))) return 0;
     char *from = join(c->from, name), *to = join(c->to, name);
     c->status =
         from && to ? carry_path(c->d, from, to, c->err) : st_fail_nomem(c->err, strlen(c->to) + strlen(name) + 2);

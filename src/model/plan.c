@@ -261,7 +261,10 @@ st_status st_plan_add(st_plan *p, st_model *m, const char *path, const st_save_o
     target *t = &p->targets[p->n];
     *t = (target){.model = m, .path = st_strndup(path, strlen(path))};
     if (opts) t->opts = *opts;
-    st_status s = t->path ? prepare(t, err) : st_fail_nomem(err, strlen(path));
+    st_status s = t->path ? ST_OK : st_fail_nomem(err, strlen(path));
+    if (s == ST_OK && t->opts.ncompanions && !t->opts.max_shard)
+        s = st_fail(err, ST_ARG, path, NULL, "other files go with a folder of shards, not with a single file");
+    if (s == ST_OK) s = prepare(t, err);
     if (s != ST_OK)
         free_target(t);
     else
@@ -272,6 +275,7 @@ st_status st_plan_add(st_plan *p, st_model *m, const char *path, const st_save_o
 static uint64_t target_bytes(const target *t)
 {
     uint64_t n = t->index_len;
+    for (size_t i = 0; i < t->opts.ncompanions; i++) n += t->opts.companions[i].n;
     for (size_t u = 0; u < t->nunits; u++) n += t->units[u].size;
     return n;
 }
@@ -285,11 +289,25 @@ uint64_t st_plan_bytes(const st_plan *p)
 
 /* ---------------------------------------------------------------- running */
 
+/* They are small: written before the shards, so that what is wrong with them is told before the long work. */
+static st_status write_companion(target *t, const st_companion *c, st_err *err)
+{
+    st_sink *k;
+    ST_TRY(st_folder_file(t->folder, c->name, c->n, &k, err));
+    st_status s = c->n > 0 ? k->ops->write(k, c->bytes, 0, c->n, err) : ST_OK;
+    if (s == ST_OK) s = k->ops->sync(k, err);
+    if (s == ST_OK) s = k->ops->commit(k, err);
+    k->ops->free(k);
+    return s;
+}
+
 static st_status open_target(target *t, st_err *err)
 {
     st_writer_opts w = {.no_sync = t->opts.no_sync, .no_replace = t->opts.no_replace};
     ST_TRY(st_writer_space(t->path, target_bytes(t), err));
     if (t->opts.max_shard) ST_TRY(st_folder_open(t->path, t->opts.force, &w, &t->folder, err));
+    for (size_t i = 0; t->folder && i < t->opts.ncompanions; i++)
+        ST_TRY(write_companion(t, &t->opts.companions[i], err));
     for (size_t u = 0; u < t->nunits; u++) {
         unit *x = &t->units[u];
         if (t->folder)

@@ -161,6 +161,31 @@ static void test_exchange(void **state)
     }
 }
 
+/* A file beside the shards replaces the one of its name; the others are carried over. */
+static void test_own_file(void **state)
+{
+    (void)state;
+    st_folder *d;
+    for (int links = 0; links < 2; links++) {
+        put_old();
+        assert_ok(st_folder_open(in_dir(dir, "model"), true, &(st_writer_opts){.no_sync = true}, &d, &err));
+        for (int i = 0; i < 3; i++) assert_ok(put_file(d, new_files[i], "new"));
+        assert_ok(put_file(d, "config.json", "newer"));
+        assert_ok(put_file(d, "tokenizer.json", "was a link"));
+        if (!links) sys_fault(SYS_link, 1, EPERM);
+        assert_true(holds("model/config.json", "config")); /* not before commit */
+        assert_ok(st_folder_commit(d, &err));
+        st_folder_free(d);
+        assert_true(holds("model/config.json", "newer"));
+        assert_true(holds("model/tokenizer.json", "was a link"));
+        assert_true(holds("model/sub/own.safetensors", "own"));
+        assert_int_equal(count_entries(in_dir(dir, "model")), 6);
+        assert_int_equal(count_entries(dir), 1);
+        scratch_free(strdup(in_dir(dir, "model")));
+        sys_fault(SYS_link, 0, 0);
+    }
+}
+
 /* Where links are refused, bytes, mode and symlinks are copied. */
 static void test_without_links(void **state)
 {
@@ -509,10 +534,10 @@ static int teardown(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(test_new_folder),    TEST(test_exchange),      TEST(test_without_links), TEST(test_symlinked_folder),
-        TEST(test_refusals),      TEST(test_fill),          TEST(test_files),         TEST(test_appears),
-        TEST(test_leftovers),     TEST(test_second_rename), TEST(test_syncs),         TEST(test_faults),
-        TEST(test_faults_in_two), TEST(test_no_memory),     TEST(test_kill),
+        TEST(test_new_folder),       TEST(test_exchange),      TEST(test_own_file),      TEST(test_without_links),
+        TEST(test_symlinked_folder), TEST(test_refusals),      TEST(test_fill),          TEST(test_files),
+        TEST(test_appears),          TEST(test_leftovers),     TEST(test_second_rename), TEST(test_syncs),
+        TEST(test_faults),           TEST(test_faults_in_two), TEST(test_no_memory),     TEST(test_kill),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

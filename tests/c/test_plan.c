@@ -318,6 +318,33 @@ static void test_shards(void **state)
     st_model_free(m);
 }
 
+static void test_companions(void **state)
+{
+    (void)state;
+    st_model *m = sample(3, 0);
+    size_t n;
+    st_companion files[] = {{"config.json", "{}", 2}, {"empty", "", 0}};
+    st_save_opts o = {.max_shard = 1 << 20, .companions = files, .ncompanions = 2};
+    assert_ok(save(m, in_dir(dir, "out"), &o));
+    unsigned char *b = slurp(in_dir(dir, "out/config.json"), &n);
+    assert_true(b && n == 2 && memcmp(b, "{}", 2) == 0);
+    free(b);
+    b = slurp(in_dir(dir, "out/empty"), &n);
+    assert_true(b && n == 0);
+    free(b);
+    assert_int_equal(count_entries(in_dir(dir, "out")), 3);
+    files[1].name = "config.json"; /* twice: refused, and the folder is as it was */
+    o.force = true;
+    assert_int_not_equal(save(m, in_dir(dir, "out"), &o), ST_OK);
+    files[1].name = "a/b";
+    assert_int_equal(save(m, in_dir(dir, "out"), &o), ST_ARG);
+    assert_int_equal(count_entries(in_dir(dir, "out")), 3);
+    assert_int_equal(count_entries(dir), 1);
+    o.max_shard = 0;
+    assert_int_equal(save(m, in_dir(dir, "file"), &o), ST_ARG);
+    st_model_free(m);
+}
+
 static void test_quantised_tensors(void **state)
 {
     (void)state;
@@ -446,6 +473,7 @@ int main(void)
         T(test_copies_are_joined_only_where_both_sides_run_on),
         T(test_dtype_option),
         T(test_shards),
+        T(test_companions),
         T(test_quantised_tensors),
         T(test_cancel_leaves_nothing),
         T(test_every_allocation_may_fail),

@@ -1,17 +1,17 @@
 #!/bin/sh
 # env.sh - the virtual environment of the Python peers, outside the repository and kept between runs.
 #
-#   tests/conformance/env.sh [bench]     prints the path of its Python, or a line `skipped: ...` and nothing else
+#   tests/conformance/env.sh     prints the path of its Python, or a line `skipped: ...` and nothing else
 #
-# With `bench` also the programs that `make bench` compares with. Only what is missing, or has another version, is
+# It holds what the conformance programs and `make bench` compare with. Only what is missing, or has another version, is
 # installed. STLUA_VENV names another place. pip's own settings are respected (a torch for the CPU alone is enough and
 # far smaller: PIP_EXTRA_INDEX_URL=https://download.pytorch.org/whl/cpu).
 set -u
 venv=${STLUA_VENV:-${XDG_CACHE_HOME:-$HOME/.cache}/stlua/venv}
 python=$venv/bin/python
 # torch comes first: other packages name it as a dependency and would bring a version of their own.
-packages="torch==2.13.0 safetensors==0.8.0 numpy ml_dtypes scipy peft sd-mecha==1.1.8"
-[ "${1:-}" = bench ] && packages="$packages mergekit==0.1.5"
+packages="torch==2.13.0 safetensors==0.8.0 numpy ml_dtypes scipy transformers tokenizers peft==0.21.2 mergekit==0.1.5 \
+sd-mecha==1.1.8"
 
 skip() { echo "skipped: $*"; exit 0; }
 

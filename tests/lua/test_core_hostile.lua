@@ -93,6 +93,11 @@ local function exercise(round)
    local path = folder .. "/exercise"
    core.save { { model = out, path = path, sync = false } }
    lu.assertEquals(core.open_file(path):get("a.bias"):values(), { 0.5, -0.5, 0 })
+   core.save { { model = out, path = path .. "s", sync = false, max_shard = 1000, force = true,
+      files = { { "name" .. round % 1, ("x"):rep(round) } } } }
+   local companion = assert(io.open(path .. "s/name0"))
+   lu.assertEquals(#companion:read "a", round)
+   companion:close()
    lu.assertStrContains(m:rows(), "b.weight")
    lu.assertEquals(#core.listdir(folder) > 1, true)
    lu.assertEquals(#m:files(), 1)
@@ -126,6 +131,8 @@ function suite.test_finalizers_that_close_what_is_in_use()
       function(_, t) t:add(1):mul(t) end,
       function(m) m:add("new", f32({ 1 }, { 1 })) end, function(_, t) t:force() end,
       function(m) core.save { { model = m, path = folder .. "/closing", sync = false } } end,
+      function(m) core.save { { model = m, path = folder .. "/closings", sync = false, max_shard = 1000, force = true,
+         files = { { "a", "b" } } } } end,
       function(_, t) core.model():add("x", t) end,
    }
    collectgarbage("incremental", 1, 1000, 1)

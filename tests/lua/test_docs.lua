@@ -96,9 +96,18 @@ local function blocks(page)
    return list
 end
 
+-- A configuration of mergekit in which nothing is wrong. (README.md's is merged by tests/cli/cases/readme.sh.)
+local function check_yaml(text, where)
+   local problems = require("stlua.mergekit.problems").new(where)
+   local documents = require("stlua.mergekit.yaml").documents(text, where)
+   lu.assertTrue(#documents > 0, where)
+   for _, node in ipairs(documents) do require("stlua.mergekit.config").read(node, problems) end
+   lu.assertEquals({ problems.list, problems.notes }, { {}, {} }, where)
+end
+
 function suite.test_scripts_of_the_pages()
    samples()
-   local kinds, scripts = { [""] = true, lua = true, ["stlua-session"] = true }, 0
+   local kinds, scripts = { [""] = true, lua = true, ["stlua-session"] = true, yaml = true }, 0
    for _, page in ipairs(lines_of(("cd '%s' && ls README.md src/*.md examples/*.md"):format(root))) do
       for _, block in ipairs(blocks(root .. "/" .. page)) do
          local where = ("%s:%d"):format(page, block.line)
@@ -107,6 +116,8 @@ function suite.test_scripts_of_the_pages()
             scripts = scripts + 1
             support.write(support.path("page.lua"), block.text)
             run("page.lua", where)
+         elseif block.kind == "yaml" then
+            check_yaml(block.text, where)
          end
       end
    end

@@ -193,6 +193,24 @@ function suite.test_shards()
    lu.assertEquals(back:formula(), "folder")
 end
 
+function suite.test_files_beside_shards()
+   local m, path = sample(), support.path "beside"
+   local files = { ["config.json"] = "{}\n", x = "a\0b" }
+   local bytes = m:save(path, { max_shard_size = "1GB", sync = false, files = files })
+   lu.assertEquals(support.read(path .. "/config.json"), "{}\n")
+   lu.assertEquals(support.read(path .. "/x"), "a\0b")
+   lu.assertEquals(bytes, 3 + 3 + #support.read(path .. "/model.safetensors"))
+   -- In the step that replaces the shards; what is not named stays.
+   m:save(path, { max_shard_size = "1GB", sync = false, force = true, files = { ["config.json"] = "new" } })
+   lu.assertEquals({ support.read(path .. "/config.json"), support.read(path .. "/x") }, { "new", "a\0b" })
+   local function wrong(texts, opts) support.raises("arg", texts, m.save, m, path, opts) end
+   wrong("give max_shard_size", { files = { a = "b" } })
+   for _, name in ipairs { "", ".hidden", "a/b", "../a", "model.safetensors", "x.safetensors.index.json" } do
+      wrong(("%q"):format(name), { max_shard_size = 1000, force = true, files = { [name] = "" } })
+   end
+   wrong("names and texts", { max_shard_size = 1000, files = { "text" } })
+end
+
 function suite.test_values_of_names_with_nul_and_quotes()
    local m = support.model("nul.safetensors", { { 'a\0b"c', "F32", {}, { 1 } } })
    lu.assertEquals(m['a\0b"c']:item(), 1)

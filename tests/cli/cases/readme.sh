@@ -22,6 +22,9 @@ stlua checkpoints.lua && rm checkpoints.lua
 block lua >script.lua
 stlua script.lua && stlua info merged.safetensors | grep '^tensors'
 block >commands.sh
+block yaml >config.yml
+mkdir -p acme/base acme/chat acme/code
+for m in base chat code; do cp b.safetensors acme/$m/model.safetensors; done
 grep -vE '^(stlua|make) ' commands.sh && echo "commands that nobody runs"
 make() { grep -q "^$1:.*## " "$ROOT/Makefile" || echo "no target $1"; }
 HOME=$PWD

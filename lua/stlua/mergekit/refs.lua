@@ -1,0 +1,189 @@
+--- Models as configurations name them - folders, ids of the Hugging Face hub, documents of the same file - and where
+-- they lie. Nothing is ever downloaded.
+-- Layer: Lua, above stlua.core.
+
+local core = require "stlua.core"
+local errors = require "stlua.errors"
+local lineage = require "stlua.lineage"
+local open = require "stlua.open"
+local text = require "stlua.text"
+local yaml = require "stlua.mergekit.yaml"
+
+local refs = {}
+
+-- ---------------------------------------------------------------- reading
+
+local function split_revision(s)
+   local path, revision = s:match("^([^@]+)@([^@]+)$")
+   if path then return path, revision end
+   return not s:find("@", 1, true) and s or nil
+end
+
+--- A reference from its text, `path[@revision][+lora[@revision]]`.
+-- @treturn ?table { path =, revision =, lora =, key = the text that stands for it }
+-- @treturn ?string what is wrong with it
+function refs.parse_text(s)
+   local model, lora = s:match("^([^+]*)%+([^+]*)$")
+   if not model then model = s end
+   if s == "" or (model:find("+", 1, true)) then return nil, "at most one + (model+lora) may stand in it" end
+   local path, revision = split_revision(model)
+   if not path or path == "" then return nil, "a model is written path or path@revision" end
+   if lora and not split_revision(lora) then return nil, "a LoRA is written path or path@revision" end
+   return { path = path, revision = revision, lora = lora, key = s }
+end
+
+-- The mapping form: { model: path or { path, revision }, lora:, override_architecture: }.
+local function parse_map(node)
+   local model = yaml.get(node, "model")
+   local path = model and (model.kind == "map" and yaml.get(model, "path") or model)
+   if not path or path.kind ~= "scalar" then return nil, "a model given as a map needs model, or model: { path }" end
+   local revision = model.kind == "map" and yaml.get(model, "revision")
+   local lora = yaml.get(node, "lora")
+   local s = path.text .. (revision and revision.kind == "scalar" and "@" .. revision.text or "")
+   if lora then s = s .. "+" .. (lora.kind == "map" and (yaml.get(lora, "path") or {}).text or lora.text or "?") end
+   return refs.parse_text(s)
+end
+
+--- A reference from a node of the configuration.
+function refs.parse(node)
+   if node.kind == "scalar" then return refs.parse_text(node.text) end
+   if node.kind == "map" then return parse_map(node) end
+   return nil, "a model is a text such as folder/model or owner/name"
+end
+
+-- ---------------------------------------------------------------- finding
+
+local function is_folder(path)
+   local stat = core.stat(path)
+   return stat ~= nil and stat.type == "dir"
+end
+
+local function exists(path) return core.stat(path) ~= nil end
+
+local function read_line(path)
+   local file = io.open(path, "r")
+   local line = file and file:read("l")
+   if file then file:close() end
+   return line
+end
+
+--- Where the Hugging Face libraries keep what they downloaded.
+-- @tparam ?string given by the user
+function refs.cache(given)
+   local home = os.getenv "HOME" or "."
+   local function set(name)
+      local value = os.getenv(name)
+      return value and value ~= "" and value or nil
+   end
+   local hf = set "HF_HOME" or (set "XDG_CACHE_HOME" or home .. "/.cache") .. "/huggingface"
+   return given or set "HF_HUB_CACHE" or set "HUGGINGFACE_HUB_CACHE" or hf .. "/hub"
+end
+
+-- The snapshot of a hub id in a cache: its folder, or nil and what is missing.
+local function snapshot(cache, ref)
+   local repo = cache .. "/models--" .. ref.path:gsub("/", "--")
+   if not is_folder(repo) then return nil, ("%s has no %s"):format(cache, text.basename(repo)) end
+   local revision = ref.revision or "main"
+   local commit = read_line(repo .. "/refs/" .. revision)
+   local folder = repo .. "/snapshots/" .. (commit or revision)
+   if is_folder(folder) then return folder end
+   local all = is_folder(repo .. "/snapshots") and core.listdir(repo .. "/snapshots") or {}
+   if not ref.revision and #all == 1 then return repo .. "/snapshots/" .. all[1].name end
+   return nil, ("%s has no snapshot of revision %s"):format(repo, revision)
+end
+
+local function is_hub_id(path)
+   return path:find("^[%w][%w._-]*/[%w][%w._-]*$") ~= nil
+end
+
+-- Below --models-dir: owner/name, owner--name, or name alone.
+local function in_models_dir(dir, ref)
+   for _, name in ipairs { ref.path, (ref.path:gsub("/", "--")), text.basename(ref.path) } do
+      if exists(dir .. "/" .. name) then return dir .. "/" .. name end
+   end
+end
+
+-- "./a/" and "a" are one folder.
+local function plain(path)
+   path = path:gsub("//+", "/"):gsub("/%./", "/"):gsub("^%./", ""):gsub("(.)/%.?$", "%1")
+   return path
+end
+
+--- The folder (or file) that a reference stands for.
+-- @tparam table ref
+-- @tparam table opts models_dir, cache
+-- @treturn string
+-- @raise "io" tells where it was looked for
+function refs.find(ref, opts)
+   if not ref.revision and exists(ref.path) then return plain(ref.path) end
+   local places = {}
+   if opts.models_dir then
+      local found = in_models_dir(opts.models_dir, ref)
+      if found then return found end
+      places[#places + 1] = opts.models_dir .. " has no such folder"
+   end
+   if is_hub_id(ref.path) then
+      local folder, reason = snapshot(refs.cache(opts.cache), ref)
+      if folder then return folder end
+      places[#places + 1] = reason
+      errors.throwf("io", "%s: not here, and nothing is downloaded: %s. Fetch it (hf download %s), or give the folder "
+         .. "that holds it with --models-dir", core.escape(ref.key), core.escape(table.concat(places, "; ")),
+         core.escape(ref.path))
+   end
+   table.insert(places, 1, "there is no such file or folder")
+   errors.throwf("io", "%s: %s", core.escape(ref.key), core.escape(table.concat(places, "; ")))
+end
+
+-- ---------------------------------------------------------------- opening
+
+local function read_file(path)
+   local file, message = io.open(path, "rb")
+   if not file then errors.throw("io", message) end
+   local s = file:read("a")
+   file:close()
+   return s
+end
+
+-- What a folder without safetensors holds instead, for the message.
+local function hint(folder)
+   local has = {}
+   for _, entry in ipairs(core.listdir(folder)) do has[entry.name] = true end
+   if has["adapter_config.json"] or has["adapter_model.safetensors"] then
+      return "it holds a LoRA adapter, not a model"
+   elseif has["pytorch_model.bin"] or has["pytorch_model.bin.index.json"] then
+      return "it holds pickled weights (pytorch_model.bin), which are not read: save the model as safetensors first"
+   end
+end
+
+--- Opens a model with what lies beside it.
+-- @tparam table ref
+-- @tparam table opts as of refs.find
+-- @treturn table { ref =, label =, folder = or nil, model =, config = table or nil, config_text =,
+--   read = function(name) -> text of a file beside the weights, or nil }
+-- @raise "io", "format"
+function refs.open(ref, opts)
+   local path = refs.find(ref, opts)
+   local folder = is_folder(path) and path or nil
+   local said = folder and hint(folder)
+   local standard = folder and folder .. "/model.safetensors"
+   if said and not exists(standard) and not exists(standard .. ".index.json") then
+      errors.throwf("io", "%s: %s", core.escape(path), said)
+   end
+   local source = { ref = ref, label = core.escape(ref.key), folder = folder, model = open.open(path) }
+   lineage.of(source.model).label = core.escape(text.basename(ref.path))      -- a snapshot's folder is a hash
+   function source.read(name)
+      local file = folder and folder .. "/" .. name
+      return file and exists(file) and read_file(file) or nil
+   end
+   source.config_text = source.read "config.json"
+   if source.config_text then
+      local ok, config = pcall(core.json_decode, source.config_text)
+      if not ok or type(config) ~= "table" then
+         errors.throwf("format", "%s/config.json: %s", core.escape(folder), ok and "no JSON object" or config.message)
+      end
+      source.config = config
+   end
+   return source
+end
+
+return refs

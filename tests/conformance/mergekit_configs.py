@@ -311,7 +311,8 @@ merge_method: passthrough
 dtype: float32
 """)
     if ours:
-        tap.check(torch.equal(tensors(ours)["lm_head.weight"], tensors("b")["lm_head.weight"]), "the head is the last's")
+        tap.check(torch.equal(tensors(ours)["lm_head.weight"], tensors("b")["lm_head.weight"]),
+                  "an empty last slice: the head is its")
     case("layers of one model against others of another", """
 slices:
   - sources:

@@ -26,7 +26,7 @@ local function cut(name, tensors)
    if not differs then return nil end
    for i = 2, #tensors do
       if not channels.extra(shape, tensors[i]:shape()) then
-         local message = "%s: of models that are merged into one with %d input channels all must have 4, model %d has %s"
+         local message = "%s: of models merged into one with %d input channels all must have 4, model %d has %s"
          errors.throw("shape", message:format(text.quote(name), shape[2], i, text.shape(tensors[i]:shape())),
             { tensor = name })
       end

@@ -271,8 +271,8 @@ merging.merge_tensors = merge_tensors
 --   tensor's name (and the model's number) that gives one of them, nil for the default; `seed` = 0 for methods with
 --   chance in them; of tensors `name`, which chance hangs on. With models also `missing`, `names`, `shapes`, `dtype`
 --   and `saturate`, as of st.map; `keep` = patterns of the names that are copied from the first model, `drop` = of
---   those that are left out. Where the first model has 8 or 9 input channels (for inpainting) and the others 4, these are
---   merged and the rest is kept
+--   those that are left out. Where the first model has 8 or 9 input channels (for inpainting) and the others 4, these
+--   are merged and the rest is kept
 -- @treturn model|tensor
 -- @raise "arg" names the parameter and says what is allowed; else as st.map
 function merging.merge(method, opts)

@@ -171,7 +171,7 @@ st_status st_force(st_ctx *ctx, st_tensor *t, st_err *err)
 
 /* ---------------------------------------------------------------- files */
 
-/* What is pinned is held by itself: whoever is done with it last frees it. */
+/* Those that are pinned are held, and freed, one by one. */
 static bool is_in_file(const st_tensor *t) { return t->node == ST_N_RANGE && !t->forced && !t->pins; }
 
 st_status st_hold_files(st_ctx *ctx, st_tensor *const *roots, size_t n, uint64_t most, st_held_files *h, st_err *err)

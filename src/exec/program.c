@@ -677,6 +677,7 @@ st_status st_program_each(const st_program *p, st_lane *lane, uint64_t start, ui
 {
     ST_TRY(begin(p, lane, BLOCK, start, count, err));
     bool computes = p->ninstrs > p->nouts; /* else all that is asked for lies where it is, in any length */
+    for (size_t i = 0; i < p->ninstrs; i++) computes |= p->instrs[i].src[0] >= 0;
     uint64_t block = computes ? BLOCK : count;
     for (size_t b = 0; b < count;) {
         uint64_t n = count - b, most = row <= block ? block / row * row : row - (start + b) % row;

@@ -76,6 +76,8 @@ bind_context *bind_enter(lua_State *L);
 void bind_leave(lua_State *L, bind_context *c, st_status status, const st_err *err);
 /* Ends a function that made a tensor, on top of the stack: computes it if everything is to be computed at once. */
 int bind_made(lua_State *L, st_tensor *t);
+/* For long loops in C: throws if a cancel has come. */
+void bind_poll(lua_State *L);
 /* Tells the collector about memory that it cannot see, so that it runs as often as if the memory were its own. */
 void bind_weigh(lua_State *L, uint64_t bytes);
 

@@ -15,16 +15,23 @@ typedef struct pair {
     uint64_t place;
 } pair;
 
+/* A long row is worked on in stretches, for(i over n) in all; after each a cancel is seen, which ends the loop: what is
+ * computed then is not used. */
+enum { STRETCH = 1 << 18 };
+#define STRETCHES(ctx, i, n)                                                                       \
+    for (size_t i##_at = 0; i##_at < (n) && (i##_at == 0 || !st_ctx_stopped(ctx)); i##_at += STRETCH) \
+        for (size_t i = i##_at; i < (n) && i < i##_at + STRETCH; i++)
+
 /* Sorts pairs by key, stably; `spare` has room for as many. The result is in `a`. Digits that all keys share cost one
  * look. */
-static void sort_pairs(pair *a, pair *spare, size_t n)
+static void sort_pairs(const st_ctx *ctx, pair *a, pair *spare, size_t n)
 {
     size_t counts[8][256];
     pair *from = a, *to = spare;
     memset(counts, 0, sizeof counts);
-    for (size_t i = 0; i < n; i++)
+    STRETCHES (ctx, i, n)
         for (unsigned d = 0; d < 8; d++) counts[d][a[i].key >> 8 * d & 255]++;
-    for (unsigned d = 0; d < 8; d++) {
+    for (unsigned d = 0; d < 8 && !st_ctx_stopped(ctx); d++) {
         size_t at = 0, *count = counts[d];
         if (n == 0 || count[from[0].key >> 8 * d & 255] == n) continue;
         for (unsigned b = 0; b < 256; b++) {
@@ -32,7 +39,8 @@ static void sort_pairs(pair *a, pair *spare, size_t n)
             count[b] = at;
             at += here;
         }
-        for (size_t i = 0; i < n; i++) to[count[from[i].key >> 8 * d & 255]++] = from[i];
+        STRETCHES (ctx, i, n)
+            to[count[from[i].key >> 8 * d & 255]++] = from[i];
         pair *swap = from;
         from = to;
         to = swap;
@@ -41,11 +49,12 @@ static void sort_pairs(pair *a, pair *spare, size_t n)
 }
 
 /* The pairs of a row's registers; keys first go where the spare pairs are. */
-static void make_pairs(st_reg r, const void *x, size_t n, bool descending, pair *pairs, pair *spare)
+static void make_pairs(const st_ctx *ctx, st_reg r, const void *x, size_t n, bool descending, pair *pairs, pair *spare)
 {
     uint64_t *keys = (uint64_t *)(void *)spare;
     st_kern_keys(r, x, keys, n);
-    for (size_t i = 0; i < n; i++) pairs[i] = (pair){descending ? ~keys[i] : keys[i], i};
+    STRETCHES (ctx, i, n)
+        pairs[i] = (pair){descending ? ~keys[i] : keys[i], i};
 }
 
 /* ---------------------------------------------------------------- places in order */
@@ -66,8 +75,9 @@ static st_status order_row(const st_rows *j, void *const in[2], void *scratch, u
     st_reg reg = st_dtype_reg(j->as[0]);
     int64_t *out = (int64_t *)j->out + r * count;
     (void)err;
-    make_pairs(reg, in[0], n, t->param[P_FLAGS] & DESCENDING, pairs, spare);
-    sort_pairs(pairs, spare, n);
+    make_pairs(j->ctx, reg, in[0], n, t->param[P_FLAGS] & DESCENDING, pairs, spare);
+    sort_pairs(j->ctx, pairs, spare, n);
+    if (st_ctx_stopped(j->ctx)) return ST_OK;
     bool is_float = reg == ST_R_F32 || reg == ST_R_F64;
     if (t->param[P_FLAGS] & MEDIAN && is_float && pairs[n - 1].key == st_key_nan(reg)) /* the first NaN is the median */
         for (start = n - 1; start > 0 && pairs[start - 1].key == st_key_nan(reg);) start--;
@@ -97,7 +107,7 @@ static st_status take_row(const st_rows *j, void *const in[2], void *scratch, ui
     const int64_t *places = in[1];
     char *out = (char *)j->out + r * count * w;
     (void)scratch;
-    for (size_t i = 0; i < count; i++) {
+    STRETCHES (j->ctx, i, count) {
         if (places[i] < 0 || (uint64_t)places[i] >= n)
             return st_fail(err, ST_ARG, NULL, j->in[0]->name, "index %lld of %zu elements", (long long)places[i] + 1,
                            n);
@@ -129,13 +139,16 @@ static st_status cumsum_row(const st_rows *j, void *const in[2], void *scratch, 
     (void)err;
     switch (st_dtype_reg(j->as[0])) {
     case ST_R_F32:
-        for (size_t i = 0; i < n; i++) ((float *)j->out)[r * n + i] = (float)(sum += (double)((const float *)in[0])[i]);
+        STRETCHES (j->ctx, i, n)
+            ((float *)j->out)[r * n + i] = (float)(sum += (double)((const float *)in[0])[i]);
         break;
     case ST_R_F64:
-        for (size_t i = 0; i < n; i++) ((double *)j->out)[r * n + i] = sum += ((const double *)in[0])[i];
+        STRETCHES (j->ctx, i, n)
+            ((double *)j->out)[r * n + i] = sum += ((const double *)in[0])[i];
         break;
     default:
-        for (size_t i = 0; i < n; i++) ((uint64_t *)j->out)[r * n + i] = whole += ((const uint64_t *)in[0])[i];
+        STRETCHES (j->ctx, i, n)
+            ((uint64_t *)j->out)[r * n + i] = whole += ((const uint64_t *)in[0])[i];
         break;
     }
     return ST_OK;
@@ -294,8 +307,9 @@ static st_status find_distinct(st_ctx *ctx, st_tensor *t, found *f, st_err *err)
     st_dtype as = register_of(t);
     st_reg reg = st_dtype_reg(as);
     ST_TRY(st_export(ctx, t, 0, n, as, regs, err));
-    make_pairs(reg, regs, n, false, pairs, spare);
-    sort_pairs(pairs, spare, n);
+    make_pairs(ctx, reg, regs, n, false, pairs, spare);
+    sort_pairs(ctx, pairs, spare, n);
+    if (st_ctx_cancelled(ctx)) return st_fail_cancelled(err);
     f->first = (uint64_t *)(void *)spare;
     f->counts = (int64_t *)(void *)(f->first + n);
     f->inverse = (int64_t *)(void *)(regs + n * 8);

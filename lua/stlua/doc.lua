@@ -292,8 +292,9 @@ end
 function doc.options(entry)
    local names, seen = {}, {}
    for _, p in ipairs(entry.params) do
-      if p.type == "table" and p.name:find("^opt") then
-         for name in p.text:gmatch("`([a-z][a-z0-9_]*)`") do
+      local text = p.type == "table" and p.name:find("^opt") and p.text or p.name == "..." and p.text:match("options:.*")
+      if text then
+         for name in text:gmatch("`([a-z][a-z0-9_]*)`") do
             if not seen[name] then names[#names + 1] = name end
             seen[name] = true
          end

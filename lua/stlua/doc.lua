@@ -5,6 +5,7 @@
 -- Layer: Lua, above stlua.core.
 
 local core = require "stlua.core"
+local guard = require "stlua.guard"
 
 local doc = {}
 
@@ -185,6 +186,7 @@ end
 --- The comment above a Lua function's definition, or nil.
 -- @tparam function fn
 function doc.of(fn)
+   fn = guard.original(fn)
    local info = debug.getinfo(fn, "S")
    local path = info.source:match("^@(.*)$")
    if not path then return nil end

@@ -219,9 +219,8 @@ st_status st_order(st_tensor *t, int dim, int64_t start, int64_t count, bool des
     ST_TRY(check_dim(t, "sort", dim, err));
     int64_t n = t->ndim ? t->shape[dim] : 1;
     if (start < 0 || count < 0 || start > n || count > n - start)
-        return st_fail(err, ST_ARG, NULL, t->name, "elements %llu to %llu in order were asked for, there are %lld",
-                       (unsigned long long)start + 1, (unsigned long long)start + (unsigned long long)count,
-                       (long long)n);
+        return st_fail(err, ST_ARG, NULL, t->name, "element %lld in order was asked for, there are %lld",
+                       (long long)(start < 0 || start > n ? start + 1 : start + count), (long long)n);
     return order(t, dim, start, count, descending ? DESCENDING : 0, out, err);
 }
 

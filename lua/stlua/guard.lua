@@ -12,6 +12,9 @@ local guard = {}
 local OURS = "^.*stlua/[%w_]+%.lua:%d+: "     -- how Lua begins a message about this library's code
 local HAVE_CALLBACKS = { map = true, rename = true }      -- an error of the user's own is theirs, with its traceback
 
+-- Codes of errors about arguments: those about files, names and limits need no function's name.
+local OF_ARGUMENTS = { arg = true, dtype = true, shape = true }
+
 local originals = setmetatable({}, { __mode = "k" })     -- guarded -> what it guards
 local guarded = setmetatable({}, { __mode = "k" })       -- the other way, by name
 
@@ -113,7 +116,7 @@ end
 
 local function failed(name, fn, args, e)
    if core.is_error(e) then
-      if e.code ~= "cancelled" then e.message = named(name, fn, args, e.message) end
+      if OF_ARGUMENTS[e.code] and not e.file then e.message = named(name, fn, args, e.message) end
       error(e, 0)
    end
    local ours = type(e) == "string" and (e:find(OURS) or e:find("^attempt to ") or e:find("^bad argument "))

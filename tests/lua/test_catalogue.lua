@@ -39,13 +39,15 @@ end
 -- ---------------------------------------------------------------- nonsense
 
 local function odd_values(w)
-   return { { nil }, { true }, { "nonsense" }, { {} }, { print }, { 99 }, { -99 }, { 1.5 }, { 0 / 0 },
+   return { { nil }, { true }, { support.path("nonsense") }, { {} }, { print }, { 99 }, { -99 }, { 1.5 }, { 0 / 0 },
       { math.maxinteger }, { { nonsense = 1 } }, { w.other }, { w.stack }, { io.stdout }, { coroutine.create(print) } }
 end
 local ODD = #odd_values({})
 
 -- What a message may say instead of the function's name: it is about one argument of an obvious name.
-local OBVIOUS = { "^unknown dtype", "^unknown option", "JSON", "^reshape", "^arithmetic on", "^%d+ tensors cannot", "bytes were given" }
+local OBVIOUS = { "^unknown dtype", "^unknown option", "JSON", "^reshape", "^arithmetic on", "^%d+ tensors cannot", "bytes were given",
+   "nonsense: ",
+   "no tensor" }
 
 local function check(c, fn, what, ...)
    local ok, e = pcall(fn, ...)

@@ -184,11 +184,11 @@ local function by_segment(names, prefix)
    return sort_naturally(out)
 end
 
--- Names that need no escapes within quotes.
-local function plain_names(names)
+-- Names that need no escapes within these quotes.
+local function plain_names(names, quote)
    local out = {}
    for _, name in ipairs(names) do
-      if not name:find("[%c\"'\\]") then out[#out + 1] = name end
+      if not name:find("[%c\\" .. quote .. "]") then out[#out + 1] = name end
    end
    return out
 end
@@ -245,13 +245,13 @@ local function in_string(line, at, env)
    end
    local known = owner and known_of(owner, env)
    local names = known and known.value ~= nil and names_of(known.value)
-   if names then return by_segment(plain_names(names), prefix), at + 1, suffix end
+   if names then return by_segment(plain_names(names, quote), prefix), at + 1, suffix end
    if owner and suffix == quote .. "]" then
       local keys = {}
       for key in next, known and type(known.value) == "table" and known.value or {} do
          if type(key) == "string" then keys[#keys + 1] = key end
       end
-      return sort_naturally(matching(plain_names(keys), prefix)), at + 1, suffix
+      return sort_naturally(matching(plain_names(keys, quote), prefix)), at + 1, suffix
    end
    return files(prefix), at + 1, quote
 end

@@ -102,7 +102,7 @@ format: ## lay the C sources out with clang-format
 
 bench: ## the table of times and memory against cp, PyTorch, mergekit and sd-mecha
 	@CC="$(CC)" tests/tools/deps build python
-	+@$(MAKE_AGAIN) all .build/bench/make_model .build/bench/measure
+	+@$(MAKE_AGAIN) all $(addprefix .build/bench/,make_model measure matmul_speed)
 	@tests/bench/run
 
 fuzz: ## run each fuzz target for FUZZ_SECONDS (60)
@@ -229,8 +229,8 @@ run-tests:
 	   STLUA_TREE="$(CURDIR)$(if $(SAN),/$B-faults/tree)" tests/run $B-faults/tests
 
 # The same answers when every operation is computed at once.
-EAGER_TESTS := $(addprefix tests/lua/test_,$(addsuffix .lua,map model ops elementwise reduce linalg assign index)) \
-   tests/cli/goldens.t
+EAGER_TESTS := $(addprefix tests/lua/test_,$(addsuffix .lua,map model ops elementwise reduce linalg assign index hist \
+   examples)) tests/cli/goldens.t
 .PHONY: test-eager
 test-eager: all
 	@STLUA_EAGER=1 LUA="$(LUA)" STLUA_TREE="$(CURDIR)" tests/run $B-faults/tests $(EAGER_TESTS)

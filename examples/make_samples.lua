@@ -1,4 +1,4 @@
--- Makes two small models, the same on every machine: stlua examples/make_samples.lua a.safetensors b.safetensors
+-- Makes two small models, the same on every machine: stlua make_samples.lua a.safetensors b.safetensors
 local st = require "stlua"
 
 -- A few layers in the shape of a transformer.

@@ -71,6 +71,7 @@ typedef struct st_err {
     char message[2048];
     char file[512];
     char tensor[512];
+    uint32_t origin; /* what st_tensor_set_origin gave the operation whose computation failed; 0: nothing */
 } st_err;
 
 /* Copies a counted string from a file for printing: control, bidirectional and invalid bytes escaped, the middle cut
@@ -281,7 +282,15 @@ typedef struct st_tensor st_tensor;
     X(LOG1P, "log1p", 1, FLOAT)                    \
     X(SIN, "sin", 1, FLOAT)                        \
     X(COS, "cos", 1, FLOAT)                        \
-    X(TAN, "tan", 1, FLOAT)
+    X(TAN, "tan", 1, FLOAT)                        \
+    X(ASIN, "asin", 1, FLOAT)                      \
+    X(ACOS, "acos", 1, FLOAT)                      \
+    X(ATAN, "atan", 1, FLOAT)                      \
+    X(ATAN2, "atan2", 2, FLOAT)                    \
+    X(SINH, "sinh", 1, FLOAT)                      \
+    X(COSH, "cosh", 1, FLOAT)                      \
+    X(ERFC, "erfc", 1, FLOAT)                      \
+    X(HYPOT, "hypot", 2, FLOAT)
 
 typedef enum st_op {
 #define X(id, name, arity, result) ST_OP_##id,
@@ -306,6 +315,11 @@ const char *st_tensor_quant(const st_tensor *t);
 /* Where it comes from: file and name of a file's tensor; NULL otherwise. */
 const char *st_tensor_file(const st_tensor *t);
 const char *st_tensor_name(const st_tensor *t);
+
+/* A number of the caller's for whoever asked for the operation that made this tensor: errors found only when it is
+ * computed bring it along. Operations that are computed whole keep it, the first one they get; others can hardly fail.
+ * To be called before anybody else has the tensor. */
+void st_tensor_set_origin(st_tensor *t, uint32_t origin);
 
 /* Values in memory: copies `nbytes` = the exact size for dtype and shape. */
 st_status st_tensor_new(st_dtype dtype, int ndim, const int64_t *shape, const void *values, uint64_t nbytes,
@@ -382,6 +396,8 @@ st_status st_randn(st_dtype dtype, int ndim, const int64_t *shape, const st_seed
 /* Integers in [low, high), which must fit the dtype. */
 st_status st_randint(st_dtype dtype, int ndim, const int64_t *shape, int64_t low, int64_t high, const st_seed *seed,
                      st_tensor **out, st_err *err);
+/* BOOL, each true with probability p (to 32 bits). */
+st_status st_chance(double p, int ndim, const int64_t *shape, const st_seed *seed, st_tensor **out, st_err *err);
 
 /* Where some elements of a tensor lie among all of its, taken in row-major order: what a view is made of, and an
  * assignment goes to. Made by st_place_of, moved by the others, which leave it alone when they fail. */
@@ -462,6 +478,9 @@ typedef struct st_reduce_opts {
 st_status st_reduce(st_reduction what, st_tensor *t, const st_reduce_opts *opts, st_tensor **out, st_err *err);
 /* The sum of a * b over all elements, which must be equally many. */
 st_status st_dot(st_tensor *a, st_tensor *b, st_tensor **out, st_err *err);
+/* `value`, one number, where `holds` is true; else computing it fails with ARG and the message. Both may be deferred.
+ */
+st_status st_require(st_tensor *value, st_tensor *holds, const char *message, st_tensor **out, st_err *err);
 /* st_force of several: reductions over equally many elements are computed in one pass, so that what they read in
  * common is read once. Saving and exporting do the same for the reductions in one expression. */
 st_status st_force_all(st_ctx *ctx, st_tensor *const *tensors, size_t n, st_err *err);
@@ -469,6 +488,9 @@ st_status st_force_all(st_ctx *ctx, st_tensor *const *tensors, size_t n, st_err 
 /* The k-th smallest of all elements (0-based; NaN is larger than all), in the tensor's dtype. Found by counting, in
  * two to four streaming passes: nothing is stored or sorted. */
 st_status st_kth(st_tensor *t, int64_t k, st_tensor **out, st_err *err);
+/* A BOOL mask of the k elements of largest magnitude, of equal ones of those that stand first; NaN are larger than all.
+ * k is one number, which may itself be deferred. Floats only. */
+st_status st_top_mask(st_tensor *t, st_tensor *k, st_tensor **out, st_err *err);
 /* The lower median of all elements, NaN if there is one. */
 st_status st_median(st_tensor *t, st_tensor **out, st_err *err);
 
@@ -497,12 +519,21 @@ st_status st_histogram(st_tensor *t, int64_t bins, double low, double high, st_t
 /* Places (0-based, I64) of the elements from `start` on, `count` of them, in order along a dimension: stable, NaN the
  * largest. */
 st_status st_order(st_tensor *t, int dim, int64_t start, int64_t count, bool descending, st_tensor **out, st_err *err);
+/* How many elements of its row along a dimension stand before each in ascending order, as F32: equal ones in the order
+ * in which they lie, NaN the largest. */
+st_status st_rank(st_tensor *t, int dim, st_tensor **out, st_err *err);
 /* The place of the lower median along a dimension, which becomes 1 long; of the first NaN if there is one. */
 st_status st_median_place(st_tensor *t, int dim, st_tensor **out, st_err *err);
 /* Elements along a dimension by their places (torch.take_along_dim; shapes are equal but there). */
 st_status st_take(st_tensor *t, int dim, st_tensor *places, st_tensor **out, st_err *err);
-/* Sums from the first element on; integers become I64. */
+/* Sums and products from the first element on; integers become I64. */
 st_status st_cumsum(st_tensor *t, int dim, st_tensor **out, st_err *err);
+st_status st_cumprod(st_tensor *t, int dim, st_tensor **out, st_err *err);
+/* Slices of a dimension by their places (0-based I64, of one dimension): only these are read. */
+st_status st_index_select(st_tensor *t, int dim, st_tensor *places, st_tensor **out, st_err *err);
+/* The elements of `t` where the mask, of as many elements, is not 0, in order; without `t` (NULL) their places (0-based
+ * I64). Computes: how many there are is not known before. */
+st_status st_masked_select(st_ctx *ctx, st_tensor *t, st_tensor *mask, st_tensor **out, st_err *err);
 /* The distinct values in order, how often each is there, and for each element the number (0-based) of its value.
  * Computes: how many there are is not known before. */
 st_status st_unique(st_ctx *ctx, st_tensor *t, st_tensor **values, st_tensor **counts, st_tensor **inverse,

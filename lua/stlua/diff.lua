@@ -77,6 +77,13 @@ function meta.__tostring(d)
 end
 
 --- Compares two models, or two tensors, name by name. Every pair is read once.
+--
+--     > a = st.open("a.safetensors"):select("*norm*")
+--     > b = st.map(a, function(name, t) return name:find("%.3%.") and t * 2 or t end)
+--     > st.diff(a, b)
+--     name                        differing  max |a - b|  |a - b| / |a|  cosine
+--     model.layers.3.norm.weight         64      0.09912              1       1
+--     3 tensors equal, 1 differ
 -- @tparam model|tensor a
 -- @tparam model|tensor b
 -- @treturn table of tensors: { equal, differing (elements; NaN equals NaN), max_abs, relative (|a - b| / |a|), cosine,

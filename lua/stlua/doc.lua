@@ -1,11 +1,13 @@
 --- The comments beside functions, read from the sources: behind `?name`, the editor stubs and the reference manual.
 -- A comment begins with three dashes and ends at the code it describes. Its tags are LDoc's: tparam, param, treturn,
 -- return, raise; `torch NAME`, what PyTorch calls it; and, where the code does not tell, `function NAME`, `field NAME`,
--- `elementwise NAME OPERANDS` (lua/stlua/reference.lua describes what C provides).
+-- `elementwise NAME OPERANDS` (lua/stlua/reference.lua describes what C provides). Before the tags may stand an
+-- example, indented by four: what is typed at the prompt after `> `, and what is shown. The tests run all of them.
 -- Layer: Lua, above stlua.core.
 
 local core = require "stlua.core"
 local guard = require "stlua.guard"
+local lift = require "stlua.lift"
 
 local doc = {}
 
@@ -90,7 +92,7 @@ end
 -- Fills an entry from the lines of a comment, without their dashes.
 local function parse_comment(lines)
    local entry = { params = {}, returns = {}, text = "" }
-   local text, item = {}, nil
+   local text, item, example = {}, nil, nil
    for _, line in ipairs(lines) do
       local tag, modifier, rest = line:match("^%s*@(%w+)(%b[])%s*(.*)$")
       if not tag then tag, rest = line:match("^%s*@(%w+)%s*(.*)$") end
@@ -98,11 +100,15 @@ local function parse_comment(lines)
          item = TAGS[tag](entry, rest, modifier or "") or { text = "" }
       elseif item then
          item.text = (item.text .. " " .. line:gsub("^%s+", "")):gsub("^%s+", "")
+      elseif line:find("^    > ") or (example and line:find("^    ")) then
+         example = example or {}
+         example[#example + 1] = line:sub(5)
       else
          text[#text + 1] = line
       end
    end
    entry.text = table.concat(text, "\n"):gsub("^%s+", ""):gsub("%s+$", "")
+   entry.example = example and table.concat(example, "\n")
    entry.summary = entry.text:gsub("\n", " "):match("^(.-%.)%s") or entry.text:gsub("\n", " ")
    return entry
 end
@@ -118,8 +124,8 @@ end
 
 --- Reads all comments of a source text.
 -- @tparam string source
--- @treturn {table,...} entries { name, args, line = of the code, text, summary, params, returns, raise, torch,
---   elementwise, virtual = "function" or "field" where no code follows }
+-- @treturn {table,...} entries { name, args, line = of the code, text, summary, example, params, returns, raise,
+--   torch, elementwise, virtual = "function" or "field" where no code follows }
 function doc.parse(source)
    local entries, comment, number = {}, nil, 0
    local function finish(code)
@@ -187,7 +193,7 @@ end
 -- @tparam function fn
 function doc.of(fn)
    fn = guard.original(fn)
-   local info = debug.getinfo(fn, "S")
+   local info = debug.getinfo(lift.of_tensors[fn] or fn, "S")
    local path = info.source:match("^@(.*)$")
    if not path then return nil end
    local entry = read(path).by_line[info.linedefined]
@@ -294,7 +300,8 @@ end
 function doc.options(entry)
    local names, seen = {}, {}
    for _, p in ipairs(entry.params) do
-      local text = p.type == "table" and p.name:find("^opt") and p.text or p.name == "..." and p.text:match("options:.*")
+      local text = p.type == "table" and p.name:find("^opt") and p.text
+         or p.name == "..." and p.text:match("options:.*")
       if text then
          for name in text:gmatch("`([a-z][a-z0-9_]*)`") do
             if not seen[name] then names[#names + 1] = name end

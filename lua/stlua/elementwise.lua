@@ -3,10 +3,11 @@
 -- Layer: Lua, above stlua.core.
 
 local core = require "stlua.core"
+local dtype = require "stlua.dtype"
 local errors = require "stlua.errors"
-local ops = require "stlua.ops"
+local lift = require "stlua.lift"
 
-local apply = ops.apply
+local apply = core.apply
 local elementwise = {}
 
 --- 1 / x.
@@ -51,6 +52,10 @@ end
 -- ---------------------------------------------------------------- tests
 
 --- A mask: where x is not a number.
+--
+--     > st.tensor({ 1, 0 / 0 }):isnan()
+--     Tensor[2 BOOL, 2 B]
+--       false   true
 -- @param x tensor or model
 -- @torch torch.isnan
 function elementwise.isnan(x) return apply("ne", x, x) end
@@ -64,6 +69,32 @@ function elementwise.isfinite(x) return apply("eq", apply("mul", x, 0), 0) end
 -- @param x tensor or model
 -- @torch torch.isinf
 function elementwise.isinf(x) return apply("mul", apply("ne", apply("mul", x, 0), 0), apply("eq", x, x)) end
+
+-- Integers and masks as F64, where differences do not wrap.
+local function wide(x)
+   local is_tensor = debug.getmetatable(x) == core.tensor_meta
+   return is_tensor and not dtype.is_float(x:dtype()) and core.cast(x, "F64") or x
+end
+
+local function is_nan(x)
+   if type(x) == "number" then return x ~= x end
+   return apply("ne", x, x)
+end
+
+--- A mask: where two values are close: |a - b| <= atol + rtol * |b|, or equal, infinite ones too.
+-- @param a, b tensors, numbers or models
+-- @tparam[opt] table opts `rtol` = 1e-5, `atol` = 1e-8, `equal_nan` = false
+-- @torch torch.isclose
+function elementwise.isclose(a, b, opts)
+   opts = errors.check_options(opts, { rtol = "number", atol = "number", equal_nan = "boolean" }, "isclose")
+   local x, y = wide(a), wide(b)
+   local off, rtol, atol = apply("abs", apply("sub", x, y)), opts.rtol or 1e-5, opts.atol or 1e-8
+   local allowed = type(y) == "number" and math.abs(y) * rtol + atol or apply("abs", y) * rtol + atol
+   local close = apply("mul", elementwise.isfinite(off), apply("le", off, allowed))      -- and
+   close = apply("add", close, apply("eq", x, y))      -- or
+   if not opts.equal_nan then return close end
+   return apply("add", close, apply("mul", is_nan(x), is_nan(y)))
+end
 
 --- A mask: where both are other than 0.
 -- @param a, b tensors, numbers or models
@@ -111,6 +142,11 @@ function elementwise.addcdiv(x, a, b, opts)
 end
 
 --- x with another value where the mask is true; the dtype stays that of x.
+--
+--     > t = st.tensor { -1.0, 2 }
+--     > t:masked_fill(t:lt(0), 0)
+--     Tensor[2 F32, 8 B]
+--       0.0000  2.0000
 -- @param x tensor
 -- @param mask a BOOL tensor
 -- @param value a number, or a tensor
@@ -125,6 +161,23 @@ function elementwise.masked_fill(x, mask, value)
    return result
 end
 
-for name, fn in pairs(elementwise) do core.Tensor[name] = fn end
+--- x with numbers in place of NaN and the infinities.
+-- @param x tensor or model
+-- @tparam[opt=0] number nan
+-- @tparam[opt] number posinf by default the largest number of the dtype
+-- @tparam[opt] number neginf by default the smallest
+-- @torch torch.nan_to_num
+function elementwise.nan_to_num(x, nan, posinf, neginf)
+   if not dtype.is_float(x:dtype()) then return x end
+   local largest = core.cast(core.tensor("F64", {}, string.pack("<d", 0x1.fffffffffffffp1023)), x:dtype(), true)
+   local finite = apply("where", apply("eq", x, -math.huge), neginf or -largest, x)
+   finite = apply("where", apply("eq", x, math.huge), posinf or largest, finite)
+   return apply("where", apply("ne", x, x), nan or 0, finite)
+end
+
+for name, fn in pairs(elementwise) do
+   elementwise[name] = lift.for_models(name, fn)
+   core.Tensor[name] = elementwise[name]
+end
 
 return elementwise

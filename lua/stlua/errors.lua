@@ -1,4 +1,6 @@
---- Error objects: tables {code, message, file, tensor, hint, where} made by the core, thrown as they are.
+--- Error objects: tables {code, message, file, tensor, hint, where, built} made by the core, thrown as they are.
+-- `where` is the line of the script that asked for what failed; `built`, of an error that only computing a deferred
+-- operation brings to light, the line that wrote it down.
 -- Layer: Lua, above stlua.core.
 
 local core = require "stlua.core"
@@ -21,6 +23,16 @@ function errors.throwf(code, format, ...)
    errors.throw(code, format:format(...))
 end
 
+--- What is shown of an error: its message, behind the line that is to blame where `known` accepts it.
+-- @tparam table e error object
+-- @tparam function known whether a line is one of the user's
+-- @treturn string
+function errors.describe(e, known)
+   local where, built = e.where and known(e.where) and e.where, e.built and known(e.built) and e.built
+   local message = (where and where .. ": " or "") .. e.message
+   return built and built ~= where and ("%s (built at %s)"):format(message, built) or message
+end
+
 local MANY = 1000    -- lines of one message; a model has seldom more tensors that do not fit
 
 --- Throws all collected errors as one: a single one as it is, several under a title, each on its line.
@@ -32,7 +44,7 @@ function errors.throw_all(list, title)
    local lines = { ("%s %s:"):format(text.plural(#list, "tensor"), title) }
    for i = 1, math.min(#list, MANY) do lines[#lines + 1] = "  " .. list[i].message end
    if #list > MANY then lines[#lines + 1] = ("  ... and %d more"):format(#list - MANY) end
-   errors.throw(list[1].code, table.concat(lines, "\n"), { where = list[1].where })
+   errors.throw(list[1].code, table.concat(lines, "\n"), { where = list[1].where, built = list[1].built })
 end
 
 --- Checks an options table: an unknown key is an error that names the known ones, a wrong type one that says the

@@ -30,11 +30,14 @@ local st = {
 }
 
 parts.later(st, "map", "stlua.map")
+parts.later(st, "merge", "stlua.merging")
+parts.later(st, "merge_methods", "stlua.merging")
 parts.later(st, "model", "stlua.model", "new")
 parts.later(st, "save", "stlua.save")
 parts.later(st, "save_all", "stlua.save")
 parts.later(st, "stats", "stlua.stats")
 parts.later(st, "diff", "stlua.diff")
+parts.later(st, "hist", "stlua.hist")
 parts.later(st.npy, "load", "stlua.npy")
 parts.later(st.npy, "save", "stlua.npy")
 

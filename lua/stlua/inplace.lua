@@ -38,6 +38,7 @@ for _, op in ipairs(core.ops) do
 end
 for name, fn in pairs(elementwise) do add(name, fn) end
 add("clamp", ops.clamp)
+add("clip", ops.clip)
 add("lerp", ops.lerp)
 
 --- Writes another tensor's values into this one, broadcast and cast.
@@ -47,6 +48,15 @@ add("lerp", ops.lerp)
 function Tensor:copy_(other) return core.assign(self, other) end
 
 --- Writes one number everywhere.
+--
+--     > t = st.zeros(2, 2)
+--     > t[1]:fill_(7)
+--     Tensor[2 F32, 8 B]
+--       7.0000  7.0000
+--     > t
+--     Tensor[2x2 F32, 16 B]
+--       7.0000  7.0000
+--       0.0000  0.0000
 -- @tparam number value
 -- @treturn tensor the same
 -- @torch Tensor.fill_

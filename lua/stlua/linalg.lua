@@ -32,6 +32,15 @@ end
 --- Matrix product. Two vectors give their scalar product, a vector counts as a row on the left and as a column on
 -- the right; stacks broadcast. Floats narrower than F32 are multiplied in F32; a large one is never held whole in F32
 -- when it is the left operand, or a transposed right one, as in x:matmul(w:t()).
+--
+--     > a = st.tensor { { 1.0, 2 }, { 3, 4 } }
+--     > a:matmul(st.eye(2) * 2)
+--     Tensor[2x2 F32, 16 B]
+--       2.0000  4.0000
+--       6.0000  8.0000
+--     > a:matmul(st.ones(2))
+--     Tensor[2 F32, 8 B]
+--       3.0000  7.0000
 -- @tparam tensor a (.., m, k)
 -- @tparam tensor b (.., k, n)
 -- @treturn tensor (.., m, n) of the common dtype
@@ -54,6 +63,17 @@ function linalg.mm(a, b)
    return core.matmul(a, b)
 end
 
+--- Product of a matrix and a vector: matmul for just these.
+-- @tparam tensor a (m, k)
+-- @tparam tensor b (k)
+-- @treturn tensor (m)
+-- @torch torch.mv
+function linalg.mv(a, b)
+   check_ndim("mv", a, 2)
+   check_ndim("mv", b, 1)
+   return core.matmul(a, b)
+end
+
 --- Products of two stacks of equally many matrices.
 -- @tparam tensor a (count, m, k)
 -- @tparam tensor b (count, k, n)
@@ -67,6 +87,11 @@ function linalg.bmm(a, b)
 end
 
 --- All products of an element of one vector with one of another. Elementwise, so of any dtype.
+--
+--     > st.outer(st.tensor { 1.0, 2 }, st.tensor { 3.0, 4 })
+--     Tensor[2x2 F32, 16 B]
+--       3.0000  4.0000
+--       6.0000  8.0000
 -- @tparam tensor a (m)
 -- @tparam tensor b (n)
 -- @treturn tensor (m, n)
@@ -77,10 +102,108 @@ function linalg.outer(a, b)
    return core.apply("mul", a:reshape { #a, 1 }, b)
 end
 
+--- Kronecker's product: all products of an element of `a` with one of `b`, in blocks of b's shape. Elementwise, so of
+-- any dtype.
+-- @tparam tensor a
+-- @tparam tensor b dimensions that one has not are added in front
+-- @treturn tensor
+-- @torch torch.kron
+function linalg.kron(a, b)
+   check_tensor("kron", a)
+   check_tensor("kron", b)
+   local n, m, wide, narrow, out = a:shape(), b:shape(), {}, {}, {}
+   while #n < #m do table.insert(n, 1, 1) end
+   while #m < #n do table.insert(m, 1, 1) end
+   for d = 1, #n do
+      wide[2 * d - 1], wide[2 * d] = n[d], 1
+      narrow[2 * d - 1], narrow[2 * d] = 1, m[d]
+      out[d] = n[d] * m[d]
+   end
+   return core.apply("mul", a:reshape(wide), b:reshape(narrow)):reshape(out)
+end
+
+-- ---------------------------------------------------------------- triangles and diagonals
+
+-- A mask of rows x columns: true where column - row is at least (`op` "ge"), at most ("le") or just ("eq") k.
+local function band(who, rows, columns, op, k)
+   k = k or 0
+   if math.type(k) ~= "integer" then errors.throwf("arg", "%s: the diagonal must be an integer", who) end
+   return core.apply(op, core.apply("sub", core.iota(columns), core.iota(rows):reshape(rows, 1)), k)
+end
+
+local function triangle(who, a, op, k)
+   check_tensor(who, a)
+   local sizes = a:shape()
+   if #sizes < 2 then errors.throwf("shape", "%s: a matrix expected, not %d dimensions", who, #sizes) end
+   return core.apply("where", band(who, sizes[#sizes - 1], sizes[#sizes], op, k), a, false)
+end
+
+--- The upper triangle of matrices, the rest 0.
+-- @tparam tensor a (.., m, n)
+-- @tparam[opt=0] integer diagonal the lowest one that stays: 1 is above the main one, -1 below
+-- @treturn tensor
+-- @torch torch.triu
+function linalg.triu(a, diagonal) return triangle("triu", a, "ge", diagonal) end
+
+--- The lower triangle of matrices, the rest 0.
+-- @tparam tensor a (.., m, n)
+-- @tparam[opt=0] integer diagonal the highest one that stays: 1 is above the main one, -1 below
+-- @treturn tensor
+-- @torch torch.tril
+function linalg.tril(a, diagonal) return triangle("tril", a, "le", diagonal) end
+
+-- The diagonal k of a matrix: every (columns + 1)-th element.
+local function diagonal_of(a, k)
+   local rows, columns = table.unpack(a:shape())
+   local count = math.min(rows + math.min(k, 0), columns - math.max(k, 0))
+   local first = count > 0 and (k > 0 and k or -k * columns) + 1 or 1
+   return a:reshape(-1):narrow(1, first, math.max(count, 0), columns + 1)
+end
+
+-- A square matrix with `v` on the diagonal k, and 0 elsewhere.
+local function with_diagonal(v, k)
+   local n = #v + math.abs(k)
+   local gap = core.cast(core.broadcast(core.iota(1), { math.abs(k) }), v:dtype())
+   local row = k == 0 and v or core.cat(k > 0 and { gap, v } or { v, gap }, 1)
+   return core.apply("where", band("diag", n, n, "eq", k), row, false)
+end
+
+--- A diagonal of a matrix, as a vector; or of a vector the square matrix that has it there, and 0 elsewhere.
+-- @tparam tensor a (m, n) or (n)
+-- @tparam[opt=0] integer diagonal 1 is above the main one, -1 below
+-- @treturn tensor
+-- @torch torch.diag
+function linalg.diag(a, diagonal)
+   check_tensor("diag", a)
+   local k = diagonal or 0
+   if math.type(k) ~= "integer" then errors.throw("arg", "diag: the diagonal must be an integer") end
+   if a:ndim() == 1 then return with_diagonal(a, k) end
+   check_ndim("diag", a, 2)
+   local line = diagonal_of(a, k)
+   return core.broadcast(line, line:shape())      -- not a view: as PyTorch's, it can be written to apart
+end
+
+--- Sum of the main diagonal of a matrix.
+-- @tparam tensor a (m, n)
+-- @treturn tensor without dimensions: F64, or I64 of integers
+-- @torch torch.trace
+function linalg.trace(a)
+   check_ndim("trace", a, 2)
+   return core.reduce("sum", diagonal_of(a, 0))
+end
+
 -- ---------------------------------------------------------------- decompositions
 
 --- Singular values and vectors: a = U diag(S) Vh, S descending. Signs: in each column of U the entry of largest
 -- magnitude (the first of equal ones) is positive. Unlike torch.linalg.svd it gives the reduced factors unless told.
+--
+--     > a = st.tensor { { 3.0, 0 }, { 0, 2 } }
+--     > u, s, vh = a:svd()
+--     > s
+--     Tensor[2 F32, 8 B]
+--       3.0000  2.0000
+--     > ((u * s):matmul(vh) - a):abs():amax() < 1e-6
+--     true
 -- @tparam tensor a (.., m, n)
 -- @tparam[opt] table opts `full_matrices` = true: square U and Vh
 -- @treturn tensor U (.., m, k), k the smaller of m and n
@@ -109,6 +232,13 @@ end
 --
 -- The fourth result certifies the others: { the matrix's Frobenius norm, the share of its square that the k values
 -- hold, the share that the whole subspace holds }. No k values can hold more than the second plus 1 minus the third.
+--
+--     > a = st.outer(st.ones(40), st.arange(30):cast "F32")      -- of rank 1
+--     > u, s, v, certificate = a:svd_lowrank(1)
+--     > u:shape(), s:shape(), v:shape()
+--     { 40, 1 }       { 1 }   { 30, 1 }
+--     > (certificate[2] > 0.9999), ((u * s):matmul(v:t()) - a):abs():amax() < 1e-3
+--     true    true
 -- @tparam tensor a (m, n)
 -- @tparam[opt=6] integer k
 -- @tparam[opt] table opts `niter` = 2 iterations; `seed` = 0
@@ -178,6 +308,10 @@ function linalg.inverse(a)
 end
 
 --- The solution X of a X = b. b is a vector (or a stack of them, as many as there are matrices) or a matrix of columns.
+--
+--     > st.solve(st.tensor { { 2.0, 0 }, { 0, 4 } }, st.tensor { 2.0, 2 })
+--     Tensor[2 F32, 8 B]
+--       1.0000  0.5000
 -- @tparam tensor a (.., n, n)
 -- @tparam tensor b (.., n) or (.., n, columns)
 -- @treturn tensor of b's shape, stacks broadcast

@@ -128,8 +128,8 @@ local function report(e, traceback)
    if code == "cancelled" then return 130 end      -- who stopped it knows
    if code == "usage" then
       status = 2
-   elseif errors.is(e) and e.where and not in_command and not e.where:find("lua/stlua/", 1, true) then
-      message = e.where .. ": " .. message         -- the line matters in the user's own script
+   elseif errors.is(e) and not in_command then      -- lines matter in the user's own script
+      message = errors.describe(e, function(line) return not line:find("lua/stlua/", 1, true) end)
    end
    if cli.is_json() then
       io.stderr:write(core.json_encode { event = "error", code = code, message = message }, "\n")

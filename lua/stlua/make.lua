@@ -39,6 +39,11 @@ local function sizes_of(who, ...) return parse_sizes(who, { dtype = "string" }, 
 local function filled(sizes, value, to) return core.broadcast(scalar(value, to), sizes) end
 
 --- A tensor of zeros. Takes no memory until it is written to.
+--
+--     > st.zeros(2, 3, { dtype = "F16" })
+--     Tensor[2x3 F16, 12 B]
+--       0.0000  0.0000  0.0000
+--       0.0000  0.0000  0.0000
 -- @param ... sizes, one by one or as a table; then perhaps options: `dtype` = "F32"
 -- @treturn tensor
 -- @torch torch.zeros
@@ -57,6 +62,11 @@ function make.ones(...)
 end
 
 --- A tensor of one value. Takes no memory until it is written to.
+--
+--     > st.full({ 2, 2 }, 7)
+--     Tensor[2x2 I64, 32 B]
+--       7  7
+--       7  7
 -- @tparam {integer,...} sizes
 -- @param value a number or a boolean
 -- @tparam[opt] table opts `dtype`: by default BOOL, I64 or F32, by the value
@@ -153,6 +163,14 @@ local function pack(flat, wide)
 end
 
 --- A tensor of the numbers or booleans in nested tables: st.tensor { { 1, 2 }, { 3, 4 } }. Of a tensor, a copy.
+--
+--     > st.tensor { { 1, 2, 3 }, { 4, 5, 6 } }
+--     Tensor[2x3 I64, 48 B]
+--       1  2  3
+--       4  5  6
+--     > st.tensor({ 1, 2 }, { dtype = "BF16" })
+--     Tensor[2 BF16, 4 B]
+--       1.0000  2.0000
 -- @param values nested tables of equal lengths, a number, or a tensor
 -- @tparam[opt] table opts `dtype`: by default BOOL for booleans, I64 for integers, F32 where there is a float
 -- @treturn tensor
@@ -170,6 +188,10 @@ function make.tensor(values, opts)
 end
 
 --- A tensor of one row from raw little-endian bytes; st.from_bytes takes dtype and shape first.
+--
+--     > st.from_string("\1\2\0\0", { dtype = "U16" })
+--     Tensor[2 U16, 4 B]
+--       513    0
 -- @tparam string bytes
 -- @tparam[opt] table opts `dtype` = "U8"; `shape`: by default one dimension
 -- @treturn tensor
@@ -203,6 +225,13 @@ end
 
 --- The numbers first, first + step ... as long as they are below `stop` (above it for a negative step). With one
 -- argument: 0, 1 ... stop - 1. These are values, not positions, so they are PyTorch's: `stop` is left out.
+--
+--     > st.arange(3)
+--     Tensor[3 I64, 24 B]
+--       0  1  2
+--     > st.arange(10, 0, -4)
+--     Tensor[3 I64, 24 B]
+--       10   6   2
 -- @tparam number first
 -- @tparam[opt] number stop
 -- @tparam[opt=1] number step
@@ -226,6 +255,10 @@ function make.arange(first, stop, step, opts)
 end
 
 --- `count` numbers at equal distances from `first` to `last`, both included.
+--
+--     > st.linspace(0, 1, 5)
+--     Tensor[5 F32, 20 B]
+--       0.0000  0.2500  0.5000  0.7500  1.0000
 -- @tparam number first
 -- @tparam number last
 -- @tparam integer count
@@ -247,6 +280,11 @@ function make.linspace(first, last, count, opts)
 end
 
 --- The matrix with ones on its diagonal and zeros elsewhere.
+--
+--     > st.eye(2)
+--     Tensor[2x2 F32, 16 B]
+--       1.0000  0.0000
+--       0.0000  1.0000
 -- @tparam integer rows
 -- @tparam[opt] integer columns as many as rows
 -- @tparam[opt] table opts `dtype` = "F32"

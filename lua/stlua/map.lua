@@ -201,6 +201,15 @@ end
 -- Results keep the dtype that the first model has for the name, unless the callback cast them. Integer and boolean
 -- tensors of several models are never interpolated: where the callback computed with them they are copied if all are
 -- equal, else it is an error.
+--
+--     > a, b = st.open("a.safetensors"), st.open("b.safetensors")
+--     > m = st.map({ a, b }, function(name, x, y)
+--     ..    if name:find("lm_head", 1, true) then return st.drop end
+--     ..    if name:find("norm", 1, true) then return x end
+--     ..    return 0.5 * x + 0.5 * y
+--     .. end)
+--     > #a, #m, m["model.layers.0.norm.weight"]:is_leaf()
+--     31      30      true
 -- @tparam model|{model,...} models
 -- @tparam function fn
 -- @tparam[opt] table opts

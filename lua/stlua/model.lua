@@ -57,6 +57,12 @@ local function check_used(m, unused, who)
 end
 
 --- The tensor of that name, whatever methods there are.
+--
+--     > a = st.open("a.safetensors")
+--     > a:get("lm_head.weight"):shape()
+--     { 256, 64 }
+--     > a:get("lm_haed.weight")
+--     a.safetensors: no tensor "lm_haed.weight"; did you mean "lm_head.weight"?
 -- @raise "name", with the nearest names
 function Model:get(name)
    local i = self:find(name)
@@ -68,6 +74,14 @@ function Model:get(name)
 end
 
 --- The tensors whose names match any of the patterns, in the model's order.
+--
+--     > a = st.open("a.safetensors")
+--     > a:select("*.layers.0.*norm*", "lm_head")
+--     Model[2 tensors, 32.1 KiB: 2 BF16]
+--       = select(a.safetensors)
+--       lm_head.weight              BF16 [256, 64]  32.0 KiB
+--       model.layers.0.norm.weight  BF16 [64]          128 B
+--       metadata: format
 -- @param ... patterns ("*" and "?" are wild, plain text matches anywhere), a list of them, or a function name ->
 --   boolean
 -- @treturn model
@@ -82,6 +96,10 @@ function Model:select(...)
 end
 
 --- All tensors but those whose names match any of the patterns.
+--
+--     > a = st.open("a.safetensors")
+--     > #a, #a:without("mlp", "*.norm.*")
+--     31      19
 -- @param ... as of select; a pattern that matches nothing leaves nothing out
 -- @treturn model
 function Model:without(...)
@@ -115,6 +133,16 @@ end
 --- Renames tensors. `m:rename("model.*", "*")` cuts a prefix, `m:rename("attn", "attention")` replaces text,
 -- `m:rename { old = "new" }` renames single tensors, `m:rename(function(name) ... end)` does the rest (nil keeps a
 -- name).
+--
+--     > a = st.open("a.safetensors"):select("*.0.norm*", "lm_head")
+--     > a:rename("model.*", "*"):name(1)
+--     lm_head.weight
+--     > a:rename { ["lm_head.weight"] = "output.weight" }:name(2)
+--     model.layers.0.norm.weight
+--     > a:rename(function(name) return name:upper() end):name(1)
+--     LM_HEAD.WEIGHT
+--     > a:rename(function() return "x" end)
+--     "lm_head.weight" and "model.layers.0.norm.weight" would both be "x"
 -- @treturn model
 -- @raise "name" when two tensors would get one name (all of them are listed), or nothing matches
 function Model:rename(what, to)
@@ -142,6 +170,10 @@ function Model:rename(what, to)
 end
 
 --- Casts floating tensors; integers and booleans are never touched.
+--
+--     > a = st.open("a.safetensors")
+--     > a:cast("F16", { except = "norm" }):dtype_counts()
+--     { BF16 = 4, F16 = 26, I64 = 1 }
 -- @tparam string to a floating dtype, in any case: "BF16", "F16", "F8_E4M3" ...
 -- @tparam[opt] table opts `only`, `except` = patterns; `saturate` = true clamps to the largest finite value
 -- @treturn model
@@ -171,6 +203,10 @@ function Model:cast(to, opts)
 end
 
 --- The same tensors under changed metadata.
+--
+--     > a = st.open("a.safetensors"):with_metadata { title = "Mine", format = false }
+--     > a:metadata()
+--     { title = "Mine" }      { "title" }
 -- @tparam table changes key -> string or number; false removes a key
 -- @treturn model
 function Model:with_metadata(changes)
@@ -203,6 +239,18 @@ local set = parts.core_method(Model, "set")
 
 --- Puts a tensor into this very model: in the place of the one of that name, or behind the last. `m[name] = t` is the
 -- same. Models that were computed from this one before do not change.
+--
+--     > m = st.model {}
+--     > m.a = st.ones(2)
+--     > m:set("b", st.zeros(2))
+--     Model[2 tensors, 16 B: 2 F32]
+--       = model
+--       note: "a" was set by the script
+--       note: "b" was set by the script
+--       a  F32 [2]  8 B
+--       b  F32 [2]  8 B
+--     > #m, m:name(2)
+--     2       b
 -- @tparam string name
 -- @tparam tensor t
 -- @treturn model the same
@@ -242,6 +290,14 @@ function core.model_meta.__concat(a, b)
 end
 
 --- The union of two models, with the metadata of the first: `a .. b`, where names that both hold may be allowed.
+--
+--     > a = st.model { { "x", st.zeros(2) } }
+--     > b = st.model { { "x", st.ones(2) }, { "y", st.ones(2) } }
+--     > m = a:merge(b, { clash = "second" })
+--     > #m, m.x
+--     2
+--     Tensor[2 F32, 8 B]
+--       1.0000  1.0000
 -- @tparam model other
 -- @tparam[opt] table opts `clash` = "error" (default), "first" or "second": whose tensor is taken
 -- @treturn model

@@ -211,6 +211,12 @@ end
 
 --- Writes a tensor as .npy, or a model or a table of tensors as an uncompressed .npz. BF16 and 8-bit floats, which
 -- NumPy has not, are written as F32, which holds them exactly.
+--
+--     > st.npy.save("t.npy", st.tensor { { 1.0, 2 }, { 3, 4 } })
+--     > st.npy.load("t.npy")
+--     Tensor[2x2 F32, 16 B]
+--       1.0000  2.0000
+--       3.0000  4.0000
 -- @tparam string path
 -- @param what a tensor, a model, or { name = tensor }
 -- @tparam[opt] table opts `raw` = true writes such floats as the unsigned integers of their bits instead

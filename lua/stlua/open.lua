@@ -173,6 +173,10 @@ local function not_found(path)
 end
 
 --- Opens a model. Only headers are read; values are read when something is computed from them.
+--
+--     > a = st.open("a.safetensors")
+--     > #a, a:name(1), a["lm_head.weight"]:dtype()
+--     31      position_ids    BF16
 -- @tparam string path a .safetensors file, an index (*.safetensors.index.json), or a folder: its index, else
 --   model.safetensors (or diffusion_pytorch_model.safetensors), else its only .safetensors file
 -- @tparam[opt] table opts `component` = "unet" of a diffusers pipeline; `variant` = "fp16" for

@@ -3,6 +3,7 @@
 
 local core = require "stlua.core"
 local errors = require "stlua.errors"
+local lift = require "stlua.lift"
 local map = require "stlua.map"
 
 local ops = {}
@@ -13,44 +14,17 @@ local INFIX = {
    neg = { infix = "-", rank = 3 },
 }
 
-local function any_model(...)
-   for i = 1, select("#", ...) do
-      if map.is_model((select(i, ...))) then return true end
-   end
-   return false
-end
-
--- Applies `fn` to the tensors of one name at a time: models among the operands give theirs, numbers stay.
-local function over_models(name, node, fn, ...)
-   local operands, models, place = table.pack(...), {}, {}
-   for i = 1, operands.n do
-      local x = operands[i]
-      if map.is_model(x) then
-         models[#models + 1] = x
-         place[i] = #models
-      elseif type(x) ~= "number" then
-         errors.throwf("arg", "%s: a model goes with models and numbers, not with a %s", name,
-            map.is_tensor(x) and "tensor (use st.map)" or type(x))
-      end
-   end
-   local function one(_, ...)
-      local args = {}
-      for i = 1, operands.n do
-         args[i] = place[i] and select(place[i], ...) or operands[i]
-      end
-      return fn(table.unpack(args, 1, operands.n))
-   end
-   return map.run(models, one, { fixed = "copy", operands = operands, node = node })
-end
+-- What `where` chooses from counts before the mask.
+local LEAD = { where = 2 }
 
 --- Applies an operation by name; what st.add, st.where, st.exp ... and the operators of models do.
 -- @tparam string name
 -- @param ... tensors and numbers, or models and numbers
 -- @return a deferred tensor, or a model
 function ops.apply(name, ...)
-   if not any_model(...) then return core.apply(name, ...) end
-   return over_models("st." .. name, INFIX[name] or { call = name },
-      function(...) return core.apply(name, ...) end, ...)
+   if not lift.any_model(...) then return core.apply(name, ...) end
+   return lift.over_models("st." .. name, INFIX[name] or { call = name },
+      function(...) return core.apply(name, ...) end, LEAD[name] or 1, ...)
 end
 
 -- A number as the arithmetic of this dtype sees it: F64 keeps it, everything else rounds to F32.
@@ -73,6 +47,13 @@ end
 --- Linear interpolation, (1 - t) * a + t * b, computed as torch.lerp does (ATen/native/Lerp.h): a + t * (b - a)
 -- where |t| < 0.5, else b - (b - a) * (1 - t). So t = 0 gives exactly a, t = 1 exactly b. (torch's vector code fuses
 -- the multiplication with the addition where the processor can: one result in a thousand may differ in its last bit.)
+--
+--     > st.lerp(st.zeros(3), st.tensor { 1.0, 2, 4 }, 0.25)
+--     Tensor[3 F32, 12 B]
+--       0.2500  0.5000  1.0000
+--     > a, b = st.open("a.safetensors"), st.open("b.safetensors")
+--     > st.lerp(a, b, 0.3):formula()
+--     lerp(a.safetensors, b.safetensors, 0.3)
 -- @param a, b tensors, numbers or models
 -- @param t a number, or (with tensors) a tensor of weights
 -- @return a deferred tensor, a model, or a number when all are numbers
@@ -84,9 +65,9 @@ function ops.lerp(a, b, t)
       errors.throwf("arg", "st.lerp: the weight must be a number or a tensor, not a %s",
          map.is_model(t) and "model" or type(t))
    end
-   if any_model(a, b) then
+   if lift.any_model(a, b) then
       if map.is_tensor(t) then errors.throw("arg", "st.lerp: the weight of models is a number") end
-      return over_models("st.lerp", { call = "lerp" }, lerp, a, b, t)
+      return lift.over_models("st.lerp", { call = "lerp" }, lerp, 1, a, b, t)
    end
    if type(a) == "number" and type(b) == "number" and type(t) == "number" then
       return math.abs(t) < 0.5 and a + t * (b - a) or b - (b - a) * (1 - t)
@@ -95,6 +76,10 @@ function ops.lerp(a, b, t)
 end
 
 --- Limits values to [low, high]; either may be nil. As torch.clamp: where low > high the result is high.
+--
+--     > st.tensor({ -2.0, 0.5, 3 }):clamp(-1, 1)
+--     Tensor[3 F32, 12 B]
+--       -1.0000   0.5000   1.0000
 -- @param x tensor or model
 -- @tparam ?number|tensor low
 -- @tparam ?number|tensor high
@@ -105,11 +90,19 @@ function ops.clamp(x, low, high)
    return x
 end
 
+--- The same as clamp.
+-- @param x tensor or model
+-- @tparam ?number|tensor low
+-- @tparam ?number|tensor high
+-- @torch torch.clip
+function ops.clip(x, low, high) return ops.clamp(x, low, high) end
+
 for _, op in ipairs(core.ops) do
    ops[op.name] = function(...) return ops.apply(op.name, ...) end
 end
 
 function core.Tensor.clamp(t, low, high) return ops.clamp(t, low, high) end
+core.Tensor.clip = ops.clip
 function core.Tensor.lerp(t, other, weight) return ops.lerp(t, other, weight) end
 
 

@@ -140,12 +140,6 @@ function outline.tree(model, budget)
    return lines, bytes
 end
 
--- 1234567 -> "1,234,567"
-local function thousands(n)
-   local s = ("%d"):format(n)
-   return (s:reverse():gsub("(%d%d%d)", "%1,"):reverse():gsub("^,", ""))
-end
-
 --- One line for each kind of tensor: layers that are alike are one, with how many there are, parameters and size.
 -- @tparam model model
 -- @treturn string
@@ -158,15 +152,16 @@ function outline.summary(model)
          if block.leaf then
             local dtype, shape = block.leaf:match("^(%S+) (.*)$")
             local numel, bytes = block.own_numel * copies, block.own_bytes * copies
-            rows[#rows + 1] = { core.escape(name, 100), dtype, shape, thousands(copies), thousands(numel),
-               core.size(bytes) }
+            rows[#rows + 1] = { core.escape(name, 100), dtype, shape, text.thousands(copies),
+               text.thousands(numel), core.size(bytes) }
             total.count, total.numel, total.bytes = total.count + copies, total.numel + numel, total.bytes + bytes
          end
          walk(block.below, name .. ".", copies)
       end
    end
    walk(model:_outline(), "", 1)
-   rows[#rows + 1] = { "all", "", "", thousands(total.count), thousands(total.numel), core.size(total.bytes) }
+   rows[#rows + 1] = { "all", "", "", text.thousands(total.count), text.thousands(total.numel),
+      core.size(total.bytes) }
    return text.columns(rows, { false, false, false, true, true, true })
 end
 

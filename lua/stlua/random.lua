@@ -34,6 +34,12 @@ local function make(who, kind, default, list, opts, ...)
 end
 
 --- Sets the seed of the calls that follow, and begins with its first stream again.
+--
+--     > st.manual_seed(1)
+--     > a = st.randn(3)
+--     > st.manual_seed(1)
+--     > a:identical(st.randn(3))
+--     true
 -- @tparam integer seed
 -- @torch torch.manual_seed
 function random.manual_seed(seed)
@@ -67,6 +73,11 @@ local function check_integers(who, low, high)
 end
 
 --- Integers from low up to, not including, high (as in PyTorch), all equally likely.
+--
+--     > st.manual_seed(1)
+--     > st.randint(1, 7, { 5 })
+--     Tensor[5 I64, 40 B]
+--       2  3  6  3  4
 -- @tparam[opt=0] integer low
 -- @tparam integer high
 -- @tparam table sizes

@@ -9,6 +9,8 @@
 -- Layer: Lua, above stlua.core.
 
 local core = require "stlua.core"
+local dtype = require "stlua.dtype"
+local elementwise = require "stlua.elementwise"
 local errors = require "stlua.errors"
 local map = require "stlua.map"
 
@@ -69,12 +71,50 @@ local function plain(name, t, dim, opts)
 end
 
 --- Sum of the elements; of integers and booleans in I64, wrapping.
+--
+--     > t = st.tensor { { 1, 2, 3 }, { 4, 5, 6 } }
+--     > t:sum():item()
+--     21
+--     > t:sum(2)
+--     Tensor[2 I64, 16 B]
+--        6  15
+--     > t:sum(2, { keepdim = true }):shape()
+--     { 2, 1 }
 -- @tparam tensor t
 -- @tparam[opt] integer|table dim one dimension or a list of them (default: all)
 -- @tparam[opt] table opts `dim`; `keepdim` = true keeps reduced dimensions with size 1
 -- @treturn tensor deferred
 -- @torch torch.sum
 function reduce.sum(t, dim, opts) return plain("sum", t, dim, opts) end
+
+-- 0 in place of NaN.
+local function without_nan(who, t)
+   check_tensor(who, t)
+   return dtype.is_float(t:dtype()) and core.apply("where", core.apply("ne", t, t), 0, t) or t
+end
+
+--- Sum of the elements that are not NaN.
+-- @tparam tensor t
+-- @tparam[opt] integer|table dim
+-- @tparam[opt] table opts `dim`, `keepdim`
+-- @treturn tensor deferred
+-- @torch torch.nansum
+function reduce.nansum(t, dim, opts) return plain("sum", without_nan("nansum", t), dim, opts) end
+
+--- Mean of the elements that are not NaN; NaN of none.
+-- @tparam tensor t
+-- @tparam[opt] integer|table dim
+-- @tparam[opt] table opts `dim`, `keepdim`
+-- @treturn tensor deferred
+-- @raise "dtype" for integers: cast them first
+-- @torch torch.nanmean
+function reduce.nanmean(t, dim, opts)
+   local sum = plain("sum", without_nan("nanmean", t), dim, opts)
+   if not dtype.is_float(t:dtype()) then
+      errors.throwf("dtype", "nanmean is not defined for %s; cast it first", t:dtype())
+   end
+   return sum / plain("sum", core.apply("eq", t, t), dim, opts)
+end
 
 --- Product of the elements; of integers in I64, wrapping.
 -- @tparam tensor t
@@ -85,6 +125,9 @@ function reduce.sum(t, dim, opts) return plain("sum", t, dim, opts) end
 function reduce.prod(t, dim, opts) return plain("prod", t, dim, opts) end
 
 --- Mean of the elements; NaN of none.
+--
+--     > st.tensor({ 1.0, 2, 6 }):mean():item()
+--     3.0
 -- @tparam tensor t
 -- @tparam[opt] integer|table dim
 -- @tparam[opt] table opts `dim`, `keepdim`
@@ -134,6 +177,9 @@ end
 function reduce.var(t, dim, opts) return spread("var", t, dim, opts) end
 
 --- Standard deviation: the root of the variance.
+--
+--     > st.tensor({ 1.0, 2, 3 }):std():item()
+--     1.0
 -- @tparam tensor t
 -- @tparam[opt] integer|table dim
 -- @tparam[opt] table opts `dim`, `keepdim`, `correction` (1)
@@ -146,6 +192,11 @@ function reduce.std(t, dim, opts) return spread("std", t, dim, opts) end
 reduce.norms = {}
 
 --- Norm of the elements as of one vector: (sum |x|^p)^(1/p).
+--
+--     > st.tensor({ 3.0, 4 }):norm():item()
+--     5.0
+--     > st.tensor({ 3.0, -4 }):norm(1):item()
+--     7.0
 -- @tparam tensor t
 -- @tparam[opt=2] number|string p any number, math.huge, -math.huge, 0 (counts), or "fro" (2)
 -- @tparam[opt] table opts `dim`, `keepdim`, `p`
@@ -178,6 +229,10 @@ end
 
 --- Cosine of the angle between two tensors: a.b / (max(|a|, eps) * max(|b|, eps)). Over all elements, which are
 -- read once, unless a dimension is given (torch's default is its dimension 1).
+--
+--     > a, b = st.tensor { 1.0, 0 }, st.tensor { 3.0, 4 }
+--     > a:cosine_similarity(b):item()
+--     0.6
 -- @tparam tensor a
 -- @tparam tensor b
 -- @tparam[opt] table opts `dim`, `keepdim`, `eps` (1e-8)
@@ -200,8 +255,8 @@ end
 
 -- ---------------------------------------------------------------- extremes
 
-local function extreme(name, elementwise, t, other, opts)
-   if map.is_tensor(other) or not map.is_tensor(t) then return core.apply(elementwise, t, other) end
+local function extreme(name, of_two, t, other, opts)
+   if map.is_tensor(other) or not map.is_tensor(t) then return core.apply(of_two, t, other) end
    local dims, o = arguments(name, other, opts, {})
    if dims == nil then return core.reduce(name, t, nil, o.keepdim) end
    local dim = one_dim(name .. " (amin and amax take several)", dims)
@@ -221,6 +276,17 @@ function reduce.min(t, dim, opts) return extreme("min", "minimum", t, dim, opts)
 
 --- The largest element, NaN if there is one: over all; along a dimension with the places, as a second result; or,
 -- with a tensor as operand, elementwise.
+--
+--     > values, places = st.tensor({ { 3, 9 }, { 8, 1 } }):max(2)
+--     > values
+--     Tensor[2 I64, 16 B]
+--       9  8
+--     > places
+--     Tensor[2 I64, 16 B]
+--       2  1
+--     > st.max(st.tensor { 1, 5 }, st.tensor { 4, 2 })
+--     Tensor[2 I64, 16 B]
+--       4  5
 -- @tparam tensor t
 -- @tparam[opt] integer|tensor dim a dimension, or the other operand
 -- @tparam[opt] table opts `dim`, `keepdim`
@@ -267,6 +333,9 @@ end
 function reduce.argmin(t, dim, opts) return place("argmin", t, dim, opts) end
 
 --- The place of the first maximum (or NaN), from 1: in row-major order, or along a dimension.
+--
+--     > st.tensor({ 3, 9, 4 }):argmax():item()
+--     2
 -- @tparam tensor t
 -- @tparam[opt] integer dim
 -- @tparam[opt] table opts `dim`, `keepdim`
@@ -283,6 +352,9 @@ end
 
 --- The k-th smallest element; NaN counts as the largest. Over all elements it is found by counting, in two
 -- streaming passes (torch's default is the last dimension); along a dimension rows are sorted in memory.
+--
+--     > st.tensor({ 7.0, 1, 5, 3 }):kthvalue(2):item()
+--     3.0
 -- @tparam tensor t
 -- @tparam integer k from 1
 -- @tparam[opt] table opts `dim`, `keepdim`
@@ -300,6 +372,9 @@ end
 
 --- The lower median; NaN if there is one. Over all elements it is found by counting, in two streaming passes; along
 -- a dimension rows are sorted in memory.
+--
+--     > st.tensor({ 7.0, 1, 5, 3 }):median():item()
+--     3.0
 -- @tparam tensor t
 -- @tparam[opt] integer dim
 -- @tparam[opt] table opts `dim`, `keepdim`
@@ -347,6 +422,15 @@ local HOW = { linear = true, lower = true, higher = true, nearest = true, midpoi
 
 --- Quantiles. Over all elements they are found by counting, in streaming passes, as F64; along a dimension rows are
 -- sorted in memory. NaN if there is a NaN.
+--
+--     > t = st.tensor { 0.0, 1, 2, 3 }
+--     > t:quantile(0.5):item()
+--     1.5
+--     > t:quantile { 0.1, 0.9 }
+--     Tensor[2 F64, 16 B]
+--       0.3000  2.7000
+--     > t:quantile(0.5, { interpolation = "lower" }):item()
+--     1.0
 -- @tparam tensor t floats
 -- @tparam number|table q between 0 and 1; over all elements also a list, whose quantiles come as one tensor
 -- @tparam[opt] table opts `dim`, `keepdim`; `interpolation` = "linear" (default), "lower", "higher", "nearest",
@@ -372,12 +456,19 @@ end
 
 --- How many elements fall into each of equal parts of a range, the last one closed. Elements outside, and NaN, are
 -- not counted. Counts are I64 (torch's are floats, which lose count at 2^24).
+--
+--     > counts, edges = st.tensor({ 0.0, 1, 1, 4 }):histogram(2, { min = 0, max = 4 })
+--     > counts
+--     Tensor[2 I64, 16 B]
+--       3  1
+--     > edges
+--     { 0.0, 2.0, 4.0 }
 -- @tparam tensor t
 -- @tparam[opt=100] integer bins
 -- @tparam[opt] table opts `min`, `max`: the range (default: from the smallest element to the largest)
 -- @treturn tensor deferred, `bins` counts
 -- @treturn {number,...} the bins + 1 edges: only with `min` and `max`, else they are not known before the counts
--- @torch torch.histc
+-- @torch torch.histogram
 function reduce.histogram(t, bins, opts)
    check_tensor("histogram", t)
    opts = errors.check_options(opts, { min = "number", max = "number" }, "histogram")
@@ -390,9 +481,28 @@ function reduce.histogram(t, bins, opts)
    return counts, edges
 end
 
+--- The counts of histogram, with the range as numbers.
+-- @tparam tensor t
+-- @tparam[opt=100] integer bins
+-- @tparam[opt] number low with low = high the range is from the smallest element to the largest
+-- @tparam[opt] number high
+-- @treturn tensor deferred, I64
+-- @torch torch.histc
+function reduce.histc(t, bins, low, high)
+   return (reduce.histogram(t, bins, { min = low, max = high }))
+end
+
 -- ---------------------------------------------------------------- order
 
 --- Sorts along a dimension, stably; NaN counts as the largest.
+--
+--     > values, places = st.tensor({ 7, 1, 5 }):sort({ descending = true })
+--     > values
+--     Tensor[3 I64, 24 B]
+--       7  5  1
+--     > places
+--     Tensor[3 I64, 24 B]
+--       1  3  2
 -- @tparam tensor t
 -- @tparam[opt=-1] integer dim
 -- @tparam[opt] table opts `dim`, `descending`, `stable` (always so)
@@ -419,6 +529,14 @@ function reduce.argsort(t, dim, opts)
 end
 
 --- The k largest elements along a dimension, in order.
+--
+--     > values, places = st.tensor({ 7, 1, 5, 3 }):topk(2)
+--     > values
+--     Tensor[2 I64, 16 B]
+--       7  5
+--     > places
+--     Tensor[2 I64, 16 B]
+--       1  3
 -- @tparam tensor t
 -- @tparam integer k
 -- @tparam[opt] table opts `dim` (-1), `largest` = false for the smallest, `sorted` (always so)
@@ -432,18 +550,39 @@ function reduce.topk(t, k, opts)
    return picked(t, dim, core.order(t, dim, 1, k, o.largest ~= false))
 end
 
+local function running(name, t, dim)
+   check_tensor(name, t)
+   if dim == nil and t:ndim() > 1 then errors.throwf("arg", "%s: along which dimension?", name) end
+   return core[name](t, one_dim(name, dim, 1))
+end
+
 --- Sums from the first element on along a dimension; integers become I64.
+--
+--     > st.tensor({ 1, 2, 3 }):cumsum()
+--     Tensor[3 I64, 24 B]
+--       1  3  6
 -- @tparam tensor t
 -- @tparam[opt] integer dim needed unless there is one dimension only
 -- @treturn tensor deferred
 -- @torch torch.cumsum
-function reduce.cumsum(t, dim)
-   check_tensor("cumsum", t)
-   if dim == nil and t:ndim() > 1 then errors.throw("arg", "cumsum: along which dimension?") end
-   return core.cumsum(t, one_dim("cumsum", dim, 1))
-end
+function reduce.cumsum(t, dim) return running("cumsum", t, dim) end
+
+--- Products from the first element on along a dimension; integers become I64.
+-- @tparam tensor t
+-- @tparam[opt] integer dim needed unless there is one dimension only
+-- @treturn tensor deferred
+-- @torch torch.cumprod
+function reduce.cumprod(t, dim) return running("cumprod", t, dim) end
 
 --- The distinct values of all elements, in order. Computes: how many there are is not known before.
+--
+--     > values, counts = st.tensor({ 3, 1, 3 }):unique { counts = true }
+--     > values
+--     Tensor[2 I64, 16 B]
+--       1  3
+--     > counts
+--     Tensor[2 I64, 16 B]
+--       1  2
 -- @tparam tensor t
 -- @tparam[opt] table opts `inverse`, `counts` = true for the further results, in this order
 -- @treturn tensor values
@@ -468,6 +607,81 @@ end
 function reduce.force(...)
    core.force_all { ... }
    return ...
+end
+
+-- ---------------------------------------------------------------- sums of exponentials
+
+-- The largest element along dimensions, which is taken off before exp so that nothing overflows; 0 where there is none.
+local function largest(t, dims)
+   return t:numel() == 0 and 0 or core.reduce("max", t, dims, true)
+end
+
+--- exp(x) over the sum of all exp(x) along a dimension.
+-- @tparam tensor t
+-- @tparam[opt=-1] integer dim
+-- @treturn tensor deferred
+-- @torch torch.softmax
+function reduce.softmax(t, dim)
+   check_tensor("softmax", t)
+   dim = one_dim("softmax", dim, -1)
+   local e = core.apply("exp", core.apply("sub", t, largest(t, dim)))
+   return e / core.reduce("sum", e, dim, true)
+end
+
+--- The logarithm of softmax, exact where that is near 0.
+-- @tparam tensor t
+-- @tparam[opt=-1] integer dim
+-- @treturn tensor deferred
+-- @torch torch.log_softmax
+function reduce.log_softmax(t, dim)
+   check_tensor("log_softmax", t)
+   dim = one_dim("log_softmax", dim, -1)
+   local x = core.apply("sub", t, largest(t, dim))
+   return x - core.apply("log", core.reduce("sum", core.apply("exp", x), dim, true))
+end
+
+--- The logarithm of the sum of all exp(x), without overflow.
+-- @tparam tensor t
+-- @tparam[opt] integer|table dim (PyTorch has no default)
+-- @tparam[opt] table opts `dim`, `keepdim`
+-- @treturn tensor deferred
+-- @torch torch.logsumexp
+function reduce.logsumexp(t, dim, opts)
+   check_tensor("logsumexp", t)
+   local dims, o = arguments("logsumexp", dim, opts, {})
+   if dims == nil then t = core.cast(t, "F64") end      -- as the sum over all is
+   local top = largest(t, dims)
+   if top ~= 0 then top = core.apply("where", elementwise.isfinite(top), top, 0) end      -- infinity - infinity is NaN
+   local sum = core.reduce("sum", core.apply("exp", core.apply("sub", t, top)), dims, true)
+   local result = core.apply("add", core.apply("log", sum), top)
+   return o.keepdim and result or result:reshape(core.reduce("sum", t, dims):shape())
+end
+
+-- ---------------------------------------------------------------- one answer about two tensors
+
+--- True if two tensors have one shape and equal values; NaN equals nothing. Computes, streaming. (`identical` compares
+-- dtype and bytes.)
+-- @tparam tensor a
+-- @tparam tensor b
+-- @treturn boolean
+-- @torch torch.equal
+function reduce.equal(a, b)
+   check_tensor("equal", a)
+   check_tensor("equal", b)
+   local x, y = a:shape(), b:shape()
+   if table.concat(x, " ") ~= table.concat(y, " ") then return false end
+   return core.reduce("all", core.apply("eq", a, b)):item()
+end
+
+--- True if all values are close, as isclose tells. Shapes broadcast. Computes, streaming.
+-- @tparam tensor a
+-- @tparam tensor b or a number
+-- @tparam[opt] table opts `rtol` = 1e-5, `atol` = 1e-8, `equal_nan` = false
+-- @treturn boolean
+-- @torch torch.allclose
+function reduce.allclose(a, b, opts)
+   check_tensor("allclose", a)
+   return core.reduce("all", elementwise.isclose(a, b, opts)):item()
 end
 
 -- ---------------------------------------------------------------- methods and comparisons

@@ -20,6 +20,11 @@
 -- @field st.json.null
 
 --- Makes a tensor from raw bytes.
+--
+--     > st.from_bytes("U8", { 2, 2 }, "\1\2\3\4")
+--     Tensor[2x2 U8, 4 B]
+--       1  2
+--       3  4
 -- @function st.from_bytes
 -- @tparam string dtype such as "F32"
 -- @tparam {integer,...} shape
@@ -38,12 +43,18 @@
 -- @treturn integer
 
 --- Text to value. Objects and arrays become tables, null becomes `st.json.null`.
+--
+--     > st.json.decode('{"layers": [1, 2], "tied": true}')
+--     { layers = { 1, 2 }, tied = true }
 -- @function st.json.decode
 -- @tparam string text at most 64 MB and 64 levels deep
 -- @return the value
 -- @raise "format" for anything that is not JSON, for a key that stands twice, for `\u0000`, for integers beyond 2^53
 
 --- Value to text, keys sorted.
+--
+--     > st.json.encode { rank = 8, layers = { 1, 2 } }
+--     {"layers":[1,2],"rank":8}
 -- @function st.json.encode
 -- @param value a table, string, number, boolean or `st.json.null`
 -- @tparam[opt] table opts `indent` = number of blanks per level (none: one line)
@@ -96,6 +107,11 @@
 -- @elementwise ge a b
 
 --- Elements of `a` where the mask is true, of `b` where it is false.
+--
+--     > t = st.tensor { -1.0, 2, -3 }
+--     > st.where(t:gt(0), t, 0)
+--     Tensor[3 F32, 12 B]
+--       0.0000  2.0000  0.0000
 -- @function st.where
 -- @param mask a BOOL tensor
 -- @param a tensor or number
@@ -193,6 +209,30 @@
 --- Tangent.
 -- @elementwise tan x
 
+--- Inverse sine, in radians.
+-- @elementwise asin x
+
+--- Inverse cosine, in radians.
+-- @elementwise acos x
+
+--- Inverse tangent, in radians.
+-- @elementwise atan x
+
+--- The angle of the point (x, y), in radians: the inverse tangent of y / x in the right quadrant.
+-- @elementwise atan2 y x
+
+--- Hyperbolic sine.
+-- @elementwise sinh x
+
+--- Hyperbolic cosine.
+-- @elementwise cosh x
+
+--- 1 - erf(x), exact for large x.
+-- @elementwise erfc x
+
+--- sqrt(a * a + b * b), without overflow between.
+-- @elementwise hypot a b
+
 -- ---------------------------------------------------------------- methods of tensors
 
 --- Its dtype, in the format's spelling: "BF16".
@@ -245,6 +285,9 @@
 -- @raise "limit" for more than st.memory() allows
 
 --- Computes and gives elements in row-major order, as numbers or booleans.
+--
+--     > st.tensor({ { 1, 2 }, { 3, 4 } }):values(2, 2)
+--     { 2, 3 }
 -- @function Tensor:values
 -- @tparam[opt=1] integer first
 -- @tparam[opt] integer count (default: all that follow)
@@ -252,12 +295,20 @@
 -- @raise "limit" for more than st.memory() allows
 
 --- Computes and gives the only element as a number or boolean.
+--
+--     > st.tensor({ 1.5 }):item()
+--     1.5
+--     > st.tensor({ 1, 2 }):item()
+--     item() wants a tensor of one element, this one has 2
 -- @function Tensor:item
 -- @treturn number
 -- @raise "shape" unless there is exactly one
 -- @torch Tensor.item
 
 --- Computes and gives nested tables of numbers or booleans.
+--
+--     > st.tensor({ { 1, 2 }, { 3, 4 } }):totable()
+--     { { 1, 2 }, { 3, 4 } }
 -- @function Tensor:totable
 -- @treturn table
 -- @torch Tensor.tolist
@@ -268,12 +319,23 @@
 -- @raise "limit" for more than st.memory() allows
 
 --- True if both have the same dtype, shape and bytes. Streams: neither is held in memory.
+--
+--     > t = st.tensor { 1.0, 2 }
+--     > t:identical(t:clone()), t:identical(t:cast "F64")
+--     true    false
 -- @function Tensor:identical
 -- @tparam tensor other
 -- @treturn boolean
 -- @torch torch.equal
 
 --- The same values in another dtype, rounded to nearest even.
+--
+--     > st.tensor({ 1 / 3 }):cast("BF16"):item()
+--     0.333984375
+--     > st.tensor({ 1e6 }):cast("F16"), st.tensor({ 1e6 }):cast("F16", { saturate = true }):item()
+--     Tensor[1 F16, 2 B]
+--       inf
+--     65504.0
 -- @function Tensor:cast
 -- @tparam string dtype in any case
 -- @tparam[opt] table opts `saturate` = true clamps to the largest finite value, where torch would give infinity or NaN
@@ -295,6 +357,11 @@
 -- @torch torch.clamp
 
 --- The same elements in another shape: a view of the tensor where its elements lie so, else a tensor of its own.
+--
+--     > st.arange(6):reshape(2, -1)
+--     Tensor[2x3 I64, 48 B]
+--       0  1  2
+--       3  4  5
 -- @function st.reshape
 -- @tparam tensor t
 -- @param sizes one by one or as a table; one of them may be -1: what the others leave
@@ -303,6 +370,14 @@
 -- @torch torch.reshape
 
 --- As reshape, but always a view: through it the tensor can be written to.
+--
+--     > t = st.arange(4)
+--     > t:view(2, 2)[{ 2, 1 }] = 9
+--     > t
+--     Tensor[4 I64, 32 B]
+--       0  1  9  3
+--     > t:view(3)
+--     reshape: [4] has 4 elements, which do not fit [3]
 -- @function Tensor:view
 -- @param sizes one by one or as a table; one of them may be -1
 -- @treturn tensor
@@ -310,6 +385,9 @@
 -- @torch Tensor.view
 
 --- Dimensions in another order: dimension d of the result is the d-th that is given. A view.
+--
+--     > st.zeros(2, 3, 4):permute(3, 1, 2):shape()
+--     { 4, 2, 3 }
 -- @function st.permute
 -- @tparam tensor t
 -- @param dims each once, one by one or as a table; negative from the end
@@ -317,6 +395,11 @@
 -- @torch torch.permute
 
 --- Broadcasts to a shape: sizes of 1 are repeated, dimensions may be added in front. A view; takes no memory.
+--
+--     > st.tensor({ 1, 2 }):expand(2, -1)
+--     Tensor[2x2 I64, 32 B]
+--       1  2
+--       1  2
 -- @function st.expand
 -- @tparam tensor t
 -- @param sizes one by one or as a table; -1 keeps a size
@@ -324,6 +407,10 @@
 -- @torch Tensor.expand
 
 --- A part of one dimension: `length` elements from `first` on. A view.
+--
+--     > st.arange(6):narrow(1, 2, 3)
+--     Tensor[3 I64, 24 B]
+--       1  2  3
 -- @function st.narrow
 -- @tparam tensor t
 -- @tparam integer dim negative from the end
@@ -334,6 +421,11 @@
 -- @torch torch.narrow
 
 --- One element of a dimension, which the result has no longer: `t:select(1, i)` is `t[i]`. A view.
+--
+--     > t = st.tensor { { 1, 2 }, { 3, 4 } }
+--     > t:select(2, -1)
+--     Tensor[2 I64, 16 B]
+--       2  4
 -- @function st.select
 -- @tparam tensor t
 -- @tparam integer dim negative from the end
@@ -342,6 +434,11 @@
 -- @torch torch.select
 
 --- A copy in memory, computed now, of the declared dtype: it can be written to where a file's tensor cannot.
+--
+--     > t = st.open("a.safetensors")["model.layers.0.norm.weight"]:clone()
+--     > t[1] = 0
+--     > t[1]
+--     0.0
 -- @function st.clone
 -- @tparam tensor t
 -- @treturn tensor
@@ -360,6 +457,9 @@
 -- @treturn string
 
 --- What is known of a tensor without reading it.
+--
+--     > st.open("a.safetensors"):info(1)
+--     position_ids    I64     { 1, 77 }       616     0       616
 -- @function Model:info
 -- @tparam integer i position
 -- @treturn string name
@@ -387,6 +487,9 @@
 -- @raise "name" for one that is there already
 
 --- Metadata: a table of texts, and the keys in the file's order.
+--
+--     > st.open("a.safetensors"):metadata()
+--     { format = "pt" }       { "format" }
 -- @function Model:metadata
 -- @treturn {[string]=string} texts by key
 -- @treturn {string,...} keys
@@ -412,6 +515,9 @@
 -- @treturn string
 
 --- Number of tensors of each dtype.
+--
+--     > st.open("a.safetensors"):dtype_counts()
+--     { BF16 = 30, I64 = 1 }
 -- @function Model:dtype_counts
 -- @treturn {[string]=integer} such as { BF16 = 199, I64 = 1 }
 

@@ -60,6 +60,12 @@ local function job(model, path, opts, who)
 end
 
 --- Computes and writes one model. All or nothing: on any failure the old file is left whole.
+--
+--     > half = 0.5 * st.open("a.safetensors") + 0.5 * st.open("b.safetensors")
+--     > half:save("half.safetensors", { dtype = "F16" })
+--     332312
+--     > st.open("half.safetensors"):dtype_counts()
+--     { F16 = 30, I64 = 1 }
 -- @param model
 -- @tparam string path the file, or with `max_shard_size` the folder
 -- @tparam[opt] table opts
@@ -76,6 +82,12 @@ function save.save(model, path, opts)
 end
 
 --- Saves several models in one pass over their common inputs; all files appear or none.
+--
+--     > a, b = st.open("a.safetensors"), st.open("b.safetensors")
+--     > list = {}
+--     > for t = 1, 3 do list[t] = { st.lerp(a, b, t / 4), ("blend-%d.safetensors"):format(t) } end
+--     > st.save_all(list) > 0
+--     true
 -- @tparam {table,...} list entries { model, path, ...options of save }
 -- @tparam[opt] table opts options for all of them
 -- @treturn integer bytes written

@@ -5,19 +5,11 @@
 
 local core = require "stlua.core"
 local errors = require "stlua.errors"
+local dim_of = require("stlua.sizes").dim
 
 local Tensor = core.Tensor
 local shape = { reshape = Tensor.reshape, permute = Tensor.permute, expand = Tensor.expand, narrow = Tensor.narrow,
    select = Tensor.select, clone = Tensor.clone }
-
--- A dimension as 1..n; `more` allows so many behind the last.
-local function dim_of(who, d, n, more)
-   n = n + (more or 0)
-   if math.type(d) ~= "integer" or d == 0 or d > n or d < -n then
-      errors.throwf("arg", "%s: dimension %s of a tensor with %d", who, tostring(d), n - (more or 0))
-   end
-   return d < 0 and n + 1 + d or d
-end
 
 local function integer(who, what, v, low)
    if math.type(v) ~= "integer" or v < low then
@@ -41,6 +33,9 @@ end
 -- ---------------------------------------------------------------- dimensions
 
 --- Two dimensions exchanged. A view.
+--
+--     > st.zeros(2, 3, 4):transpose(1, -1):shape()
+--     { 4, 3, 2 }
 -- @tparam tensor t
 -- @tparam integer a
 -- @tparam integer b
@@ -53,7 +48,20 @@ function shape.transpose(t, a, b)
    return t:permute(order)
 end
 
+--- The same as transpose. A view.
+-- @tparam tensor t
+-- @tparam integer a
+-- @tparam integer b
+-- @torch torch.swapaxes
+function shape.swapaxes(t, a, b) return shape.transpose(t, a, b) end
+
 --- The transposed matrix; a vector or a number as it is. A view.
+--
+--     > st.tensor({ { 1, 2, 3 }, { 4, 5, 6 } }):t()
+--     Tensor[3x2 I64, 48 B]
+--       1  4
+--       2  5
+--       3  6
 -- @tparam tensor t of at most 2 dimensions
 -- @torch torch.t
 function shape.t(t)
@@ -77,6 +85,9 @@ function shape.movedim(t, from, to)
 end
 
 --- A new dimension of size 1. A view.
+--
+--     > st.zeros(2, 3):unsqueeze(2):shape()
+--     { 2, 1, 3 }
 -- @tparam tensor t
 -- @tparam integer dim where it is in the result
 -- @torch torch.unsqueeze
@@ -87,6 +98,9 @@ function shape.unsqueeze(t, dim)
 end
 
 --- Without dimensions of size 1: all of them, or this one. A view.
+--
+--     > st.zeros(1, 3, 1):squeeze():shape()
+--     { 3 }
 -- @tparam tensor t
 -- @tparam[opt] integer dim stays if its size is not 1
 -- @torch torch.squeeze
@@ -100,6 +114,9 @@ function shape.squeeze(t, dim)
 end
 
 --- Dimensions first..last as one; all by default.
+--
+--     > st.zeros(2, 3, 4):flatten(2):shape()
+--     { 2, 12 }
 -- @tparam tensor t
 -- @tparam[opt=1] integer first
 -- @tparam[opt=-1] integer last
@@ -140,6 +157,20 @@ function shape.unflatten(t, dim, sizes)
    return t:view(out)
 end
 
+--- The same as expand. A view.
+-- @tparam tensor t
+-- @param sizes one by one or as a table; -1 keeps a size
+-- @treturn tensor
+-- @torch torch.broadcast_to
+function shape.broadcast_to(t, ...) return t:expand(...) end
+
+--- The same elements as a tensor of its own, no view: it can be seen in any shape, and writing to it leaves `t` alone.
+-- (PyTorch gives `t` itself where it can.)
+-- @tparam tensor t
+-- @treturn tensor
+-- @torch Tensor.contiguous
+function shape.contiguous(t) return core.broadcast(t, t:shape()) end
+
 --- Broadcasts to the sizes of another tensor. A view.
 -- @tparam tensor t
 -- @tparam tensor other
@@ -149,6 +180,10 @@ function shape.expand_as(t, other) return t:expand(other:shape()) end
 -- ---------------------------------------------------------------- order
 
 --- The elements of the given dimensions in reverse. A view.
+--
+--     > st.tensor({ 1, 2, 3 }):flip(1)
+--     Tensor[3 I64, 24 B]
+--       3  2  1
 -- @tparam tensor t
 -- @param ... dimensions, one by one or as a table
 -- @torch torch.flip
@@ -162,6 +197,10 @@ function shape.flip(t, ...)
 end
 
 --- Elements moved along a dimension by `shift` places; those that leave at one end come in at the other.
+--
+--     > st.tensor({ 1, 2, 3, 4 }):roll(1)
+--     Tensor[4 I64, 32 B]
+--       4  1  2  3
 -- @tparam tensor t
 -- @tparam integer shift
 -- @tparam[opt] integer dim without it the tensor is taken as one row
@@ -181,6 +220,11 @@ end
 
 --- The tensor repeated along its dimensions; further dimensions come in front. Also t["repeat"], as PyTorch calls it:
 -- `repeat` is a word of Lua.
+--
+--     > st.tensor({ 1, 2 }):tile(2, 2)
+--     Tensor[2x4 I64, 64 B]
+--       1  2  1  2
+--       1  2  1  2
 -- @tparam tensor t
 -- @param ... how often, for each dimension, one by one or as a table
 -- @torch Tensor.repeat
@@ -196,13 +240,34 @@ function shape.tile(t, ...)
       out[d] = n * sizes[d]
    end
    if #apart > 64 then errors.throw("limit", "tile: more than 32 dimensions") end
-   return t:reshape(apart):expand(wide):reshape(out)
+   return core.broadcast(t:reshape(apart), wide):reshape(out)      -- not a view, even where every count is 1
+end
+
+--- Each element, or each slice of a dimension, repeated in place: of 1, 2 three times 1, 1, 1, 2, 2, 2.
+-- @tparam tensor t
+-- @tparam integer count
+-- @tparam[opt] integer dim without it the tensor is taken as one row
+-- @torch torch.repeat_interleave
+function shape.repeat_interleave(t, count, dim)
+   integer("repeat_interleave", "the count", count, 0)
+   if not dim then t, dim = t:reshape(-1), 1 end
+   local wide, out = t:shape(), t:shape()
+   dim = dim_of("repeat_interleave", dim, #out)
+   out[dim] = out[dim] * count
+   table.insert(wide, dim + 1, count)
+   return core.broadcast(shape.unsqueeze(t, dim + 1), wide):reshape(out)
 end
 
 -- ---------------------------------------------------------------- parts and joins
 
 --- Tensors one behind the other along a dimension; all other sizes agree. Of files' tensors in one dtype it is as
 -- light as a file's.
+--
+--     > st.cat { st.tensor { 1, 2 }, st.tensor { 3 } }
+--     Tensor[3 I64, 24 B]
+--       1  2  3
+--     > st.cat({ st.zeros(2, 3), st.ones(2, 1) }, 2):shape()
+--     { 2, 4 }
 -- @tparam {tensor,...} tensors
 -- @tparam[opt=1] integer dim
 -- @raise "shape"
@@ -212,6 +277,11 @@ function shape.cat(tensors, dim)
 end
 
 --- Tensors of one shape along a new dimension.
+--
+--     > st.stack { st.tensor { 1, 2 }, st.tensor { 3, 4 } }
+--     Tensor[2x2 I64, 32 B]
+--       1  2
+--       3  4
 -- @tparam {tensor,...} tensors
 -- @tparam[opt=1] integer dim where it is in the result
 -- @raise "shape"
@@ -226,6 +296,12 @@ function shape.stack(tensors, dim)
 end
 
 --- Parts of `size` elements along a dimension, the last with what is left; or parts of the given sizes. Views.
+--
+--     > parts = st.arange(5):split(2)
+--     > #parts, parts[2]
+--     3
+--     Tensor[2 I64, 16 B]
+--       2  3
 -- @tparam tensor t
 -- @tparam integer|{integer,...} size
 -- @tparam[opt=1] integer dim
@@ -272,6 +348,11 @@ function shape.chunk(t, count, dim)
 end
 
 --- All tensors t[1], t[2], ... along a dimension, as a list. Views.
+--
+--     > q, k = table.unpack(st.tensor({ { 1, 2 }, { 3, 4 } }):unbind())
+--     > k
+--     Tensor[2 I64, 16 B]
+--       3  4
 -- @tparam tensor t
 -- @tparam[opt=1] integer dim
 -- @treturn {tensor,...}
@@ -292,6 +373,10 @@ end
 
 --- Adds elements of one value around: `pads` holds how many before and behind, of the last dimension, then of the one
 -- before it, and so on. Negative numbers cut.
+--
+--     > st.tensor({ 1, 2 }):pad { 1, 2 }
+--     Tensor[5 I64, 40 B]
+--       0  1  2  0  0
 -- @tparam tensor t
 -- @tparam {integer,...} pads
 -- @tparam[opt] table opts `value` = 0
@@ -315,6 +400,24 @@ function shape.pad(t, pads, opts)
       t = #list > 1 and core.cat(list, dim) or list[1]
    end
    return t
+end
+
+-- ---------------------------------------------------------------- PyTorch's words for what a tensor says of itself
+
+--- The same as ndim: number of dimensions.
+-- @tparam tensor t
+-- @treturn integer
+-- @torch Tensor.dim
+function shape.dim(t) return t:ndim() end
+
+--- All sizes, as shape gives them, or that of one dimension.
+-- @tparam tensor t
+-- @tparam[opt] integer dim negative from the end
+-- @treturn {integer,...}|integer
+-- @torch Tensor.size
+function shape.size(t, dim)
+   local sizes = t:shape()
+   return dim == nil and sizes or sizes[dim_of("size", dim, #sizes)]
 end
 
 local LISTS = { cat = true, stack = true }

@@ -1,5 +1,5 @@
---- The sizes of a tensor that is to be made, as functions take them: st.zeros(2, 3), st.zeros { 2, 3 }, and options
--- behind.
+--- Sizes and dimensions as functions take them. Those of a tensor that is to be made: st.zeros(2, 3),
+-- st.zeros { 2, 3 }, and options behind.
 -- Layer: Lua, above stlua.core.
 
 local errors = require "stlua.errors"
@@ -39,6 +39,20 @@ function sizes.of(who, known, ...)
       end
    end
    return list, errors.check_options(opts, known, who)
+end
+
+--- A dimension as 1..n.
+-- @tparam string who for messages
+-- @tparam integer d negative from the end
+-- @tparam integer n dimensions there are
+-- @tparam[opt=0] integer more as many behind the last are allowed
+-- @treturn integer
+function sizes.dim(who, d, n, more)
+   n = n + (more or 0)
+   if math.type(d) ~= "integer" or d == 0 or d > n or d < -n then
+      errors.throwf("arg", "%s: dimension %s of a tensor with %d", who, tostring(d), n - (more or 0))
+   end
+   return d < 0 and n + 1 + d or d
 end
 
 return sizes

@@ -55,6 +55,10 @@ end
 
 --- What the values of tensors are like: least, greatest, mean, standard deviation (over n - 1), and how many are NaN or
 -- infinite. NaN carries over into the first four. Every tensor is read once.
+--
+--     > s = st.stats(st.tensor { 1.0, 2, 3 })
+--     > s.min, s.max, s.mean, s.std, s.nan
+--     1.0     3.0     2.0     1.0     0
 -- @tparam model|tensor m
 -- @treturn table of a tensor: { min, max, mean, std, nan, inf, numel, dtype, shape }; of a model: such a table for each
 -- name, in order with `name` added, and by name. One that cannot be computed on has `skipped` = why. Printed, a table.

@@ -53,6 +53,11 @@ function text.plural(n, noun)
    return ("%d %s%s"):format(n, noun, n == 1 and "" or "s")
 end
 
+--- 1234567 -> "1,234,567".
+function text.thousands(n)
+   return (("%d"):format(n):reverse():gsub("(%d%d%d)", "%1,"):reverse():gsub("^(%-?),", "%1"))
+end
+
 --- {2, 3} -> "[2, 3]".
 function text.shape(shape)
    return "[" .. table.concat(shape, ", ") .. "]"

@@ -28,6 +28,14 @@ function Tensor:abs() end
 ---@param ... any the other operands
 function Tensor:abs_(...) end
 
+--- Inverse cosine, in radians.
+---@return stlua.Tensor # deferred
+function Tensor:acos() end
+
+--- The operation of the same name without `_`, whose result is written into the tensor. Returns the tensor.
+---@param ... any the other operands
+function Tensor:acos_(...) end
+
 --- Sum, elementwise: `a + b`.
 ---@param b stlua.Tensor|number
 ---@return stlua.Tensor # deferred
@@ -63,6 +71,12 @@ function Tensor:addcmul_(...) end
 ---@return stlua.Tensor # deferred
 function Tensor:all(dim, opts) end
 
+--- True if all values are close, as isclose tells. Shapes broadcast. Computes, streaming.
+---@param b stlua.Tensor or a number
+---@param opts? table `rtol` = 1e-5, `atol` = 1e-8, `equal_nan` = false
+---@return boolean
+function Tensor:allclose(b, opts) end
+
 --- The largest elements along any dimensions, without places.
 ---@param dim? integer|table
 ---@param opts? table `dim`, `keepdim`
@@ -82,6 +96,10 @@ function Tensor:amin(dim, opts) end
 function Tensor:any(dim, opts) end
 
 --- The place of the first maximum (or NaN), from 1: in row-major order, or along a dimension.
+--- ```lua
+--- > st.tensor({ 3, 9, 4 }):argmax():item()
+--- 2
+--- ```
 ---@param dim? integer
 ---@param opts? table `dim`, `keepdim`
 ---@return stlua.Tensor # deferred, I64
@@ -99,12 +117,41 @@ function Tensor:argmin(dim, opts) end
 ---@return stlua.Tensor # I64
 function Tensor:argsort(dim, opts) end
 
+--- Inverse sine, in radians.
+---@return stlua.Tensor # deferred
+function Tensor:asin() end
+
+--- The operation of the same name without `_`, whose result is written into the tensor. Returns the tensor.
+---@param ... any the other operands
+function Tensor:asin_(...) end
+
+--- Inverse tangent, in radians.
+---@return stlua.Tensor # deferred
+function Tensor:atan() end
+
+--- The angle of the point (x, y), in radians: the inverse tangent of y / x in the right quadrant.
+---@param x stlua.Tensor|number
+---@return stlua.Tensor # deferred
+function Tensor:atan2(x) end
+
+--- The operation of the same name without `_`, whose result is written into the tensor. Returns the tensor.
+---@param ... any the other operands
+function Tensor:atan2_(...) end
+
+--- The operation of the same name without `_`, whose result is written into the tensor. Returns the tensor.
+---@param ... any the other operands
+function Tensor:atan_(...) end
+
 --- Ones and zeros: 1 with the probability that the tensor has there, in its dtype; or with a number for p a mask (BOOL)
 --- of the sizes given. A mask of a tensor's own shape: st.bernoulli(0.1, t:shape(), { seed = 7, name = name }).
 ---@param sizes? table for a number
 ---@param opts? table `seed`, `name`
 ---@return stlua.Tensor
 function Tensor:bernoulli(sizes, opts) end
+
+--- The same as cast("BF16").
+---@return stlua.Tensor
+function Tensor:bfloat16() end
 
 --- Bits that are set in both; of integers and masks.
 ---@param b stlua.Tensor|number
@@ -164,6 +211,15 @@ function Tensor:bitwise_xor_(...) end
 ---@return stlua.Tensor # (count, m, n)
 function Tensor:bmm(b) end
 
+--- The same as cast("BOOL").
+---@return stlua.Tensor
+function Tensor:bool() end
+
+--- The same as expand. A view.
+---@param sizes any one by one or as a table; -1 keeps a size
+---@return stlua.Tensor
+function Tensor:broadcast_to(sizes) end
+
 --- Computes and gives raw little-endian bytes.
 ---@param dtype? string of the bytes (default: its own)
 ---@param first? integer element, in row-major order
@@ -172,6 +228,14 @@ function Tensor:bmm(b) end
 function Tensor:bytes(dtype, first, count) end
 
 --- The same values in another dtype, rounded to nearest even.
+--- ```lua
+--- > st.tensor({ 1 / 3 }):cast("BF16"):item()
+--- 0.333984375
+--- > st.tensor({ 1e6 }):cast("F16"), st.tensor({ 1e6 }):cast("F16", { saturate = true }):item()
+--- Tensor[1 F16, 2 B]
+---   inf
+--- 65504.0
+--- ```
 ---@param dtype string in any case
 ---@param opts? table `saturate` = true clamps to the largest finite value, where torch would give infinity or NaN
 ---@return stlua.Tensor
@@ -205,9 +269,29 @@ function Tensor:clamp(low, high) end
 ---@param ... any the other operands
 function Tensor:clamp_(...) end
 
+--- The same as clamp.
+---@param low? number|stlua.Tensor
+---@param high? number|stlua.Tensor
+function Tensor:clip(low, high) end
+
+--- The operation of the same name without `_`, whose result is written into the tensor. Returns the tensor.
+---@param ... any the other operands
+function Tensor:clip_(...) end
+
 --- A copy in memory, computed now, of the declared dtype: it can be written to where a file's tensor cannot.
+--- ```lua
+--- > t = st.open("a.safetensors")["model.layers.0.norm.weight"]:clone()
+--- > t[1] = 0
+--- > t[1]
+--- 0.0
+--- ```
 ---@return stlua.Tensor
 function Tensor:clone() end
+
+--- The same elements as a tensor of its own, no view: it can be seen in any shape, and writing to it leaves `t` alone.
+--- (PyTorch gives `t` itself where it can.)
+---@return stlua.Tensor
+function Tensor:contiguous() end
 
 --- Writes another tensor's values into this one, broadcast and cast.
 ---@param other stlua.Tensor or a number
@@ -222,8 +306,21 @@ function Tensor:cos() end
 ---@param ... any the other operands
 function Tensor:cos_(...) end
 
+--- Hyperbolic cosine.
+---@return stlua.Tensor # deferred
+function Tensor:cosh() end
+
+--- The operation of the same name without `_`, whose result is written into the tensor. Returns the tensor.
+---@param ... any the other operands
+function Tensor:cosh_(...) end
+
 --- Cosine of the angle between two tensors: a.b / (max(|a|, eps) * max(|b|, eps)). Over all elements, which are
 --- read once, unless a dimension is given (torch's default is its dimension 1).
+--- ```lua
+--- > a, b = st.tensor { 1.0, 0 }, st.tensor { 3.0, 4 }
+--- > a:cosine_similarity(b):item()
+--- 0.6
+--- ```
 ---@param b stlua.Tensor
 ---@param opts? table `dim`, `keepdim`, `eps` (1e-8)
 ---@return stlua.Tensor # deferred
@@ -235,7 +332,17 @@ function Tensor:cosine_similarity(b, opts) end
 ---@return stlua.Tensor # deferred
 function Tensor:count_nonzero(dim, opts) end
 
+--- Products from the first element on along a dimension; integers become I64.
+---@param dim? integer needed unless there is one dimension only
+---@return stlua.Tensor # deferred
+function Tensor:cumprod(dim) end
+
 --- Sums from the first element on along a dimension; integers become I64.
+--- ```lua
+--- > st.tensor({ 1, 2, 3 }):cumsum()
+--- Tensor[3 I64, 24 B]
+---   1  3  6
+--- ```
 ---@param dim? integer needed unless there is one dimension only
 ---@return stlua.Tensor # deferred
 function Tensor:cumsum(dim) end
@@ -243,6 +350,15 @@ function Tensor:cumsum(dim) end
 --- Determinant.
 ---@return stlua.Tensor # (..)
 function Tensor:det() end
+
+--- A diagonal of a matrix, as a vector; or of a vector the square matrix that has it there, and 0 elsewhere.
+---@param diagonal? integer 1 is above the main one, -1 below
+---@return stlua.Tensor
+function Tensor:diag(diagonal) end
+
+--- The same as ndim: number of dimensions.
+---@return integer
+function Tensor:dim() end
 
 --- Quotient, elementwise: `a / b`. Integers give floats.
 ---@param b stlua.Tensor|number
@@ -258,6 +374,10 @@ function Tensor:div_(...) end
 ---@param b stlua.Tensor
 ---@return stlua.Tensor # deferred, without dimensions
 function Tensor:dot(b) end
+
+--- The same as cast("F64").
+---@return stlua.Tensor
+function Tensor:double() end
 
 --- Its dtype, in the format's spelling: "BF16".
 ---@return string
@@ -278,6 +398,12 @@ function Tensor:eq(b) end
 ---@param ... any the other operands
 function Tensor:eq_(...) end
 
+--- True if two tensors have one shape and equal values; NaN equals nothing. Computes, streaming. (`identical` compares
+--- dtype and bytes.)
+---@param b stlua.Tensor
+---@return boolean
+function Tensor:equal(b) end
+
 --- Error function.
 ---@return stlua.Tensor # deferred
 function Tensor:erf() end
@@ -285,6 +411,14 @@ function Tensor:erf() end
 --- The operation of the same name without `_`, whose result is written into the tensor. Returns the tensor.
 ---@param ... any the other operands
 function Tensor:erf_(...) end
+
+--- 1 - erf(x), exact for large x.
+---@return stlua.Tensor # deferred
+function Tensor:erfc() end
+
+--- The operation of the same name without `_`, whose result is written into the tensor. Returns the tensor.
+---@param ... any the other operands
+function Tensor:erfc_(...) end
 
 --- e to the power of x.
 ---@return stlua.Tensor # deferred
@@ -303,6 +437,12 @@ function Tensor:exp2_(...) end
 function Tensor:exp_(...) end
 
 --- Broadcasts to a shape: sizes of 1 are repeated, dimensions may be added in front. A view; takes no memory.
+--- ```lua
+--- > st.tensor({ 1, 2 }):expand(2, -1)
+--- Tensor[2x2 I64, 32 B]
+---   1  2
+---   1  2
+--- ```
 ---@param sizes any one by one or as a table; -1 keeps a size
 ---@return stlua.Tensor
 function Tensor:expand(sizes) end
@@ -320,18 +460,41 @@ function Tensor:expm1() end
 function Tensor:expm1_(...) end
 
 --- Writes one number everywhere.
+--- ```lua
+--- > t = st.zeros(2, 2)
+--- > t[1]:fill_(7)
+--- Tensor[2 F32, 8 B]
+---   7.0000  7.0000
+--- > t
+--- Tensor[2x2 F32, 16 B]
+---   7.0000  7.0000
+---   0.0000  0.0000
+--- ```
 ---@param value number
 ---@return stlua.Tensor # the same
 function Tensor:fill_(value) end
 
 --- Dimensions first..last as one; all by default.
+--- ```lua
+--- > st.zeros(2, 3, 4):flatten(2):shape()
+--- { 2, 12 }
+--- ```
 ---@param first? integer
 ---@param last? integer
 function Tensor:flatten(first, last) end
 
 --- The elements of the given dimensions in reverse. A view.
+--- ```lua
+--- > st.tensor({ 1, 2, 3 }):flip(1)
+--- Tensor[3 I64, 24 B]
+---   3  2  1
+--- ```
 ---@param ... any dimensions, one by one or as a table
 function Tensor:flip(...) end
+
+--- The same as cast("F32").
+---@return stlua.Tensor
+function Tensor:float() end
 
 --- Rounds down to an integer.
 ---@return stlua.Tensor # deferred
@@ -369,6 +532,13 @@ function Tensor:force() end
 ---@return stlua.Tensor
 function Tensor:full_like(value, opts) end
 
+--- Elements along a dimension by a tensor of places: the result has the shape of `index`, which is not larger than `t`
+--- in the other dimensions.
+---@param dim integer
+---@param index stlua.Tensor integers, of as many dimensions as `t`
+---@return stlua.Tensor # deferred
+function Tensor:gather(dim, index) end
+
 --- A mask: where a >= b.
 ---@param b stlua.Tensor|number
 ---@return stlua.Tensor # deferred
@@ -394,18 +564,91 @@ function Tensor:gt(b) end
 ---@param ... any the other operands
 function Tensor:gt_(...) end
 
+--- The same as cast("F16").
+---@return stlua.Tensor
+function Tensor:half() end
+
+--- Counts a tensor's values in equal parts of a range, and draws them as bars when printed. Streams: the tensor is read
+--- twice. NaN, infinities and what lies outside a given range are left out, and their numbers told. Bins of integers
+--- and booleans hold whole numbers: one each where there is room.
+--- ```lua
+--- > st.manual_seed(1)
+--- > st.randn(1000):hist { bins = 5, width = 20 }
+--- Histogram[1,000 values, F32]
+--- from    to  count
+--- -3.1  -1.8     33  █▍
+--- -1.8  -0.5    261  ██████████▌
+--- -0.5   0.8    497  ████████████████████
+---  0.8   2.1    188  ███████▋
+---  2.1   3.4     21  ▉
+--- ```
+---
+--- `opts`: `bins` = 16 (at most, for integers); `min`, `max`: the range (default: from the smallest finite element
+--- to the largest); `width` = 40, of the longest bar
+---@param opts? table
+---
+--- `result`: { counts, edges (one more than counts; none where there is nothing to count), numel, nan, inf, outside
+--- }. Printed, a histogram.
+---@return table
+function Tensor:hist(opts) end
+
+--- The counts of histogram, with the range as numbers.
+---@param bins? integer
+---@param low? number with low = high the range is from the smallest element to the largest
+---@param high? number
+---@return stlua.Tensor # deferred, I64
+function Tensor:histc(bins, low, high) end
+
 --- How many elements fall into each of equal parts of a range, the last one closed. Elements outside, and NaN, are
 --- not counted. Counts are I64 (torch's are floats, which lose count at 2^24).
+--- ```lua
+--- > counts, edges = st.tensor({ 0.0, 1, 1, 4 }):histogram(2, { min = 0, max = 4 })
+--- > counts
+--- Tensor[2 I64, 16 B]
+---   3  1
+--- > edges
+--- { 0.0, 2.0, 4.0 }
+--- ```
 ---@param bins? integer
 ---@param opts? table `min`, `max`: the range (default: from the smallest element to the largest)
 ---@return stlua.Tensor # deferred, `bins` counts
 ---@return number[] # the bins + 1 edges: only with `min` and `max`, else they are not known before the counts
 function Tensor:histogram(bins, opts) end
 
+--- sqrt(a * a + b * b), without overflow between.
+---@param b stlua.Tensor|number
+---@return stlua.Tensor # deferred
+function Tensor:hypot(b) end
+
+--- The operation of the same name without `_`, whose result is written into the tensor. Returns the tensor.
+---@param ... any the other operands
+function Tensor:hypot_(...) end
+
 --- True if both have the same dtype, shape and bytes. Streams: neither is held in memory.
+--- ```lua
+--- > t = st.tensor { 1.0, 2 }
+--- > t:identical(t:clone()), t:identical(t:cast "F64")
+--- true    false
+--- ```
 ---@param other stlua.Tensor
 ---@return boolean
 function Tensor:identical(other) end
+
+--- The function for t[key]: st.index(t, 2), st.index(t, { { 1, 4 }, {} }). With several keys, one for each dimension:
+--- st.index(t, { 1, 4 }, {}) is the same.
+---@param ... any integers, and slices { first, last, step }
+---@return stlua.Tensor|number # a view; of one element its number
+function Tensor:index(...) end
+
+--- Slices of a dimension by their places, in that order: rows of a table of embeddings, say. Only these are read.
+---@param dim integer
+---@param index stlua.Tensor integers, of one dimension (or none)
+---@return stlua.Tensor # deferred
+function Tensor:index_select(dim, index) end
+
+--- The same as cast("I32").
+---@return stlua.Tensor
+function Tensor:int() end
 
 --- Inverse.
 ---@return stlua.Tensor # (.., n, n)
@@ -418,6 +661,15 @@ function Tensor:is_cast() end
 --- True for values of a file or in memory, false for work still to be done.
 ---@return boolean
 function Tensor:is_leaf() end
+
+--- A mask: where two values are close: |a - b| <= atol + rtol * |b|, or equal, infinite ones too.
+---@param b any tensors, numbers or models
+---@param opts? table `rtol` = 1e-5, `atol` = 1e-8, `equal_nan` = false
+function Tensor:isclose(b, opts) end
+
+--- The operation of the same name without `_`, whose result is written into the tensor. Returns the tensor.
+---@param ... any the other operands
+function Tensor:isclose_(...) end
 
 --- A mask: where x is neither infinite nor NaN.
 function Tensor:isfinite() end
@@ -434,6 +686,11 @@ function Tensor:isinf() end
 function Tensor:isinf_(...) end
 
 --- A mask: where x is not a number.
+--- ```lua
+--- > st.tensor({ 1, 0 / 0 }):isnan()
+--- Tensor[2 BOOL, 2 B]
+---   false   true
+--- ```
 function Tensor:isnan() end
 
 --- The operation of the same name without `_`, whose result is written into the tensor. Returns the tensor.
@@ -441,11 +698,27 @@ function Tensor:isnan() end
 function Tensor:isnan_(...) end
 
 --- Computes and gives the only element as a number or boolean.
+--- ```lua
+--- > st.tensor({ 1.5 }):item()
+--- 1.5
+--- > st.tensor({ 1, 2 }):item()
+--- item() wants a tensor of one element, this one has 2
+--- ```
 ---@return number
 function Tensor:item() end
 
+--- Kronecker's product: all products of an element of `a` with one of `b`, in blocks of b's shape. Elementwise, so of
+--- any dtype.
+---@param b stlua.Tensor dimensions that one has not are added in front
+---@return stlua.Tensor
+function Tensor:kron(b) end
+
 --- The k-th smallest element; NaN counts as the largest. Over all elements it is found by counting, in two
 --- streaming passes (torch's default is the last dimension); along a dimension rows are sorted in memory.
+--- ```lua
+--- > st.tensor({ 7.0, 1, 5, 3 }):kthvalue(2):item()
+--- 3.0
+--- ```
 ---@param k integer from 1
 ---@param opts? table `dim`, `keepdim`
 ---@return stlua.Tensor # deferred
@@ -503,6 +776,11 @@ function Tensor:log2_(...) end
 ---@param ... any the other operands
 function Tensor:log_(...) end
 
+--- The logarithm of softmax, exact where that is near 0.
+---@param dim? integer
+---@return stlua.Tensor # deferred
+function Tensor:log_softmax(dim) end
+
 --- A mask: where both are other than 0.
 ---@param b any tensors, numbers or models
 function Tensor:logical_and(b) end
@@ -534,6 +812,16 @@ function Tensor:logical_xor(b) end
 ---@param ... any the other operands
 function Tensor:logical_xor_(...) end
 
+--- The logarithm of the sum of all exp(x), without overflow.
+---@param dim? integer|table (PyTorch has no default)
+---@param opts? table `dim`, `keepdim`
+---@return stlua.Tensor # deferred
+function Tensor:logsumexp(dim, opts) end
+
+--- The same as cast("I64").
+---@return stlua.Tensor
+function Tensor:long() end
+
 --- A mask: where a < b.
 ---@param b stlua.Tensor|number
 ---@return stlua.Tensor # deferred
@@ -544,6 +832,12 @@ function Tensor:lt(b) end
 function Tensor:lt_(...) end
 
 --- x with another value where the mask is true; the dtype stays that of x.
+--- ```lua
+--- > t = st.tensor { -1.0, 2 }
+--- > t:masked_fill(t:lt(0), 0)
+--- Tensor[2 F32, 8 B]
+---   0.0000  2.0000
+--- ```
 ---@param mask any a BOOL tensor
 ---@param value any a number, or a tensor
 function Tensor:masked_fill(mask, value) end
@@ -552,15 +846,42 @@ function Tensor:masked_fill(mask, value) end
 ---@param ... any the other operands
 function Tensor:masked_fill_(...) end
 
+--- The elements where a mask is true, as a vector. Shapes broadcast. Computes: how many there are is not known before.
+---@param mask stlua.Tensor BOOL
+---@return stlua.Tensor
+function Tensor:masked_select(mask) end
+
 --- Matrix product. Two vectors give their scalar product, a vector counts as a row on the left and as a column on
 --- the right; stacks broadcast. Floats narrower than F32 are multiplied in F32; a large one is never held whole in F32
 --- when it is the left operand, or a transposed right one, as in x:matmul(w:t()).
+--- ```lua
+--- > a = st.tensor { { 1.0, 2 }, { 3, 4 } }
+--- > a:matmul(st.eye(2) * 2)
+--- Tensor[2x2 F32, 16 B]
+---   2.0000  4.0000
+---   6.0000  8.0000
+--- > a:matmul(st.ones(2))
+--- Tensor[2 F32, 8 B]
+---   3.0000  7.0000
+--- ```
 ---@param b stlua.Tensor (.., k, n)
 ---@return stlua.Tensor # (.., m, n) of the common dtype
 function Tensor:matmul(b) end
 
 --- The largest element, NaN if there is one: over all; along a dimension with the places, as a second result; or,
 --- with a tensor as operand, elementwise.
+--- ```lua
+--- > values, places = st.tensor({ { 3, 9 }, { 8, 1 } }):max(2)
+--- > values
+--- Tensor[2 I64, 16 B]
+---   9  8
+--- > places
+--- Tensor[2 I64, 16 B]
+---   2  1
+--- > st.max(st.tensor { 1, 5 }, st.tensor { 4, 2 })
+--- Tensor[2 I64, 16 B]
+---   4  5
+--- ```
 ---@param dim? integer|stlua.Tensor a dimension, or the other operand
 ---@param opts? table `dim`, `keepdim`
 ---@return stlua.Tensor # deferred
@@ -577,6 +898,10 @@ function Tensor:maximum(b) end
 function Tensor:maximum_(...) end
 
 --- Mean of the elements; NaN of none.
+--- ```lua
+--- > st.tensor({ 1.0, 2, 6 }):mean():item()
+--- 3.0
+--- ```
 ---@param dim? integer|table
 ---@param opts? table `dim`, `keepdim`
 ---@return stlua.Tensor # deferred
@@ -584,6 +909,10 @@ function Tensor:mean(dim, opts) end
 
 --- The lower median; NaN if there is one. Over all elements it is found by counting, in two streaming passes; along
 --- a dimension rows are sorted in memory.
+--- ```lua
+--- > st.tensor({ 7.0, 1, 5, 3 }):median():item()
+--- 3.0
+--- ```
 ---@param dim? integer
 ---@param opts? table `dim`, `keepdim`
 ---@return stlua.Tensor # deferred
@@ -626,7 +955,39 @@ function Tensor:mul(b) end
 ---@param ... any the other operands
 function Tensor:mul_(...) end
 
+--- Product of a matrix and a vector: matmul for just these.
+---@param b stlua.Tensor (k)
+---@return stlua.Tensor # (m)
+function Tensor:mv(b) end
+
+--- x with numbers in place of NaN and the infinities.
+---@param nan? number
+---@param posinf? number by default the largest number of the dtype
+---@param neginf? number by default the smallest
+function Tensor:nan_to_num(nan, posinf, neginf) end
+
+--- The operation of the same name without `_`, whose result is written into the tensor. Returns the tensor.
+---@param ... any the other operands
+function Tensor:nan_to_num_(...) end
+
+--- Mean of the elements that are not NaN; NaN of none.
+---@param dim? integer|table
+---@param opts? table `dim`, `keepdim`
+---@return stlua.Tensor # deferred
+function Tensor:nanmean(dim, opts) end
+
+--- Sum of the elements that are not NaN.
+---@param dim? integer|table
+---@param opts? table `dim`, `keepdim`
+---@return stlua.Tensor # deferred
+function Tensor:nansum(dim, opts) end
+
 --- A part of one dimension: `length` elements from `first` on. A view.
+--- ```lua
+--- > st.arange(6):narrow(1, 2, 3)
+--- Tensor[3 I64, 24 B]
+---   1  2  3
+--- ```
 ---@param dim integer negative from the end
 ---@param first integer negative from the end
 ---@param length integer
@@ -659,7 +1020,18 @@ function Tensor:neg() end
 ---@param ... any the other operands
 function Tensor:neg_(...) end
 
+--- Where elements are not 0: a row of places for each, one place for each dimension. Computes: how many there are is
+--- not known before.
+---@return stlua.Tensor # I64, of (elements, dimensions)
+function Tensor:nonzero() end
+
 --- Norm of the elements as of one vector: (sum |x|^p)^(1/p).
+--- ```lua
+--- > st.tensor({ 3.0, 4 }):norm():item()
+--- 5.0
+--- > st.tensor({ 3.0, -4 }):norm(1):item()
+--- 7.0
+--- ```
 ---@param p? number|string any number, math.huge, -math.huge, 0 (counts), or "fro" (2)
 ---@param opts? table `dim`, `keepdim`, `p`
 ---@return stlua.Tensor # deferred
@@ -679,17 +1051,32 @@ function Tensor:numel() end
 function Tensor:ones_like(opts) end
 
 --- All products of an element of one vector with one of another. Elementwise, so of any dtype.
+--- ```lua
+--- > st.outer(st.tensor { 1.0, 2 }, st.tensor { 3.0, 4 })
+--- Tensor[2x2 F32, 16 B]
+---   3.0000  4.0000
+---   6.0000  8.0000
+--- ```
 ---@param b stlua.Tensor (n)
 ---@return stlua.Tensor # (m, n)
 function Tensor:outer(b) end
 
 --- Adds elements of one value around: `pads` holds how many before and behind, of the last dimension, then of the one
 --- before it, and so on. Negative numbers cut.
+--- ```lua
+--- > st.tensor({ 1, 2 }):pad { 1, 2 }
+--- Tensor[5 I64, 40 B]
+---   0  1  2  0  0
+--- ```
 ---@param pads integer[]
 ---@param opts? table `value` = 0
 function Tensor:pad(pads, opts) end
 
 --- Dimensions in another order: dimension d of the result is the d-th that is given. A view.
+--- ```lua
+--- > st.zeros(2, 3, 4):permute(3, 1, 2):shape()
+--- { 4, 2, 3 }
+--- ```
 ---@param dims any each once, one by one or as a table; negative from the end
 ---@return stlua.Tensor
 function Tensor:permute(dims) end
@@ -726,6 +1113,16 @@ function Tensor:quant() end
 
 --- Quantiles. Over all elements they are found by counting, in streaming passes, as F64; along a dimension rows are
 --- sorted in memory. NaN if there is a NaN.
+--- ```lua
+--- > t = st.tensor { 0.0, 1, 2, 3 }
+--- > t:quantile(0.5):item()
+--- 1.5
+--- > t:quantile { 0.1, 0.9 }
+--- Tensor[2 F64, 16 B]
+---   0.3000  2.7000
+--- > t:quantile(0.5, { interpolation = "lower" }):item()
+--- 1.0
+--- ```
 ---@param q number|table between 0 and 1; over all elements also a list, whose quantiles come as one tensor
 ---
 --- `opts`: `dim`, `keepdim`; `interpolation` = "linear" (default), "lower", "higher", "nearest", "midpoint"
@@ -768,15 +1165,37 @@ function Tensor:remainder_(...) end
 
 --- The tensor repeated along its dimensions; further dimensions come in front. Also t["repeat"], as PyTorch calls it:
 --- `repeat` is a word of Lua.
+--- ```lua
+--- > st.tensor({ 1, 2 }):tile(2, 2)
+--- Tensor[2x4 I64, 64 B]
+---   1  2  1  2
+---   1  2  1  2
+--- ```
 ---@param ... any how often, for each dimension, one by one or as a table
 Tensor["repeat"] = function(self, ...) end
 
+--- Each element, or each slice of a dimension, repeated in place: of 1, 2 three times 1, 1, 1, 2, 2, 2.
+---@param count integer
+---@param dim? integer without it the tensor is taken as one row
+function Tensor:repeat_interleave(count, dim) end
+
 --- The same elements in another shape: a view of the tensor where its elements lie so, else a tensor of its own.
+--- ```lua
+--- > st.arange(6):reshape(2, -1)
+--- Tensor[2x3 I64, 48 B]
+---   0  1  2
+---   3  4  5
+--- ```
 ---@param sizes any one by one or as a table; one of them may be -1: what the others leave
 ---@return stlua.Tensor
 function Tensor:reshape(sizes) end
 
 --- Elements moved along a dimension by `shift` places; those that leave at one end come in at the other.
+--- ```lua
+--- > st.tensor({ 1, 2, 3, 4 }):roll(1)
+--- Tensor[4 I64, 32 B]
+---   4  1  2  3
+--- ```
 ---@param shift integer
 ---@param dim? integer without it the tensor is taken as one row
 function Tensor:roll(shift, dim) end
@@ -797,6 +1216,12 @@ function Tensor:rsqrt() end
 function Tensor:rsqrt_(...) end
 
 --- One element of a dimension, which the result has no longer: `t:select(1, i)` is `t[i]`. A view.
+--- ```lua
+--- > t = st.tensor { { 1, 2 }, { 3, 4 } }
+--- > t:select(2, -1)
+--- Tensor[2 I64, 16 B]
+---   2  4
+--- ```
 ---@param dim integer negative from the end
 ---@param index integer negative from the end
 ---@return stlua.Tensor
@@ -837,6 +1262,24 @@ function Tensor:sin() end
 ---@param ... any the other operands
 function Tensor:sin_(...) end
 
+--- Hyperbolic sine.
+---@return stlua.Tensor # deferred
+function Tensor:sinh() end
+
+--- The operation of the same name without `_`, whose result is written into the tensor. Returns the tensor.
+---@param ... any the other operands
+function Tensor:sinh_(...) end
+
+--- All sizes, as shape gives them, or that of one dimension.
+---@param dim? integer negative from the end
+---@return integer[]|integer
+function Tensor:size(dim) end
+
+--- exp(x) over the sum of all exp(x) along a dimension.
+---@param dim? integer
+---@return stlua.Tensor # deferred
+function Tensor:softmax(dim) end
+
 --- log(1 + exp(x)), without overflow: max(x, 0) + log1p(exp(-|x|)).
 function Tensor:softplus() end
 
@@ -845,11 +1288,25 @@ function Tensor:softplus() end
 function Tensor:softplus_(...) end
 
 --- The solution X of a X = b. b is a vector (or a stack of them, as many as there are matrices) or a matrix of columns.
+--- ```lua
+--- > st.solve(st.tensor { { 2.0, 0 }, { 0, 4 } }, st.tensor { 2.0, 2 })
+--- Tensor[2 F32, 8 B]
+---   1.0000  0.5000
+--- ```
 ---@param b stlua.Tensor (.., n) or (.., n, columns)
 ---@return stlua.Tensor # of b's shape, stacks broadcast
 function Tensor:solve(b) end
 
 --- Sorts along a dimension, stably; NaN counts as the largest.
+--- ```lua
+--- > values, places = st.tensor({ 7, 1, 5 }):sort({ descending = true })
+--- > values
+--- Tensor[3 I64, 24 B]
+---   7  5  1
+--- > places
+--- Tensor[3 I64, 24 B]
+---   1  3  2
+--- ```
 ---@param dim? integer
 ---@param opts? table `dim`, `descending`, `stable` (always so)
 ---@return stlua.Tensor # values
@@ -862,6 +1319,13 @@ function Tensor:sort(dim, opts) end
 function Tensor:source() end
 
 --- Parts of `size` elements along a dimension, the last with what is left; or parts of the given sizes. Views.
+--- ```lua
+--- > parts = st.arange(5):split(2)
+--- > #parts, parts[2]
+--- 3
+--- Tensor[2 I64, 16 B]
+---   2  3
+--- ```
 ---@param size integer[]|integer
 ---@param dim? integer
 ---@return stlua.Tensor[]
@@ -883,11 +1347,20 @@ function Tensor:square() end
 function Tensor:square_(...) end
 
 --- Without dimensions of size 1: all of them, or this one. A view.
+--- ```lua
+--- > st.zeros(1, 3, 1):squeeze():shape()
+--- { 3 }
+--- ```
 ---@param dim? integer stays if its size is not 1
 function Tensor:squeeze(dim) end
 
 --- What the values of tensors are like: least, greatest, mean, standard deviation (over n - 1), and how many are NaN or
 --- infinite. NaN carries over into the first four. Every tensor is read once.
+--- ```lua
+--- > s = st.stats(st.tensor { 1.0, 2, 3 })
+--- > s.min, s.max, s.mean, s.std, s.nan
+--- 1.0     3.0     2.0     1.0     0
+--- ```
 ---
 --- `result`: of a tensor: { min, max, mean, std, nan, inf, numel, dtype, shape }; of a model: such a table for each
 --- name, in order with `name` added, and by name. One that cannot be computed on has `skipped` = why. Printed, a
@@ -896,6 +1369,10 @@ function Tensor:squeeze(dim) end
 function Tensor:stats() end
 
 --- Standard deviation: the root of the variance.
+--- ```lua
+--- > st.tensor({ 1.0, 2, 3 }):std():item()
+--- 1.0
+--- ```
 ---@param dim? integer|table
 ---@param opts? table `dim`, `keepdim`, `correction` (1)
 ---@return stlua.Tensor # deferred
@@ -911,6 +1388,16 @@ function Tensor:sub(b) end
 function Tensor:sub_(...) end
 
 --- Sum of the elements; of integers and booleans in I64, wrapping.
+--- ```lua
+--- > t = st.tensor { { 1, 2, 3 }, { 4, 5, 6 } }
+--- > t:sum():item()
+--- 21
+--- > t:sum(2)
+--- Tensor[2 I64, 16 B]
+---    6  15
+--- > t:sum(2, { keepdim = true }):shape()
+--- { 2, 1 }
+--- ```
 ---@param dim? integer|table one dimension or a list of them (default: all)
 ---@param opts? table `dim`; `keepdim` = true keeps reduced dimensions with size 1
 ---@return stlua.Tensor # deferred
@@ -918,6 +1405,15 @@ function Tensor:sum(dim, opts) end
 
 --- Singular values and vectors: a = U diag(S) Vh, S descending. Signs: in each column of U the entry of largest
 --- magnitude (the first of equal ones) is positive. Unlike torch.linalg.svd it gives the reduced factors unless told.
+--- ```lua
+--- > a = st.tensor { { 3.0, 0 }, { 0, 2 } }
+--- > u, s, vh = a:svd()
+--- > s
+--- Tensor[2 F32, 8 B]
+---   3.0000  2.0000
+--- > ((u * s):matmul(vh) - a):abs():amax() < 1e-6
+--- true
+--- ```
 ---@param opts? table `full_matrices` = true: square U and Vh
 ---@return stlua.Tensor # U (.., m, k), k the smaller of m and n
 ---@return stlua.Tensor # S (.., k)
@@ -930,6 +1426,14 @@ function Tensor:svd(opts) end
 ---
 --- The fourth result certifies the others: { the matrix's Frobenius norm, the share of its square that the k values
 --- hold, the share that the whole subspace holds }. No k values can hold more than the second plus 1 minus the third.
+--- ```lua
+--- > a = st.outer(st.ones(40), st.arange(30):cast "F32")      -- of rank 1
+--- > u, s, v, certificate = a:svd_lowrank(1)
+--- > u:shape(), s:shape(), v:shape()
+--- { 40, 1 }       { 1 }   { 30, 1 }
+--- > (certificate[2] > 0.9999), ((u * s):matmul(v:t()) - a):abs():amax() < 1e-3
+--- true    true
+--- ```
 ---@param k? integer
 ---@param opts? table `niter` = 2 iterations; `seed` = 0
 ---@return stlua.Tensor # U (m, k)
@@ -942,7 +1446,19 @@ function Tensor:svd_lowrank(k, opts) end
 ---@return stlua.Tensor # (.., k)
 function Tensor:svdvals() end
 
+--- The same as transpose. A view.
+---@param a integer
+---@param b integer
+function Tensor:swapaxes(a, b) end
+
 --- The transposed matrix; a vector or a number as it is. A view.
+--- ```lua
+--- > st.tensor({ { 1, 2, 3 }, { 4, 5, 6 } }):t()
+--- Tensor[3x2 I64, 48 B]
+---   1  4
+---   2  5
+---   3  6
+--- ```
 function Tensor:t() end
 
 --- Tangent.
@@ -963,10 +1479,35 @@ function Tensor:tanh_(...) end
 
 --- The tensor repeated along its dimensions; further dimensions come in front. Also t["repeat"], as PyTorch calls it:
 --- `repeat` is a word of Lua.
+--- ```lua
+--- > st.tensor({ 1, 2 }):tile(2, 2)
+--- Tensor[2x4 I64, 64 B]
+---   1  2  1  2
+---   1  2  1  2
+--- ```
 ---@param ... any how often, for each dimension, one by one or as a table
 function Tensor:tile(...) end
 
+--- The same as cast.
+---@param dtype string in any case
+---@param opts? table as of cast
+---@return stlua.Tensor
+function Tensor:to(dtype, opts) end
+
+--- The same as totable.
+---@return table
+function Tensor:tolist() end
+
 --- The k largest elements along a dimension, in order.
+--- ```lua
+--- > values, places = st.tensor({ 7, 1, 5, 3 }):topk(2)
+--- > values
+--- Tensor[2 I64, 16 B]
+---   7  5
+--- > places
+--- Tensor[2 I64, 16 B]
+---   1  3
+--- ```
 ---@param k integer
 ---@param opts? table `dim` (-1), `largest` = false for the smallest, `sorted` (always so)
 ---@return stlua.Tensor # values
@@ -974,13 +1515,35 @@ function Tensor:tile(...) end
 function Tensor:topk(k, opts) end
 
 --- Computes and gives nested tables of numbers or booleans.
+--- ```lua
+--- > st.tensor({ { 1, 2 }, { 3, 4 } }):totable()
+--- { { 1, 2 }, { 3, 4 } }
+--- ```
 ---@return table
 function Tensor:totable() end
 
+--- Sum of the main diagonal of a matrix.
+---@return stlua.Tensor # without dimensions: F64, or I64 of integers
+function Tensor:trace() end
+
 --- Two dimensions exchanged. A view.
+--- ```lua
+--- > st.zeros(2, 3, 4):transpose(1, -1):shape()
+--- { 4, 3, 2 }
+--- ```
 ---@param a integer
 ---@param b integer
 function Tensor:transpose(a, b) end
+
+--- The lower triangle of matrices, the rest 0.
+---@param diagonal? integer the highest one that stays: 1 is above the main one, -1 below
+---@return stlua.Tensor
+function Tensor:tril(diagonal) end
+
+--- The upper triangle of matrices, the rest 0.
+---@param diagonal? integer the lowest one that stays: 1 is above the main one, -1 below
+---@return stlua.Tensor
+function Tensor:triu(diagonal) end
 
 --- Rounds towards zero.
 ---@return stlua.Tensor # deferred
@@ -991,6 +1554,12 @@ function Tensor:trunc() end
 function Tensor:trunc_(...) end
 
 --- All tensors t[1], t[2], ... along a dimension, as a list. Views.
+--- ```lua
+--- > q, k = table.unpack(st.tensor({ { 1, 2 }, { 3, 4 } }):unbind())
+--- > k
+--- Tensor[2 I64, 16 B]
+---   3  4
+--- ```
 ---@param dim? integer
 ---@return stlua.Tensor[]
 function Tensor:unbind(dim) end
@@ -1001,6 +1570,15 @@ function Tensor:unbind(dim) end
 function Tensor:unflatten(dim, sizes) end
 
 --- The distinct values of all elements, in order. Computes: how many there are is not known before.
+--- ```lua
+--- > values, counts = st.tensor({ 3, 1, 3 }):unique { counts = true }
+--- > values
+--- Tensor[2 I64, 16 B]
+---   1  3
+--- > counts
+--- Tensor[2 I64, 16 B]
+---   1  2
+--- ```
 ---@param opts? table `inverse`, `counts` = true for the further results, in this order
 ---@return stlua.Tensor # values
 ---@return stlua.Tensor? # inverse: for each element the place of its value, I64
@@ -1008,10 +1586,18 @@ function Tensor:unflatten(dim, sizes) end
 function Tensor:unique(opts) end
 
 --- A new dimension of size 1. A view.
+--- ```lua
+--- > st.zeros(2, 3):unsqueeze(2):shape()
+--- { 2, 1, 3 }
+--- ```
 ---@param dim integer where it is in the result
 function Tensor:unsqueeze(dim) end
 
 --- Computes and gives elements in row-major order, as numbers or booleans.
+--- ```lua
+--- > st.tensor({ { 1, 2 }, { 3, 4 } }):values(2, 2)
+--- { 2, 3 }
+--- ```
 ---@param first? integer
 ---@param count? integer (default: all that follow)
 ---@return number[]
@@ -1025,11 +1611,26 @@ function Tensor:values(first, count) end
 function Tensor:var(dim, opts) end
 
 --- As reshape, but always a view: through it the tensor can be written to.
+--- ```lua
+--- > t = st.arange(4)
+--- > t:view(2, 2)[{ 2, 1 }] = 9
+--- > t
+--- Tensor[4 I64, 32 B]
+---   0  1  9  3
+--- > t:view(3)
+--- reshape: [4] has 4 elements, which do not fit [3]
+--- ```
 ---@param sizes any one by one or as a table; one of them may be -1
 ---@return stlua.Tensor
 function Tensor:view(sizes) end
 
 --- Elements of `a` where the mask is true, of `b` where it is false.
+--- ```lua
+--- > t = st.tensor { -1.0, 2, -3 }
+--- > st.where(t:gt(0), t, 0)
+--- Tensor[3 F32, 12 B]
+---   0.0000  2.0000  0.0000
+--- ```
 ---@param a any tensor or number
 ---@param b any tensor or number
 ---@return any # a deferred tensor
@@ -1063,6 +1664,11 @@ local Model = {}
 function Model:add(name, t) end
 
 --- Casts floating tensors; integers and booleans are never touched.
+--- ```lua
+--- > a = st.open("a.safetensors")
+--- > a:cast("F16", { except = "norm" }):dtype_counts()
+--- { BF16 = 4, F16 = 26, I64 = 1 }
+--- ```
 ---@param to string a floating dtype, in any case: "BF16", "F16", "F8_E4M3" ...
 ---@param opts? table `only`, `except` = patterns; `saturate` = true clamps to the largest finite value
 ---@return stlua.Model
@@ -1076,6 +1682,10 @@ function Model:close() end
 function Model:count() end
 
 --- Number of tensors of each dtype.
+--- ```lua
+--- > st.open("a.safetensors"):dtype_counts()
+--- { BF16 = 30, I64 = 1 }
+--- ```
 ---@return table<string, integer> # such as { BF16 = 199, I64 = 1 }
 function Model:dtype_counts() end
 
@@ -1098,6 +1708,13 @@ function Model:find(name) end
 function Model:formula() end
 
 --- The tensor of that name, whatever methods there are.
+--- ```lua
+--- > a = st.open("a.safetensors")
+--- > a:get("lm_head.weight"):shape()
+--- { 256, 64 }
+--- > a:get("lm_haed.weight")
+--- a.safetensors: no tensor "lm_haed.weight"; did you mean "lm_head.weight"?
+--- ```
 function Model:get(name) end
 
 --- SHA-256 of the header of a file: it changes with names, shapes, dtypes and metadata.
@@ -1106,6 +1723,10 @@ function Model:get(name) end
 function Model:header_sha256(i) end
 
 --- What is known of a tensor without reading it.
+--- ```lua
+--- > st.open("a.safetensors"):info(1)
+--- position_ids    I64     { 1, 77 }       616     0       616
+--- ```
 ---@param i integer position
 ---@return string # name
 ---@return string # dtype
@@ -1116,12 +1737,25 @@ function Model:header_sha256(i) end
 function Model:info(i) end
 
 --- The union of two models, with the metadata of the first: `a .. b`, where names that both hold may be allowed.
+--- ```lua
+--- > a = st.model { { "x", st.zeros(2) } }
+--- > b = st.model { { "x", st.ones(2) }, { "y", st.ones(2) } }
+--- > m = a:merge(b, { clash = "second" })
+--- > #m, m.x
+--- 2
+--- Tensor[2 F32, 8 B]
+---   1.0000  1.0000
+--- ```
 ---@param other stlua.Model
 ---@param opts? table `clash` = "error" (default), "first" or "second": whose tensor is taken
 ---@return stlua.Model
 function Model:merge(other, opts) end
 
 --- Metadata: a table of texts, and the keys in the file's order.
+--- ```lua
+--- > st.open("a.safetensors"):metadata()
+--- { format = "pt" }       { "format" }
+--- ```
 ---@return table<string, string> # texts by key
 ---@return string[] # keys
 function Model:metadata() end
@@ -1138,6 +1772,17 @@ function Model:notes() end
 --- Renames tensors. `m:rename("model.*", "*")` cuts a prefix, `m:rename("attn", "attention")` replaces text,
 --- `m:rename { old = "new" }` renames single tensors, `m:rename(function(name) ... end)` does the rest (nil keeps a
 --- name).
+--- ```lua
+--- > a = st.open("a.safetensors"):select("*.0.norm*", "lm_head")
+--- > a:rename("model.*", "*"):name(1)
+--- lm_head.weight
+--- > a:rename { ["lm_head.weight"] = "output.weight" }:name(2)
+--- model.layers.0.norm.weight
+--- > a:rename(function(name) return name:upper() end):name(1)
+--- LM_HEAD.WEIGHT
+--- > a:rename(function() return "x" end)
+--- "lm_head.weight" and "model.layers.0.norm.weight" would both be "x"
+--- ```
 ---@return stlua.Model
 function Model:rename(what, to) end
 
@@ -1150,6 +1795,13 @@ function Model:rename(what, to) end
 function Model:rows(first, last, style) end
 
 --- Computes and writes one model. All or nothing: on any failure the old file is left whole.
+--- ```lua
+--- > half = 0.5 * st.open("a.safetensors") + 0.5 * st.open("b.safetensors")
+--- > half:save("half.safetensors", { dtype = "F16" })
+--- 332312
+--- > st.open("half.safetensors"):dtype_counts()
+--- { F16 = 30, I64 = 1 }
+--- ```
 ---@param path string the file, or with `max_shard_size` the folder
 ---
 --- `opts`: `dtype` of all floating tensors, `saturate` (F8: clamp instead of NaN or infinity); `sync` = false
@@ -1162,6 +1814,15 @@ function Model:rows(first, last, style) end
 function Model:save(path, opts) end
 
 --- The tensors whose names match any of the patterns, in the model's order.
+--- ```lua
+--- > a = st.open("a.safetensors")
+--- > a:select("*.layers.0.*norm*", "lm_head")
+--- Model[2 tensors, 32.1 KiB: 2 BF16]
+---   = select(a.safetensors)
+---   lm_head.weight              BF16 [256, 64]  32.0 KiB
+---   model.layers.0.norm.weight  BF16 [64]          128 B
+---   metadata: format
+--- ```
 ---
 --- `...`: patterns ("*" and "?" are wild, plain text matches anywhere), a list of them, or a function name ->
 --- boolean
@@ -1171,6 +1832,19 @@ function Model:select(...) end
 
 --- Puts a tensor into this very model: in the place of the one of that name, or behind the last. `m[name] = t` is the
 --- same. Models that were computed from this one before do not change.
+--- ```lua
+--- > m = st.model {}
+--- > m.a = st.ones(2)
+--- > m:set("b", st.zeros(2))
+--- Model[2 tensors, 16 B: 2 F32]
+---   = model
+---   note: "a" was set by the script
+---   note: "b" was set by the script
+---   a  F32 [2]  8 B
+---   b  F32 [2]  8 B
+--- > #m, m:name(2)
+--- 2       b
+--- ```
 ---@param name string
 ---@param t stlua.Tensor
 ---@return stlua.Model # the same
@@ -1184,6 +1858,11 @@ function Model:set_meta(key, value) end
 
 --- What the values of tensors are like: least, greatest, mean, standard deviation (over n - 1), and how many are NaN or
 --- infinite. NaN carries over into the first four. Every tensor is read once.
+--- ```lua
+--- > s = st.stats(st.tensor { 1.0, 2, 3 })
+--- > s.min, s.max, s.mean, s.std, s.nan
+--- 1.0     3.0     2.0     1.0     0
+--- ```
 ---
 --- `result`: of a tensor: { min, max, mean, std, nan, inf, numel, dtype, shape }; of a model: such a table for each
 --- name, in order with `name` added, and by name. One that cannot be computed on has `skipped` = why. Printed, a
@@ -1202,11 +1881,21 @@ function Model:summary() end
 function Model:tensor(i) end
 
 --- The same tensors under changed metadata.
+--- ```lua
+--- > a = st.open("a.safetensors"):with_metadata { title = "Mine", format = false }
+--- > a:metadata()
+--- { title = "Mine" }      { "title" }
+--- ```
 ---@param changes table key -> string or number; false removes a key
 ---@return stlua.Model
 function Model:with_metadata(changes) end
 
 --- All tensors but those whose names match any of the patterns.
+--- ```lua
+--- > a = st.open("a.safetensors")
+--- > #a, #a:without("mlp", "*.norm.*")
+--- 31      19
+--- ```
 ---@param ... any as of select; a pattern that matches nothing leaves nothing out
 ---@return stlua.Model
 function Model:without(...) end
@@ -1218,6 +1907,11 @@ local st = {}
 ---@param x stlua.Tensor|number|stlua.Model
 ---@return any # a deferred tensor, or a model
 function st.abs(x) end
+
+--- Inverse cosine, in radians.
+---@param x stlua.Tensor|number|stlua.Model
+---@return any # a deferred tensor, or a model
+function st.acos(x) end
 
 --- Sum, elementwise: `a + b`.
 ---@param a stlua.Tensor|number|stlua.Model
@@ -1245,6 +1939,13 @@ function st.addcmul(x, a, b, opts) end
 ---@param opts? table `dim`, `keepdim`
 ---@return stlua.Tensor # deferred
 function st.all(t, dim, opts) end
+
+--- True if all values are close, as isclose tells. Shapes broadcast. Computes, streaming.
+---@param a stlua.Tensor
+---@param b stlua.Tensor or a number
+---@param opts? table `rtol` = 1e-5, `atol` = 1e-8, `equal_nan` = false
+---@return boolean
+function st.allclose(a, b, opts) end
 
 --- The largest elements along any dimensions, without places.
 ---@param t stlua.Tensor
@@ -1275,6 +1976,14 @@ function st.apply(name, ...) end
 
 --- The numbers first, first + step ... as long as they are below `stop` (above it for a negative step). With one
 --- argument: 0, 1 ... stop - 1. These are values, not positions, so they are PyTorch's: `stop` is left out.
+--- ```lua
+--- > st.arange(3)
+--- Tensor[3 I64, 24 B]
+---   0  1  2
+--- > st.arange(10, 0, -4)
+--- Tensor[3 I64, 24 B]
+---   10   6   2
+--- ```
 ---@param first number
 ---@param stop? number
 ---@param step? number
@@ -1283,6 +1992,10 @@ function st.apply(name, ...) end
 function st.arange(first, stop, step, opts) end
 
 --- The place of the first maximum (or NaN), from 1: in row-major order, or along a dimension.
+--- ```lua
+--- > st.tensor({ 3, 9, 4 }):argmax():item()
+--- 2
+--- ```
 ---@param t stlua.Tensor
 ---@param dim? integer
 ---@param opts? table `dim`, `keepdim`
@@ -1302,6 +2015,22 @@ function st.argmin(t, dim, opts) end
 ---@param opts? table `dim`, `descending`, `stable` (always so)
 ---@return stlua.Tensor # I64
 function st.argsort(t, dim, opts) end
+
+--- Inverse sine, in radians.
+---@param x stlua.Tensor|number|stlua.Model
+---@return any # a deferred tensor, or a model
+function st.asin(x) end
+
+--- Inverse tangent, in radians.
+---@param x stlua.Tensor|number|stlua.Model
+---@return any # a deferred tensor, or a model
+function st.atan(x) end
+
+--- The angle of the point (x, y), in radians: the inverse tangent of y / x in the right quadrant.
+---@param y stlua.Tensor|number|stlua.Model
+---@param x stlua.Tensor|number|stlua.Model
+---@return any # a deferred tensor, or a model
+function st.atan2(y, x) end
 
 --- Ones and zeros: 1 with the probability that the tensor has there, in its dtype; or with a number for p a mask (BOOL)
 --- of the sizes given. A mask of a tensor's own shape: st.bernoulli(0.1, t:shape(), { seed = 7, name = name }).
@@ -1352,8 +2081,21 @@ function st.bitwise_xor(a, b) end
 ---@return stlua.Tensor # (count, m, n)
 function st.bmm(a, b) end
 
+--- The same as expand. A view.
+---@param t stlua.Tensor
+---@param sizes any one by one or as a table; -1 keeps a size
+---@return stlua.Tensor
+function st.broadcast_to(t, sizes) end
+
 --- Tensors one behind the other along a dimension; all other sizes agree. Of files' tensors in one dtype it is as
 --- light as a file's.
+--- ```lua
+--- > st.cat { st.tensor { 1, 2 }, st.tensor { 3 } }
+--- Tensor[3 I64, 24 B]
+---   1  2  3
+--- > st.cat({ st.zeros(2, 3), st.ones(2, 1) }, 2):shape()
+--- { 2, 4 }
+--- ```
 ---@param tensors stlua.Tensor[]
 ---@param dim? integer
 function st.cat(tensors, dim) end
@@ -1376,23 +2118,56 @@ function st.cholesky(a) end
 function st.chunk(t, count, dim) end
 
 --- Limits values to [low, high]; either may be nil. As torch.clamp: where low > high the result is high.
+--- ```lua
+--- > st.tensor({ -2.0, 0.5, 3 }):clamp(-1, 1)
+--- Tensor[3 F32, 12 B]
+---   -1.0000   0.5000   1.0000
+--- ```
 ---@param x any tensor or model
 ---@param low? number|stlua.Tensor
 ---@param high? number|stlua.Tensor
 function st.clamp(x, low, high) end
 
+--- The same as clamp.
+---@param x any tensor or model
+---@param low? number|stlua.Tensor
+---@param high? number|stlua.Tensor
+function st.clip(x, low, high) end
+
 --- A copy in memory, computed now, of the declared dtype: it can be written to where a file's tensor cannot.
+--- ```lua
+--- > t = st.open("a.safetensors")["model.layers.0.norm.weight"]:clone()
+--- > t[1] = 0
+--- > t[1]
+--- 0.0
+--- ```
 ---@param t stlua.Tensor
 ---@return stlua.Tensor
 function st.clone(t) end
+
+--- The same elements as a tensor of its own, no view: it can be seen in any shape, and writing to it leaves `t` alone.
+--- (PyTorch gives `t` itself where it can.)
+---@param t stlua.Tensor
+---@return stlua.Tensor
+function st.contiguous(t) end
 
 --- Cosine.
 ---@param x stlua.Tensor|number|stlua.Model
 ---@return any # a deferred tensor, or a model
 function st.cos(x) end
 
+--- Hyperbolic cosine.
+---@param x stlua.Tensor|number|stlua.Model
+---@return any # a deferred tensor, or a model
+function st.cosh(x) end
+
 --- Cosine of the angle between two tensors: a.b / (max(|a|, eps) * max(|b|, eps)). Over all elements, which are
 --- read once, unless a dimension is given (torch's default is its dimension 1).
+--- ```lua
+--- > a, b = st.tensor { 1.0, 0 }, st.tensor { 3.0, 4 }
+--- > a:cosine_similarity(b):item()
+--- 0.6
+--- ```
 ---@param a stlua.Tensor
 ---@param b stlua.Tensor
 ---@param opts? table `dim`, `keepdim`, `eps` (1e-8)
@@ -1406,7 +2181,18 @@ function st.cosine_similarity(a, b, opts) end
 ---@return stlua.Tensor # deferred
 function st.count_nonzero(t, dim, opts) end
 
+--- Products from the first element on along a dimension; integers become I64.
+---@param t stlua.Tensor
+---@param dim? integer needed unless there is one dimension only
+---@return stlua.Tensor # deferred
+function st.cumprod(t, dim) end
+
 --- Sums from the first element on along a dimension; integers become I64.
+--- ```lua
+--- > st.tensor({ 1, 2, 3 }):cumsum()
+--- Tensor[3 I64, 24 B]
+---   1  3  6
+--- ```
 ---@param t stlua.Tensor
 ---@param dim? integer needed unless there is one dimension only
 ---@return stlua.Tensor # deferred
@@ -1417,7 +2203,21 @@ function st.cumsum(t, dim) end
 ---@return stlua.Tensor # (..)
 function st.det(a) end
 
+--- A diagonal of a matrix, as a vector; or of a vector the square matrix that has it there, and 0 elsewhere.
+---@param a stlua.Tensor (m, n) or (n)
+---@param diagonal? integer 1 is above the main one, -1 below
+---@return stlua.Tensor
+function st.diag(a, diagonal) end
+
 --- Compares two models, or two tensors, name by name. Every pair is read once.
+--- ```lua
+--- > a = st.open("a.safetensors"):select("*norm*")
+--- > b = st.map(a, function(name, t) return name:find("%.3%.") and t * 2 or t end)
+--- > st.diff(a, b)
+--- name                        differing  max |a - b|  |a - b| / |a|  cosine
+--- model.layers.3.norm.weight         64      0.09912              1       1
+--- 3 tensors equal, 1 differ
+--- ```
 ---@param a stlua.Model|stlua.Tensor
 ---@param b stlua.Model|stlua.Tensor
 ---
@@ -1427,6 +2227,11 @@ function st.det(a) end
 --- computed. Printed, a table of what differs.
 ---@return table
 function st.diff(a, b) end
+
+--- The same as ndim: number of dimensions.
+---@param t stlua.Tensor
+---@return integer
+function st.dim(t) end
 
 --- Quotient, elementwise: `a / b`. Integers give floats.
 ---@param a stlua.Tensor|number|stlua.Model
@@ -1460,10 +2265,22 @@ function st.eigh(a) end
 ---@return any # a deferred tensor, or a model
 function st.eq(a, b) end
 
+--- True if two tensors have one shape and equal values; NaN equals nothing. Computes, streaming. (`identical` compares
+--- dtype and bytes.)
+---@param a stlua.Tensor
+---@param b stlua.Tensor
+---@return boolean
+function st.equal(a, b) end
+
 --- Error function.
 ---@param x stlua.Tensor|number|stlua.Model
 ---@return any # a deferred tensor, or a model
 function st.erf(x) end
+
+--- 1 - erf(x), exact for large x.
+---@param x stlua.Tensor|number|stlua.Model
+---@return any # a deferred tensor, or a model
+function st.erfc(x) end
 
 --- e to the power of x.
 ---@param x stlua.Tensor|number|stlua.Model
@@ -1476,6 +2293,12 @@ function st.exp(x) end
 function st.exp2(x) end
 
 --- Broadcasts to a shape: sizes of 1 are repeated, dimensions may be added in front. A view; takes no memory.
+--- ```lua
+--- > st.tensor({ 1, 2 }):expand(2, -1)
+--- Tensor[2x2 I64, 32 B]
+---   1  2
+---   1  2
+--- ```
 ---@param t stlua.Tensor
 ---@param sizes any one by one or as a table; -1 keeps a size
 ---@return stlua.Tensor
@@ -1492,6 +2315,12 @@ function st.expand_as(t, other) end
 function st.expm1(x) end
 
 --- The matrix with ones on its diagonal and zeros elsewhere.
+--- ```lua
+--- > st.eye(2)
+--- Tensor[2x2 F32, 16 B]
+---   1.0000  0.0000
+---   0.0000  1.0000
+--- ```
 ---@param rows integer
 ---@param columns? integer as many as rows
 ---@param opts? table `dtype` = "F32"
@@ -1499,12 +2328,21 @@ function st.expm1(x) end
 function st.eye(rows, columns, opts) end
 
 --- Dimensions first..last as one; all by default.
+--- ```lua
+--- > st.zeros(2, 3, 4):flatten(2):shape()
+--- { 2, 12 }
+--- ```
 ---@param t stlua.Tensor
 ---@param first? integer
 ---@param last? integer
 function st.flatten(t, first, last) end
 
 --- The elements of the given dimensions in reverse. A view.
+--- ```lua
+--- > st.tensor({ 1, 2, 3 }):flip(1)
+--- Tensor[3 I64, 24 B]
+---   3  2  1
+--- ```
 ---@param t stlua.Tensor
 ---@param ... any dimensions, one by one or as a table
 function st.flip(t, ...) end
@@ -1533,6 +2371,12 @@ function st.fmod(a, b) end
 function st.force(...) end
 
 --- Makes a tensor from raw bytes.
+--- ```lua
+--- > st.from_bytes("U8", { 2, 2 }, "\1\2\3\4")
+--- Tensor[2x2 U8, 4 B]
+---   1  2
+---   3  4
+--- ```
 ---@param dtype string such as "F32"
 ---@param shape integer[]
 ---@param bytes string little-endian, exactly as many as dtype and shape need
@@ -1540,12 +2384,23 @@ function st.force(...) end
 function st.from_bytes(dtype, shape, bytes) end
 
 --- A tensor of one row from raw little-endian bytes; st.from_bytes takes dtype and shape first.
+--- ```lua
+--- > st.from_string("\1\2\0\0", { dtype = "U16" })
+--- Tensor[2 U16, 4 B]
+---   513    0
+--- ```
 ---@param bytes string
 ---@param opts? table `dtype` = "U8"; `shape`: by default one dimension
 ---@return stlua.Tensor
 function st.from_string(bytes, opts) end
 
 --- A tensor of one value. Takes no memory until it is written to.
+--- ```lua
+--- > st.full({ 2, 2 }, 7)
+--- Tensor[2x2 I64, 32 B]
+---   7  7
+---   7  7
+--- ```
 ---@param sizes integer[]
 ---@param value any a number or a boolean
 ---@param opts? table `dtype`: by default BOOL, I64 or F32, by the value
@@ -1558,6 +2413,14 @@ function st.full(sizes, value, opts) end
 ---@param opts? table `dtype`
 ---@return stlua.Tensor
 function st.full_like(t, value, opts) end
+
+--- Elements along a dimension by a tensor of places: the result has the shape of `index`, which is not larger than `t`
+--- in the other dimensions.
+---@param t stlua.Tensor
+---@param dim integer
+---@param index stlua.Tensor integers, of as many dimensions as `t`
+---@return stlua.Tensor # deferred
+function st.gather(t, dim, index) end
 
 --- A mask: where a >= b.
 ---@param a stlua.Tensor|number|stlua.Model
@@ -1575,8 +2438,49 @@ function st.gelu(x) end
 ---@return any # a deferred tensor, or a model
 function st.gt(a, b) end
 
+--- Counts a tensor's values in equal parts of a range, and draws them as bars when printed. Streams: the tensor is read
+--- twice. NaN, infinities and what lies outside a given range are left out, and their numbers told. Bins of integers
+--- and booleans hold whole numbers: one each where there is room.
+--- ```lua
+--- > st.manual_seed(1)
+--- > st.randn(1000):hist { bins = 5, width = 20 }
+--- Histogram[1,000 values, F32]
+--- from    to  count
+--- -3.1  -1.8     33  █▍
+--- -1.8  -0.5    261  ██████████▌
+--- -0.5   0.8    497  ████████████████████
+---  0.8   2.1    188  ███████▋
+---  2.1   3.4     21  ▉
+--- ```
+---@param t stlua.Tensor
+---
+--- `opts`: `bins` = 16 (at most, for integers); `min`, `max`: the range (default: from the smallest finite element
+--- to the largest); `width` = 40, of the longest bar
+---@param opts? table
+---
+--- `result`: { counts, edges (one more than counts; none where there is nothing to count), numel, nan, inf, outside
+--- }. Printed, a histogram.
+---@return table
+function st.hist(t, opts) end
+
+--- The counts of histogram, with the range as numbers.
+---@param t stlua.Tensor
+---@param bins? integer
+---@param low? number with low = high the range is from the smallest element to the largest
+---@param high? number
+---@return stlua.Tensor # deferred, I64
+function st.histc(t, bins, low, high) end
+
 --- How many elements fall into each of equal parts of a range, the last one closed. Elements outside, and NaN, are
 --- not counted. Counts are I64 (torch's are floats, which lose count at 2^24).
+--- ```lua
+--- > counts, edges = st.tensor({ 0.0, 1, 1, 4 }):histogram(2, { min = 0, max = 4 })
+--- > counts
+--- Tensor[2 I64, 16 B]
+---   3  1
+--- > edges
+--- { 0.0, 2.0, 4.0 }
+--- ```
 ---@param t stlua.Tensor
 ---@param bins? integer
 ---@param opts? table `min`, `max`: the range (default: from the smallest element to the largest)
@@ -1584,10 +2488,36 @@ function st.gt(a, b) end
 ---@return number[] # the bins + 1 edges: only with `min` and `max`, else they are not known before the counts
 function st.histogram(t, bins, opts) end
 
+--- sqrt(a * a + b * b), without overflow between.
+---@param a stlua.Tensor|number|stlua.Model
+---@param b stlua.Tensor|number|stlua.Model
+---@return any # a deferred tensor, or a model
+function st.hypot(a, b) end
+
+--- The function for t[key]: st.index(t, 2), st.index(t, { { 1, 4 }, {} }). With several keys, one for each dimension:
+--- st.index(t, { 1, 4 }, {}) is the same.
+---@param t stlua.Tensor
+---@param ... any integers, and slices { first, last, step }
+---@return stlua.Tensor|number # a view; of one element its number
+function st.index(t, ...) end
+
+--- Slices of a dimension by their places, in that order: rows of a table of embeddings, say. Only these are read.
+---@param t stlua.Tensor
+---@param dim integer
+---@param index stlua.Tensor integers, of one dimension (or none)
+---@return stlua.Tensor # deferred
+function st.index_select(t, dim, index) end
+
 --- Inverse.
 ---@param a stlua.Tensor (.., n, n)
 ---@return stlua.Tensor # (.., n, n)
 function st.inverse(a) end
+
+--- A mask: where two values are close: |a - b| <= atol + rtol * |b|, or equal, infinite ones too.
+---@param a any
+---@param b any tensors, numbers or models
+---@param opts? table `rtol` = 1e-5, `atol` = 1e-8, `equal_nan` = false
+function st.isclose(a, b, opts) end
 
 --- A mask: where x is neither infinite nor NaN.
 ---@param x any tensor or model
@@ -1598,14 +2528,30 @@ function st.isfinite(x) end
 function st.isinf(x) end
 
 --- A mask: where x is not a number.
+--- ```lua
+--- > st.tensor({ 1, 0 / 0 }):isnan()
+--- Tensor[2 BOOL, 2 B]
+---   false   true
+--- ```
 ---@param x any tensor or model
 function st.isnan(x) end
 
 --- JSON for configurations and metadata values: decode, encode, array, null.
 st.json = {}
 
+--- Kronecker's product: all products of an element of `a` with one of `b`, in blocks of b's shape. Elementwise, so of
+--- any dtype.
+---@param a stlua.Tensor
+---@param b stlua.Tensor dimensions that one has not are added in front
+---@return stlua.Tensor
+function st.kron(a, b) end
+
 --- The k-th smallest element; NaN counts as the largest. Over all elements it is found by counting, in two
 --- streaming passes (torch's default is the last dimension); along a dimension rows are sorted in memory.
+--- ```lua
+--- > st.tensor({ 7.0, 1, 5, 3 }):kthvalue(2):item()
+--- 3.0
+--- ```
 ---@param t stlua.Tensor
 ---@param k integer from 1
 ---@param opts? table `dim`, `keepdim`
@@ -1622,6 +2568,14 @@ function st.le(a, b) end
 --- Linear interpolation, (1 - t) * a + t * b, computed as torch.lerp does (ATen/native/Lerp.h): a + t * (b - a)
 --- where |t| < 0.5, else b - (b - a) * (1 - t). So t = 0 gives exactly a, t = 1 exactly b. (torch's vector code fuses
 --- the multiplication with the addition where the processor can: one result in a thousand may differ in its last bit.)
+--- ```lua
+--- > st.lerp(st.zeros(3), st.tensor { 1.0, 2, 4 }, 0.25)
+--- Tensor[3 F32, 12 B]
+---   0.2500  0.5000  1.0000
+--- > a, b = st.open("a.safetensors"), st.open("b.safetensors")
+--- > st.lerp(a, b, 0.3):formula()
+--- lerp(a.safetensors, b.safetensors, 0.3)
+--- ```
 ---@param a any
 ---@param b any tensors, numbers or models
 ---@param t any a number, or (with tensors) a tensor of weights
@@ -1629,6 +2583,11 @@ function st.le(a, b) end
 function st.lerp(a, b, t) end
 
 --- `count` numbers at equal distances from `first` to `last`, both included.
+--- ```lua
+--- > st.linspace(0, 1, 5)
+--- Tensor[5 F32, 20 B]
+---   0.0000  0.2500  0.5000  0.7500  1.0000
+--- ```
 ---@param first number
 ---@param last number
 ---@param count integer
@@ -1656,6 +2615,12 @@ function st.log1p(x) end
 ---@return any # a deferred tensor, or a model
 function st.log2(x) end
 
+--- The logarithm of softmax, exact where that is near 0.
+---@param t stlua.Tensor
+---@param dim? integer
+---@return stlua.Tensor # deferred
+function st.log_softmax(t, dim) end
+
 --- A mask: where both are other than 0.
 ---@param a any
 ---@param b any tensors, numbers or models
@@ -1675,6 +2640,13 @@ function st.logical_or(a, b) end
 ---@param b any tensors, numbers or models
 function st.logical_xor(a, b) end
 
+--- The logarithm of the sum of all exp(x), without overflow.
+---@param t stlua.Tensor
+---@param dim? integer|table (PyTorch has no default)
+---@param opts? table `dim`, `keepdim`
+---@return stlua.Tensor # deferred
+function st.logsumexp(t, dim, opts) end
+
 --- A mask: where a < b.
 ---@param a stlua.Tensor|number|stlua.Model
 ---@param b stlua.Tensor|number|stlua.Model
@@ -1682,6 +2654,13 @@ function st.logical_xor(a, b) end
 function st.lt(a, b) end
 
 --- Sets the seed of the calls that follow, and begins with its first stream again.
+--- ```lua
+--- > st.manual_seed(1)
+--- > a = st.randn(3)
+--- > st.manual_seed(1)
+--- > a:identical(st.randn(3))
+--- true
+--- ```
 ---@param seed integer
 function st.manual_seed(seed) end
 
@@ -1691,6 +2670,16 @@ function st.manual_seed(seed) end
 --- Results keep the dtype that the first model has for the name, unless the callback cast them. Integer and boolean
 --- tensors of several models are never interpolated: where the callback computed with them they are copied if all are
 --- equal, else it is an error.
+--- ```lua
+--- > a, b = st.open("a.safetensors"), st.open("b.safetensors")
+--- > m = st.map({ a, b }, function(name, x, y)
+--- ..    if name:find("lm_head", 1, true) then return st.drop end
+--- ..    if name:find("norm", 1, true) then return x end
+--- ..    return 0.5 * x + 0.5 * y
+--- .. end)
+--- > #a, #m, m["model.layers.0.norm.weight"]:is_leaf()
+--- 31      30      true
+--- ```
 ---@param models stlua.Model[]|stlua.Model
 ---@param fn fun(...): any
 ---
@@ -1702,14 +2691,36 @@ function st.manual_seed(seed) end
 function st.map(models, fn, opts) end
 
 --- x with another value where the mask is true; the dtype stays that of x.
+--- ```lua
+--- > t = st.tensor { -1.0, 2 }
+--- > t:masked_fill(t:lt(0), 0)
+--- Tensor[2 F32, 8 B]
+---   0.0000  2.0000
+--- ```
 ---@param x any tensor
 ---@param mask any a BOOL tensor
 ---@param value any a number, or a tensor
 function st.masked_fill(x, mask, value) end
 
+--- The elements where a mask is true, as a vector. Shapes broadcast. Computes: how many there are is not known before.
+---@param t stlua.Tensor
+---@param mask stlua.Tensor BOOL
+---@return stlua.Tensor
+function st.masked_select(t, mask) end
+
 --- Matrix product. Two vectors give their scalar product, a vector counts as a row on the left and as a column on
 --- the right; stacks broadcast. Floats narrower than F32 are multiplied in F32; a large one is never held whole in F32
 --- when it is the left operand, or a transposed right one, as in x:matmul(w:t()).
+--- ```lua
+--- > a = st.tensor { { 1.0, 2 }, { 3, 4 } }
+--- > a:matmul(st.eye(2) * 2)
+--- Tensor[2x2 F32, 16 B]
+---   2.0000  4.0000
+---   6.0000  8.0000
+--- > a:matmul(st.ones(2))
+--- Tensor[2 F32, 8 B]
+---   3.0000  7.0000
+--- ```
 ---@param a stlua.Tensor (.., m, k)
 ---@param b stlua.Tensor (.., k, n)
 ---@return stlua.Tensor # (.., m, n) of the common dtype
@@ -1717,6 +2728,18 @@ function st.matmul(a, b) end
 
 --- The largest element, NaN if there is one: over all; along a dimension with the places, as a second result; or,
 --- with a tensor as operand, elementwise.
+--- ```lua
+--- > values, places = st.tensor({ { 3, 9 }, { 8, 1 } }):max(2)
+--- > values
+--- Tensor[2 I64, 16 B]
+---   9  8
+--- > places
+--- Tensor[2 I64, 16 B]
+---   2  1
+--- > st.max(st.tensor { 1, 5 }, st.tensor { 4, 2 })
+--- Tensor[2 I64, 16 B]
+---   4  5
+--- ```
 ---@param t stlua.Tensor
 ---@param dim? integer|stlua.Tensor a dimension, or the other operand
 ---@param opts? table `dim`, `keepdim`
@@ -1731,6 +2754,10 @@ function st.max(t, dim, opts) end
 function st.maximum(a, b) end
 
 --- Mean of the elements; NaN of none.
+--- ```lua
+--- > st.tensor({ 1.0, 2, 6 }):mean():item()
+--- 3.0
+--- ```
 ---@param t stlua.Tensor
 ---@param dim? integer|table
 ---@param opts? table `dim`, `keepdim`
@@ -1739,6 +2766,10 @@ function st.mean(t, dim, opts) end
 
 --- The lower median; NaN if there is one. Over all elements it is found by counting, in two streaming passes; along
 --- a dimension rows are sorted in memory.
+--- ```lua
+--- > st.tensor({ 7.0, 1, 5, 3 }):median():item()
+--- 3.0
+--- ```
 ---@param t stlua.Tensor
 ---@param dim? integer
 ---@param opts? table `dim`, `keepdim`
@@ -1750,6 +2781,23 @@ function st.median(t, dim, opts) end
 ---@param bytes? integer sets it
 ---@return integer
 function st.memory(bytes) end
+
+--- Merges models, or tensors of one name, by a method; `stlua help merge` and `st.merge_methods()` tell which there are.
+--- The result is deferred. On models integers and booleans are never interpolated, and results keep the first model's
+--- (the base's) dtypes, as st.map has it.
+---@param method string such as "ties"
+---
+--- `opts`: `models` = a list of models, or of tensors; `base` = what they were trained from, where the method takes
+--- one; its parameters by name, each a number, a list (one value per model), or a function of the tensor's name
+--- (and the model's number) that gives one of them, nil for the default; `seed` = 0 for methods with chance in
+--- them. With models also `missing`, `names`, `shapes`, `dtype` and `saturate`, as of st.map.
+---@param opts table
+---@return stlua.Model|stlua.Tensor
+function st.merge(method, opts) end
+
+--- Names of all merge methods on Lua's path, sorted.
+---@return string[]
+function st.merge_methods() end
 
 --- The smallest element, NaN if there is one: over all; along a dimension with the places, as a second result; or,
 --- with a tensor as operand, elementwise.
@@ -1790,7 +2838,39 @@ function st.movedim(t, from, to) end
 ---@return any # a deferred tensor, or a model
 function st.mul(a, b) end
 
+--- Product of a matrix and a vector: matmul for just these.
+---@param a stlua.Tensor (m, k)
+---@param b stlua.Tensor (k)
+---@return stlua.Tensor # (m)
+function st.mv(a, b) end
+
+--- x with numbers in place of NaN and the infinities.
+---@param x any tensor or model
+---@param nan? number
+---@param posinf? number by default the largest number of the dtype
+---@param neginf? number by default the smallest
+function st.nan_to_num(x, nan, posinf, neginf) end
+
+--- Mean of the elements that are not NaN; NaN of none.
+---@param t stlua.Tensor
+---@param dim? integer|table
+---@param opts? table `dim`, `keepdim`
+---@return stlua.Tensor # deferred
+function st.nanmean(t, dim, opts) end
+
+--- Sum of the elements that are not NaN.
+---@param t stlua.Tensor
+---@param dim? integer|table
+---@param opts? table `dim`, `keepdim`
+---@return stlua.Tensor # deferred
+function st.nansum(t, dim, opts) end
+
 --- A part of one dimension: `length` elements from `first` on. A view.
+--- ```lua
+--- > st.arange(6):narrow(1, 2, 3)
+--- Tensor[3 I64, 24 B]
+---   1  2  3
+--- ```
 ---@param t stlua.Tensor
 ---@param dim integer negative from the end
 ---@param first integer negative from the end
@@ -1810,7 +2890,19 @@ function st.ne(a, b) end
 ---@return any # a deferred tensor, or a model
 function st.neg(x) end
 
+--- Where elements are not 0: a row of places for each, one place for each dimension. Computes: how many there are is
+--- not known before.
+---@param t stlua.Tensor
+---@return stlua.Tensor # I64, of (elements, dimensions)
+function st.nonzero(t) end
+
 --- Norm of the elements as of one vector: (sum |x|^p)^(1/p).
+--- ```lua
+--- > st.tensor({ 3.0, 4 }):norm():item()
+--- 5.0
+--- > st.tensor({ 3.0, -4 }):norm(1):item()
+--- 7.0
+--- ```
 ---@param t stlua.Tensor
 ---@param p? number|string any number, math.huge, -math.huge, 0 (counts), or "fro" (2)
 ---@param opts? table `dim`, `keepdim`, `p`
@@ -1837,6 +2929,11 @@ function st.ones(...) end
 function st.ones_like(t, opts) end
 
 --- Opens a model. Only headers are read; values are read when something is computed from them.
+--- ```lua
+--- > a = st.open("a.safetensors")
+--- > #a, a:name(1), a["lm_head.weight"]:dtype()
+--- 31      position_ids    BF16
+--- ```
 ---
 --- `path`: a .safetensors file, an index (*.safetensors.index.json), or a folder: its index, else model.safetensors
 --- (or diffusion_pytorch_model.safetensors), else its only .safetensors file
@@ -1848,6 +2945,12 @@ function st.ones_like(t, opts) end
 function st.open(path, opts) end
 
 --- All products of an element of one vector with one of another. Elementwise, so of any dtype.
+--- ```lua
+--- > st.outer(st.tensor { 1.0, 2 }, st.tensor { 3.0, 4 })
+--- Tensor[2x2 F32, 16 B]
+---   3.0000  4.0000
+---   6.0000  8.0000
+--- ```
 ---@param a stlua.Tensor (m)
 ---@param b stlua.Tensor (n)
 ---@return stlua.Tensor # (m, n)
@@ -1855,12 +2958,21 @@ function st.outer(a, b) end
 
 --- Adds elements of one value around: `pads` holds how many before and behind, of the last dimension, then of the one
 --- before it, and so on. Negative numbers cut.
+--- ```lua
+--- > st.tensor({ 1, 2 }):pad { 1, 2 }
+--- Tensor[5 I64, 40 B]
+---   0  1  2  0  0
+--- ```
 ---@param t stlua.Tensor
 ---@param pads integer[]
 ---@param opts? table `value` = 0
 function st.pad(t, pads, opts) end
 
 --- Dimensions in another order: dimension d of the result is the d-th that is given. A view.
+--- ```lua
+--- > st.zeros(2, 3, 4):permute(3, 1, 2):shape()
+--- { 4, 2, 3 }
+--- ```
 ---@param t stlua.Tensor
 ---@param dims any each once, one by one or as a table; negative from the end
 ---@return stlua.Tensor
@@ -1893,6 +3005,16 @@ function st.qr(a) end
 
 --- Quantiles. Over all elements they are found by counting, in streaming passes, as F64; along a dimension rows are
 --- sorted in memory. NaN if there is a NaN.
+--- ```lua
+--- > t = st.tensor { 0.0, 1, 2, 3 }
+--- > t:quantile(0.5):item()
+--- 1.5
+--- > t:quantile { 0.1, 0.9 }
+--- Tensor[2 F64, 16 B]
+---   0.3000  2.7000
+--- > t:quantile(0.5, { interpolation = "lower" }):item()
+--- 1.0
+--- ```
 ---@param t stlua.Tensor floats
 ---@param q number|table between 0 and 1; over all elements also a list, whose quantiles come as one tensor
 ---
@@ -1916,6 +3038,12 @@ function st.rand(...) end
 function st.rand_like(t, opts) end
 
 --- Integers from low up to, not including, high (as in PyTorch), all equally likely.
+--- ```lua
+--- > st.manual_seed(1)
+--- > st.randint(1, 7, { 5 })
+--- Tensor[5 I64, 40 B]
+---   2  3  6  3  4
+--- ```
 ---@param low? integer
 ---@param high integer
 ---@param sizes table
@@ -1948,13 +3076,30 @@ function st.relu(x) end
 ---@return any # a deferred tensor, or a model
 function st.remainder(a, b) end
 
+--- Each element, or each slice of a dimension, repeated in place: of 1, 2 three times 1, 1, 1, 2, 2, 2.
+---@param t stlua.Tensor
+---@param count integer
+---@param dim? integer without it the tensor is taken as one row
+function st.repeat_interleave(t, count, dim) end
+
 --- The same elements in another shape: a view of the tensor where its elements lie so, else a tensor of its own.
+--- ```lua
+--- > st.arange(6):reshape(2, -1)
+--- Tensor[2x3 I64, 48 B]
+---   0  1  2
+---   3  4  5
+--- ```
 ---@param t stlua.Tensor
 ---@param sizes any one by one or as a table; one of them may be -1: what the others leave
 ---@return stlua.Tensor
 function st.reshape(t, sizes) end
 
 --- Elements moved along a dimension by `shift` places; those that leave at one end come in at the other.
+--- ```lua
+--- > st.tensor({ 1, 2, 3, 4 }):roll(1)
+--- Tensor[4 I64, 32 B]
+---   4  1  2  3
+--- ```
 ---@param t stlua.Tensor
 ---@param shift integer
 ---@param dim? integer without it the tensor is taken as one row
@@ -1970,6 +3115,13 @@ function st.round(x) end
 function st.rsqrt(x) end
 
 --- Computes and writes one model. All or nothing: on any failure the old file is left whole.
+--- ```lua
+--- > half = 0.5 * st.open("a.safetensors") + 0.5 * st.open("b.safetensors")
+--- > half:save("half.safetensors", { dtype = "F16" })
+--- 332312
+--- > st.open("half.safetensors"):dtype_counts()
+--- { F16 = 30, I64 = 1 }
+--- ```
 ---@param model any
 ---@param path string the file, or with `max_shard_size` the folder
 ---
@@ -1983,12 +3135,25 @@ function st.rsqrt(x) end
 function st.save(model, path, opts) end
 
 --- Saves several models in one pass over their common inputs; all files appear or none.
+--- ```lua
+--- > a, b = st.open("a.safetensors"), st.open("b.safetensors")
+--- > list = {}
+--- > for t = 1, 3 do list[t] = { st.lerp(a, b, t / 4), ("blend-%d.safetensors"):format(t) } end
+--- > st.save_all(list) > 0
+--- true
+--- ```
 ---@param list table[] entries { model, path, ...options of save }
 ---@param opts? table options for all of them
 ---@return integer # bytes written
 function st.save_all(list, opts) end
 
 --- One element of a dimension, which the result has no longer: `t:select(1, i)` is `t[i]`. A view.
+--- ```lua
+--- > t = st.tensor { { 1, 2 }, { 3, 4 } }
+--- > t:select(2, -1)
+--- Tensor[2 I64, 16 B]
+---   2  4
+--- ```
 ---@param t stlua.Tensor
 ---@param dim integer negative from the end
 ---@param index integer negative from the end
@@ -2014,17 +3179,48 @@ function st.silu(x) end
 ---@return any # a deferred tensor, or a model
 function st.sin(x) end
 
+--- Hyperbolic sine.
+---@param x stlua.Tensor|number|stlua.Model
+---@return any # a deferred tensor, or a model
+function st.sinh(x) end
+
+--- All sizes, as shape gives them, or that of one dimension.
+---@param t stlua.Tensor
+---@param dim? integer negative from the end
+---@return integer[]|integer
+function st.size(t, dim) end
+
+--- exp(x) over the sum of all exp(x) along a dimension.
+---@param t stlua.Tensor
+---@param dim? integer
+---@return stlua.Tensor # deferred
+function st.softmax(t, dim) end
+
 --- log(1 + exp(x)), without overflow: max(x, 0) + log1p(exp(-|x|)).
 ---@param x any tensor or model
 function st.softplus(x) end
 
 --- The solution X of a X = b. b is a vector (or a stack of them, as many as there are matrices) or a matrix of columns.
+--- ```lua
+--- > st.solve(st.tensor { { 2.0, 0 }, { 0, 4 } }, st.tensor { 2.0, 2 })
+--- Tensor[2 F32, 8 B]
+---   1.0000  0.5000
+--- ```
 ---@param a stlua.Tensor (.., n, n)
 ---@param b stlua.Tensor (.., n) or (.., n, columns)
 ---@return stlua.Tensor # of b's shape, stacks broadcast
 function st.solve(a, b) end
 
 --- Sorts along a dimension, stably; NaN counts as the largest.
+--- ```lua
+--- > values, places = st.tensor({ 7, 1, 5 }):sort({ descending = true })
+--- > values
+--- Tensor[3 I64, 24 B]
+---   7  5  1
+--- > places
+--- Tensor[3 I64, 24 B]
+---   1  3  2
+--- ```
 ---@param t stlua.Tensor
 ---@param dim? integer
 ---@param opts? table `dim`, `descending`, `stable` (always so)
@@ -2033,6 +3229,13 @@ function st.solve(a, b) end
 function st.sort(t, dim, opts) end
 
 --- Parts of `size` elements along a dimension, the last with what is left; or parts of the given sizes. Views.
+--- ```lua
+--- > parts = st.arange(5):split(2)
+--- > #parts, parts[2]
+--- 3
+--- Tensor[2 I64, 16 B]
+---   2  3
+--- ```
 ---@param t stlua.Tensor
 ---@param size integer[]|integer
 ---@param dim? integer
@@ -2049,17 +3252,32 @@ function st.sqrt(x) end
 function st.square(x) end
 
 --- Without dimensions of size 1: all of them, or this one. A view.
+--- ```lua
+--- > st.zeros(1, 3, 1):squeeze():shape()
+--- { 3 }
+--- ```
 ---@param t stlua.Tensor
 ---@param dim? integer stays if its size is not 1
 function st.squeeze(t, dim) end
 
 --- Tensors of one shape along a new dimension.
+--- ```lua
+--- > st.stack { st.tensor { 1, 2 }, st.tensor { 3, 4 } }
+--- Tensor[2x2 I64, 32 B]
+---   1  2
+---   3  4
+--- ```
 ---@param tensors stlua.Tensor[]
 ---@param dim? integer where it is in the result
 function st.stack(tensors, dim) end
 
 --- What the values of tensors are like: least, greatest, mean, standard deviation (over n - 1), and how many are NaN or
 --- infinite. NaN carries over into the first four. Every tensor is read once.
+--- ```lua
+--- > s = st.stats(st.tensor { 1.0, 2, 3 })
+--- > s.min, s.max, s.mean, s.std, s.nan
+--- 1.0     3.0     2.0     1.0     0
+--- ```
 ---@param m stlua.Model|stlua.Tensor
 ---
 --- `result`: of a tensor: { min, max, mean, std, nan, inf, numel, dtype, shape }; of a model: such a table for each
@@ -2069,6 +3287,10 @@ function st.stack(tensors, dim) end
 function st.stats(m) end
 
 --- Standard deviation: the root of the variance.
+--- ```lua
+--- > st.tensor({ 1.0, 2, 3 }):std():item()
+--- 1.0
+--- ```
 ---@param t stlua.Tensor
 ---@param dim? integer|table
 ---@param opts? table `dim`, `keepdim`, `correction` (1)
@@ -2082,6 +3304,16 @@ function st.std(t, dim, opts) end
 function st.sub(a, b) end
 
 --- Sum of the elements; of integers and booleans in I64, wrapping.
+--- ```lua
+--- > t = st.tensor { { 1, 2, 3 }, { 4, 5, 6 } }
+--- > t:sum():item()
+--- 21
+--- > t:sum(2)
+--- Tensor[2 I64, 16 B]
+---    6  15
+--- > t:sum(2, { keepdim = true }):shape()
+--- { 2, 1 }
+--- ```
 ---@param t stlua.Tensor
 ---@param dim? integer|table one dimension or a list of them (default: all)
 ---@param opts? table `dim`; `keepdim` = true keeps reduced dimensions with size 1
@@ -2090,6 +3322,15 @@ function st.sum(t, dim, opts) end
 
 --- Singular values and vectors: a = U diag(S) Vh, S descending. Signs: in each column of U the entry of largest
 --- magnitude (the first of equal ones) is positive. Unlike torch.linalg.svd it gives the reduced factors unless told.
+--- ```lua
+--- > a = st.tensor { { 3.0, 0 }, { 0, 2 } }
+--- > u, s, vh = a:svd()
+--- > s
+--- Tensor[2 F32, 8 B]
+---   3.0000  2.0000
+--- > ((u * s):matmul(vh) - a):abs():amax() < 1e-6
+--- true
+--- ```
 ---@param a stlua.Tensor (.., m, n)
 ---@param opts? table `full_matrices` = true: square U and Vh
 ---@return stlua.Tensor # U (.., m, k), k the smaller of m and n
@@ -2103,6 +3344,14 @@ function st.svd(a, opts) end
 ---
 --- The fourth result certifies the others: { the matrix's Frobenius norm, the share of its square that the k values
 --- hold, the share that the whole subspace holds }. No k values can hold more than the second plus 1 minus the third.
+--- ```lua
+--- > a = st.outer(st.ones(40), st.arange(30):cast "F32")      -- of rank 1
+--- > u, s, v, certificate = a:svd_lowrank(1)
+--- > u:shape(), s:shape(), v:shape()
+--- { 40, 1 }       { 1 }   { 30, 1 }
+--- > (certificate[2] > 0.9999), ((u * s):matmul(v:t()) - a):abs():amax() < 1e-3
+--- true    true
+--- ```
 ---@param a stlua.Tensor (m, n)
 ---@param k? integer
 ---@param opts? table `niter` = 2 iterations; `seed` = 0
@@ -2117,7 +3366,20 @@ function st.svd_lowrank(a, k, opts) end
 ---@return stlua.Tensor # (.., k)
 function st.svdvals(a) end
 
+--- The same as transpose. A view.
+---@param t stlua.Tensor
+---@param a integer
+---@param b integer
+function st.swapaxes(t, a, b) end
+
 --- The transposed matrix; a vector or a number as it is. A view.
+--- ```lua
+--- > st.tensor({ { 1, 2, 3 }, { 4, 5, 6 } }):t()
+--- Tensor[3x2 I64, 48 B]
+---   1  4
+---   2  5
+---   3  6
+--- ```
 ---@param t stlua.Tensor of at most 2 dimensions
 function st.t(t) end
 
@@ -2132,6 +3394,15 @@ function st.tan(x) end
 function st.tanh(x) end
 
 --- A tensor of the numbers or booleans in nested tables: st.tensor { { 1, 2 }, { 3, 4 } }. Of a tensor, a copy.
+--- ```lua
+--- > st.tensor { { 1, 2, 3 }, { 4, 5, 6 } }
+--- Tensor[2x3 I64, 48 B]
+---   1  2  3
+---   4  5  6
+--- > st.tensor({ 1, 2 }, { dtype = "BF16" })
+--- Tensor[2 BF16, 4 B]
+---   1.0000  2.0000
+--- ```
 ---@param values any nested tables of equal lengths, a number, or a tensor
 ---@param opts? table `dtype`: by default BOOL for booleans, I64 for integers, F32 where there is a float
 ---@return stlua.Tensor
@@ -2144,6 +3415,12 @@ function st.threads(n) end
 
 --- The tensor repeated along its dimensions; further dimensions come in front. Also t["repeat"], as PyTorch calls it:
 --- `repeat` is a word of Lua.
+--- ```lua
+--- > st.tensor({ 1, 2 }):tile(2, 2)
+--- Tensor[2x4 I64, 64 B]
+---   1  2  1  2
+---   1  2  1  2
+--- ```
 ---@param t stlua.Tensor
 ---@param ... any how often, for each dimension, one by one or as a table
 function st.tile(t, ...) end
@@ -2154,6 +3431,15 @@ function st.tile(t, ...) end
 function st.to_string(t) end
 
 --- The k largest elements along a dimension, in order.
+--- ```lua
+--- > values, places = st.tensor({ 7, 1, 5, 3 }):topk(2)
+--- > values
+--- Tensor[2 I64, 16 B]
+---   7  5
+--- > places
+--- Tensor[2 I64, 16 B]
+---   1  3
+--- ```
 ---@param t stlua.Tensor
 ---@param k integer
 ---@param opts? table `dim` (-1), `largest` = false for the smallest, `sorted` (always so)
@@ -2161,11 +3447,32 @@ function st.to_string(t) end
 ---@return stlua.Tensor # their places, I64
 function st.topk(t, k, opts) end
 
+--- Sum of the main diagonal of a matrix.
+---@param a stlua.Tensor (m, n)
+---@return stlua.Tensor # without dimensions: F64, or I64 of integers
+function st.trace(a) end
+
 --- Two dimensions exchanged. A view.
+--- ```lua
+--- > st.zeros(2, 3, 4):transpose(1, -1):shape()
+--- { 4, 3, 2 }
+--- ```
 ---@param t stlua.Tensor
 ---@param a integer
 ---@param b integer
 function st.transpose(t, a, b) end
+
+--- The lower triangle of matrices, the rest 0.
+---@param a stlua.Tensor (.., m, n)
+---@param diagonal? integer the highest one that stays: 1 is above the main one, -1 below
+---@return stlua.Tensor
+function st.tril(a, diagonal) end
+
+--- The upper triangle of matrices, the rest 0.
+---@param a stlua.Tensor (.., m, n)
+---@param diagonal? integer the lowest one that stays: 1 is above the main one, -1 below
+---@return stlua.Tensor
+function st.triu(a, diagonal) end
 
 --- Rounds towards zero.
 ---@param x stlua.Tensor|number|stlua.Model
@@ -2173,6 +3480,12 @@ function st.transpose(t, a, b) end
 function st.trunc(x) end
 
 --- All tensors t[1], t[2], ... along a dimension, as a list. Views.
+--- ```lua
+--- > q, k = table.unpack(st.tensor({ { 1, 2 }, { 3, 4 } }):unbind())
+--- > k
+--- Tensor[2 I64, 16 B]
+---   3  4
+--- ```
 ---@param t stlua.Tensor
 ---@param dim? integer
 ---@return stlua.Tensor[]
@@ -2185,6 +3498,15 @@ function st.unbind(t, dim) end
 function st.unflatten(t, dim, sizes) end
 
 --- The distinct values of all elements, in order. Computes: how many there are is not known before.
+--- ```lua
+--- > values, counts = st.tensor({ 3, 1, 3 }):unique { counts = true }
+--- > values
+--- Tensor[2 I64, 16 B]
+---   1  3
+--- > counts
+--- Tensor[2 I64, 16 B]
+---   1  2
+--- ```
 ---@param t stlua.Tensor
 ---@param opts? table `inverse`, `counts` = true for the further results, in this order
 ---@return stlua.Tensor # values
@@ -2193,6 +3515,10 @@ function st.unflatten(t, dim, sizes) end
 function st.unique(t, opts) end
 
 --- A new dimension of size 1. A view.
+--- ```lua
+--- > st.zeros(2, 3):unsqueeze(2):shape()
+--- { 2, 1, 3 }
+--- ```
 ---@param t stlua.Tensor
 ---@param dim integer where it is in the result
 function st.unsqueeze(t, dim) end
@@ -2209,6 +3535,12 @@ function st.var(t, dim, opts) end
 st.version = ""
 
 --- Elements of `a` where the mask is true, of `b` where it is false.
+--- ```lua
+--- > t = st.tensor { -1.0, 2, -3 }
+--- > st.where(t:gt(0), t, 0)
+--- Tensor[3 F32, 12 B]
+---   0.0000  2.0000  0.0000
+--- ```
 ---@param mask any a BOOL tensor
 ---@param a any tensor or number
 ---@param b any tensor or number
@@ -2216,6 +3548,12 @@ st.version = ""
 function st.where(mask, a, b) end
 
 --- A tensor of zeros. Takes no memory until it is written to.
+--- ```lua
+--- > st.zeros(2, 3, { dtype = "F16" })
+--- Tensor[2x3 F16, 12 B]
+---   0.0000  0.0000  0.0000
+---   0.0000  0.0000  0.0000
+--- ```
 ---@param ... any sizes, one by one or as a table; then perhaps options: `dtype` = "F32"
 ---@return stlua.Tensor
 function st.zeros(...) end
@@ -2232,11 +3570,19 @@ function st.zeros_like(t, opts) end
 function st.json.array(t) end
 
 --- Text to value. Objects and arrays become tables, null becomes `st.json.null`.
+--- ```lua
+--- > st.json.decode('{"layers": [1, 2], "tied": true}')
+--- { layers = { 1, 2 }, tied = true }
+--- ```
 ---@param text string at most 64 MB and 64 levels deep
 ---@return any # the value
 function st.json.decode(text) end
 
 --- Value to text, keys sorted.
+--- ```lua
+--- > st.json.encode { rank = 8, layers = { 1, 2 } }
+--- {"layers":[1,2],"rank":8}
+--- ```
 ---@param value any a table, string, number, boolean or `st.json.null`
 ---@param opts? table `indent` = number of blanks per level (none: one line)
 ---@return string
@@ -2254,6 +3600,13 @@ function st.npy.load(path, opts) end
 
 --- Writes a tensor as .npy, or a model or a table of tensors as an uncompressed .npz. BF16 and 8-bit floats, which
 --- NumPy has not, are written as F32, which holds them exactly.
+--- ```lua
+--- > st.npy.save("t.npy", st.tensor { { 1.0, 2 }, { 3, 4 } })
+--- > st.npy.load("t.npy")
+--- Tensor[2x2 F32, 16 B]
+---   1.0000  2.0000
+---   3.0000  4.0000
+--- ```
 ---@param path string
 ---@param what any a tensor, a model, or { name = tensor }
 ---@param opts? table `raw` = true writes such floats as the unsigned integers of their bits instead

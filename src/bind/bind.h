@@ -25,6 +25,9 @@
 _Noreturn int bind_throw(lua_State *L, const st_err *err);
 _Noreturn int bind_fail(lua_State *L, st_status code, const char *fmt, ...) ST_PRINTF(3, 4);
 _Noreturn int bind_fail_arg(lua_State *L, int arg, const char *fmt, ...) ST_PRINTF(3, 4);
+/* Remembers the line of the script for the tensor on top of the stack, just made by an operation that is computed
+ * later: an error it meets then names the line as `built`. */
+void bind_built_here(lua_State *L);
 void bind_error_open(lua_State *L, int core);
 
 /* ---------------------------------------------------------------- arguments (bind_args.c) */

@@ -1,9 +1,10 @@
 /* bind_context.c - the context of a Lua state: threads, memory, progress, cancel. Layer: bind.
  *
  * A program that wants to stop work from a signal handler finds two light userdata in the registry: "stlua.cancel" (the
- * st_ctx) and "stlua.cancel_fn" (a void (*)(st_ctx *)); "stlua.busy_fn" (a bool (*)(st_ctx *)) tells whether closing the
- * state would wait for work that a cancel has left behind. If it interrupts Lua code by a hook as well it may leave that
- * hook's address in "stlua.cancel_hook": the hook is taken off when the interrupt has been reported by a C function. */
+ * st_ctx) and "stlua.cancel_fn" (a void (*)(st_ctx *)); "stlua.busy_fn" (a bool (*)(st_ctx *)) tells whether closing
+ * the state would wait for work that a cancel has left behind. If it interrupts Lua code by a hook as well it may leave
+ * that hook's address in "stlua.cancel_hook": the hook is taken off when the interrupt has been reported by a C
+ * function. */
 #include "bind.h"
 
 #include <limits.h>

@@ -1,5 +1,6 @@
-/* bind_error.c - error objects: tables { code, message, where, file, tensor, hint, traceback }. Layer: bind.
- * `message` is one clean sentence; `where` is the line of the user's script that asked for what failed. */
+/* bind_error.c - error objects: tables { code, message, where, built, file, tensor, hint, traceback }. Layer:
+ * bind. `message` is one clean sentence; `where` is the line of the user's script that asked for what failed, `built`
+ * the one that wrote the deferred operation down. */
 #include "bind.h"
 
 #include <stdarg.h>
@@ -19,18 +20,75 @@ static bool is_ours(const char *source)
 
 #define WHERE_MAX 160
 
-/* "script.lua:12": the innermost Lua line that is not in the library itself; empty where there is none. */
+/* "script.lua:12": the innermost Lua line that is not in the library itself, else the innermost one; empty where there
+ * is none. */
 static void find_where(lua_State *L, char dst[WHERE_MAX])
 {
     lua_Debug ar;
+    int ours = -1, level;
     dst[0] = '\0';
-    for (int level = 0; lua_getstack(L, level, &ar); level++) {
-        if (!lua_getinfo(L, "Sl", &ar) || ar.currentline <= 0) continue;
-        bool ours = is_ours(ar.source);
-        if (!ours || dst[0] == '\0') snprintf(dst, WHERE_MAX, "%s:%d", ar.short_src, ar.currentline);
-        if (!ours) return;
+    for (level = 0; lua_getstack(L, level, &ar); level++) {
+        if (!lua_getinfo(L, "l", &ar) || ar.currentline <= 0) continue;
+        lua_getinfo(L, "S", &ar);
+        if (!is_ours(ar.source)) break;
+        if (ours < 0) ours = level;
     }
+    if (!lua_getstack(L, level, &ar) && (ours < 0 || !lua_getstack(L, ours, &ar))) return;
+    lua_getinfo(L, "Sl", &ar);
+    snprintf(dst, WHERE_MAX, "%s:%d", ar.short_src, ar.currentline);
 }
+
+/* ---------------------------------------------------------------- lines that built something */
+
+enum { MAX_LINES = 65535 }; /* more are those of a program that makes code as it runs: they go nameless */
+
+static const char lines_key;
+
+/* Pushes the table of lines: text -> number and number -> text. */
+static void push_lines(lua_State *L)
+{
+    if (lua_rawgetp(L, LUA_REGISTRYINDEX, &lines_key) == LUA_TTABLE) return;
+    lua_pop(L, 1);
+    lua_newtable(L);
+    lua_pushvalue(L, -1);
+    lua_rawsetp(L, LUA_REGISTRYINDEX, &lines_key);
+}
+
+void bind_built_here(lua_State *L)
+{
+    char where[WHERE_MAX];
+    find_where(L, where);
+    if (where[0] == '\0') return;
+    push_lines(L);
+    lua_pushstring(L, where);
+    lua_pushvalue(L, -1);
+    if (lua_rawget(L, -3) != LUA_TNUMBER) {
+        lua_Integer n = (lua_Integer)lua_rawlen(L, -3) + 1;
+        lua_pop(L, 1);
+        if (n <= MAX_LINES) {
+            lua_pushvalue(L, -1);
+            lua_rawseti(L, -3, n);
+            lua_pushvalue(L, -1);
+            lua_pushinteger(L, n);
+            lua_rawset(L, -4);
+        }
+        lua_pushinteger(L, n <= MAX_LINES ? n : 0);
+    }
+    uint32_t origin = (uint32_t)lua_tointeger(L, -1);
+    lua_pop(L, 3);
+    st_tensor_set_origin(bind_tensor(L, -1), origin);
+}
+
+static void set_built(lua_State *L, uint32_t origin)
+{
+    if (!origin) return;
+    push_lines(L);
+    lua_rawgeti(L, -1, origin);
+    lua_setfield(L, -3, "built");
+    lua_pop(L, 1);
+}
+
+/* ---------------------------------------------------------------- objects */
 
 /* Pushes a new error object. Needs four stack slots, which every C function has. */
 static void push_error(lua_State *L, const char *code, const char *message)
@@ -71,6 +129,7 @@ int bind_throw(lua_State *L, const st_err *err)
     push_error(L, st_status_code(err->code), err->message);
     set_text(L, "file", err->file);
     set_text(L, "tensor", err->tensor);
+    set_built(L, err->origin);
     throw(L);
 }
 

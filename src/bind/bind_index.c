@@ -95,7 +95,8 @@ static void apply_key(lua_State *L, st_place *p)
     if (!ok && !lua_istable(L, 2))
         bind_fail(L, ST_ARG,
                   "a tensor is indexed by an integer or a table such as {i, j} or {{first, last}, {}}, not by a %s%s",
-                  bind_type_name(L, 2), bind_is_tensor(L, 2) ? " (for masks see where and masked_fill)" : "");
+                  bind_type_name(L, 2),
+                  bind_is_tensor(L, 2) ? " (see masked_select, masked_fill and index_select)" : "");
     if (st_dtype_bits(st_tensor_dtype(p->of)) % 8 != 0)
         bind_fail(L, ST_DTYPE, "parts of %s values, which share bytes, cannot be taken",
                   st_dtype_name(st_tensor_dtype(p->of)));

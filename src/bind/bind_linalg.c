@@ -16,6 +16,7 @@ static int fill(lua_State *L, st_tensor **slots[], st_tensor **out, int n, st_st
 {
     if (s != ST_OK) return bind_throw(L, err);
     for (int i = 0; i < n; i++) *slots[i] = out[i];
+    bind_built_here(L); /* several results are parts of one operation */
     return n;
 }
 
@@ -92,8 +93,8 @@ static int binary(lua_State *L, st_status (*fn)(st_tensor *, st_tensor *, st_ten
 static int core_matmul(lua_State *L) { return binary(L, st_matmul); }
 static int core_solve(lua_State *L) { return binary(L, st_solve); }
 
-/* core.random(kind, dtype, sizes, seed, stream [, low, high]): kind is "rand", "randn" or "randint", stream a number or
- * a name. */
+/* core.random(kind, dtype, sizes, seed, stream [, low, high]): kind is "rand", "randn", "randint" or "chance" (whose
+ * low is the probability), stream a number or a name. */
 static int core_random(lua_State *L)
 {
     int64_t shape[ST_MAX_DIMS], low = 0, high = 0;
@@ -109,7 +110,10 @@ static int core_random(lua_State *L)
         seed.name = bind_string(L, 5, &seed.name_len);
     else
         seed.stream = (uint64_t)bind_integer(L, 5, LUA_MININTEGER, LUA_MAXINTEGER);
-    bool integers = strcmp(kind, "randint") == 0;
+    bool integers = strcmp(kind, "randint") == 0, chance = strcmp(kind, "chance") == 0;
+    double p = 0;
+    if (chance && lua_type(L, 6) != LUA_TNUMBER) return bind_fail_arg(L, 6, "a probability expected");
+    if (chance) p = lua_tonumber(L, 6);
     if (integers) {
         low = bind_integer(L, 6, LUA_MININTEGER, LUA_MAXINTEGER);
         high = bind_integer(L, 7, LUA_MININTEGER, LUA_MAXINTEGER);
@@ -117,6 +121,8 @@ static int core_random(lua_State *L)
     new_slots(L, &slot, 1);
     if (integers)
         s = st_randint(dtype, ndim, shape, low, high, &seed, &out, &err);
+    else if (chance)
+        s = st_chance(p, ndim, shape, &seed, &out, &err);
     else if (strcmp(kind, "randn") == 0)
         s = st_randn(dtype, ndim, shape, &seed, &out, &err);
     else

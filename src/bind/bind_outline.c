@@ -1,5 +1,5 @@
-/* bind_outline.c - m:_outline: the names of a model as a tree, in which numbered blocks of one structure are one. Layer:
- * bind. In C because a model of 100,000 tensors is to be printed in a blink. */
+/* bind_outline.c - m:_outline: the names of a model as a tree, in which numbered blocks of one structure are one.
+ * Layer: bind. In C because a model of 100,000 tensors is to be printed in a blink. */
 #include "bind.h"
 
 #include <string.h>
@@ -113,11 +113,11 @@ static void reserve(lua_State *L, tree *t, size_t name_len)
 
 static uint32_t child(tree *t, uint32_t parent, const char *key, size_t len)
 {
-    uint32_t last = nodes(t)[parent].last, *place;
+    uint32_t last = nodes(t)[parent].last;
     const node *n = &nodes(t)[last];
     if (last && n->key_len == len && memcmp(t->texts.p + n->key, key, len) == 0) return last;
-    place = place_of(t, parent, key, len);
-    if (*place) return *place;
+    uint32_t *place = place_of(t, parent, key, len), found = *place;
+    if (found) return found;
     uint32_t i = (uint32_t)node_count(t);
     t->nodes.n += sizeof(node);
     nodes(t)[i] = (node){.parent = parent, .key = add_text(t, key, len), .key_len = (uint32_t)len};
@@ -265,9 +265,9 @@ static void push_blocks(lua_State *L, const tree *t, uint32_t at)
     lua_pop(L, 1);
 }
 
-/* m:_outline([most]) -> a list of blocks, and the bytes of all. A block is { key, below = a list of blocks, times, count = tensors in one of them, bytes = of
- * all of them, leaf = dtype and shape, own_bytes, own_numel, numbers = the keys that it stands for }. Of longer lists than
- * `most` the rest is counted in a field left_out. */
+/* m:_outline([most]) -> a list of blocks, and the bytes of all. A block is { key, below = a list of blocks, times,
+ * count = tensors in one of them, bytes = of all of them, leaf = dtype and shape, own_bytes, own_numel, numbers = the
+ * keys that it stands for }. Of longer lists than `most` the rest is counted in a field left_out. */
 int bind_model_outline(lua_State *L)
 {
     tree t = {0};

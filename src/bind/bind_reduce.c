@@ -37,7 +37,13 @@ static double real(lua_State *L, int arg, double absent)
     return lua_tonumber(L, arg);
 }
 
-static int done(lua_State *L, st_status s, const st_err *err) { return s == ST_OK ? 1 : bind_throw(L, err); }
+/* Ends a function whose deferred result is on top of the stack. */
+static int done(lua_State *L, st_status s, const st_err *err)
+{
+    if (s != ST_OK) bind_throw(L, err);
+    bind_built_here(L);
+    return 1;
+}
 
 /* core.reduce(name, t [, dims [, keepdim [, p or correction]]]) */
 static int core_reduce(lua_State *L)
@@ -202,14 +208,83 @@ static int core_take(lua_State *L)
     return done(L, st_take(bind_tensor(L, 1), dim, bind_tensor(L, 3), slot, &err), &err);
 }
 
-/* core.cumsum(t, dim) */
-static int core_cumsum(lua_State *L)
+static int running(lua_State *L, st_status (*fn)(st_tensor *, int, st_tensor **, st_err *))
 {
     st_err err;
     bind_top(L, 2);
     int dim = dimension(L, 2, bind_tensor(L, 1));
     st_tensor **slot = bind_tensor_new(L);
-    return done(L, st_cumsum(bind_tensor(L, 1), dim, slot, &err), &err);
+    return done(L, fn(bind_tensor(L, 1), dim, slot, &err), &err);
+}
+
+/* core.cumsum(t, dim), core.cumprod(t, dim) */
+static int core_cumsum(lua_State *L) { return running(L, st_cumsum); }
+static int core_cumprod(lua_State *L) { return running(L, st_cumprod); }
+
+/* core.index_select(t, dim, places): places from 0. */
+static int core_index_select(lua_State *L)
+{
+    st_err err;
+    bind_top(L, 3);
+    int dim = dimension(L, 2, bind_tensor(L, 1));
+    st_tensor **slot = bind_tensor_new(L);
+    return done(L, st_index_select(bind_tensor(L, 1), dim, bind_tensor(L, 3), slot, &err), &err);
+}
+
+/* core.masked_select(t or nil, mask): elements, or places from 0. */
+static int core_masked_select(lua_State *L)
+{
+    st_err err;
+    bind_top(L, 2);
+    bool places = lua_isnil(L, 1);
+    if (!places) bind_tensor(L, 1);
+    st_tensor **slot = bind_tensor_new(L);
+    st_tensor *t = places ? NULL : bind_tensor(L, 1), *mask = bind_tensor(L, 2), *made = NULL;
+    bind_context *c = bind_enter(L);
+    if (t) st_tensor_ref(t);
+    st_tensor_ref(mask);
+    st_status s = st_masked_select(c->ctx, t, mask, &made, &err);
+    st_tensor_unref(t);
+    st_tensor_unref(mask);
+    *slot = made;
+    bind_leave(L, c, s, &err);
+    bind_weigh(L, st_tensor_nbytes(bind_tensor(L, -1)));
+    return 1;
+}
+
+/* core.rank(t, dim): from 0. */
+static int core_rank(lua_State *L)
+{
+    st_err err;
+    bind_top(L, 2);
+    int dim = dimension(L, 2, bind_tensor(L, 1));
+    st_tensor **slot = bind_tensor_new(L);
+    return done(L, st_rank(bind_tensor(L, 1), dim, slot, &err), &err);
+}
+
+/* core.top_mask(t, k): k is a number or a tensor. */
+static int core_top_mask(lua_State *L)
+{
+    st_err err;
+    st_tensor *k;
+    bind_top(L, 2);
+    bind_tensor(L, 1);
+    bind_check_operand(L, 2);
+    st_tensor **slot = bind_tensor_new(L);
+    st_status s = bind_operand(L, 2, &k, &err);
+    if (s == ST_OK) s = st_top_mask(bind_tensor(L, 1), k, slot, &err);
+    st_tensor_unref(k);
+    return done(L, s, &err);
+}
+
+/* core.require(value, condition, message): tensors of one element. */
+static int core_require(lua_State *L)
+{
+    st_err err;
+    bind_top(L, 3);
+    const char *message = bind_string(L, 3, NULL);
+    st_tensor **slot = bind_tensor_new(L);
+    return done(L, st_require(bind_tensor(L, 1), bind_tensor(L, 2), message, slot, &err), &err);
 }
 
 /* core.drop_dim(t, dim): the same without a dimension of size 1. */
@@ -222,7 +297,7 @@ static int core_drop_dim(lua_State *L)
     st_tensor **slot = bind_tensor_new(L), *t = bind_tensor(L, 1);
     for (int d = 0; d < st_tensor_ndim(t); d++)
         if (d != dim) shape[n++] = st_tensor_shape(t)[d];
-    return done(L, st_reshape(t, n, shape, slot, &err), &err);
+    return st_reshape(t, n, shape, slot, &err) == ST_OK ? 1 : bind_throw(L, &err);
 }
 
 /* core.unique(t): values, counts, inverse (numbers from 0). */
@@ -255,7 +330,13 @@ void bind_reduce_open(lua_State *L, int core)
         {"order", core_order},
         {"median_place", core_median_place},
         {"take", core_take},
+        {"rank", core_rank},
+        {"top_mask", core_top_mask},
+        {"require", core_require},
         {"cumsum", core_cumsum},
+        {"cumprod", core_cumprod},
+        {"index_select", core_index_select},
+        {"masked_select", core_masked_select},
         {"drop_dim", core_drop_dim},
         {"unique", core_unique},
         {NULL, NULL},

@@ -187,6 +187,7 @@ static int core_cat(lua_State *L)
     int dim = (int)bind_position(L, 2, (uint64_t)ndim);
     if (st_cat(parts, (int)n, dim, slot, &err) != ST_OK) return bind_throw(L, &err);
     lua_pop(L, 1);
+    bind_built_here(L);
     return 1;
 }
 

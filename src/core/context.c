@@ -138,6 +138,7 @@ static void *worker_main(void *p)
         pthread_mutex_unlock(&c->lock);
         st_err e;
         e.message[0] = '\0';
+        e.origin = 0;
         report(c, fn(arg, w->number, &e), &e);
         pthread_mutex_lock(&c->lock);
         if (--c->busy == 0) pthread_cond_signal(&c->idle);
@@ -200,6 +201,7 @@ st_status st_ctx_run(st_ctx *c, unsigned n, st_work_fn fn, void *arg, st_err *er
 
     st_err e;
     e.message[0] = '\0';
+    e.origin = 0;
     report(c, fn(arg, 0, &e), &e);
 
     pthread_mutex_lock(&c->lock);

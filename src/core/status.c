@@ -83,6 +83,7 @@ static ST_PRINTF(5, 0) st_status
     if (!err) return code;
     err->code = code;
     err->file[0] = err->tensor[0] = '\0';
+    err->origin = 0;
     if (file) st_escape(err->file, sizeof err->file, file, strlen(file));
     if (tensor) snprintf(err->tensor, sizeof err->tensor, "%s", tensor);
     size_t o = 0, cap = sizeof err->message;

@@ -1,5 +1,6 @@
 /* eval_plain.c - the obvious evaluator: one node at a time, each whole, on one thread, with the kernels of the baseline
  * level. It shares nothing with program.c but the kernels, so that each can be held to the other. Layer: exec. */
+#include "cut.h"
 #include "eval.h"
 #include "hold.h"
 #include "mem.h"
@@ -112,7 +113,10 @@ static st_status plain_node(st_ctx *ctx, plain *p, size_t i, st_err *err)
     if (t->node == ST_N_CAST) return plain_cast(p, t, out, err);
     if (t->node == ST_N_RANDOM) return p->k->generate[t->gen](out, &t->key, 0, t->numel), ST_OK;
     if (t->node == ST_N_WHOLE) return t->numel ? t->whole->compute(ctx, t, out, err) : ST_OK;
-    plain_view(p, t, out);
+    if (t->node == ST_N_STEP)
+        st_step_fill(t, value_of(p, t->args[0]), 0, t->numel, out);
+    else
+        plain_view(p, t, out);
     return ST_OK;
 }
 

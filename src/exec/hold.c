@@ -1,5 +1,6 @@
 /* hold.c - values kept in memory. Layer: exec. */
 #include "hold.h"
+#include "context.h"
 #include "eval.h"
 #include "mem.h"
 
@@ -26,9 +27,10 @@ static st_status each_apart(st_tensor *t, visit_fn fn, bool *any, st_err *err)
     for (size_t i = 0; s == ST_OK && i < n; i++) {
         st_tensor *x = list[i];
         bool scattered = x->node == ST_N_VIEW && !x->forced && !st_view_is_plain(x) && x->args[0]->node != ST_N_VALUES;
-        if (!scattered && x->node != ST_N_WHOLE) continue;
+        bool below = scattered || (x->node == ST_N_STEP && !x->forced);
+        if (!below && x->node != ST_N_WHOLE) continue;
         if (any) *any = true;
-        s = fn(scattered ? x->args[0] : x, err);
+        s = fn(below ? x->args[0] : x, err);
     }
     st_free(list);
     return s;
@@ -66,11 +68,70 @@ st_status st_pin(st_tensor *root, bool *any, st_err *err)
 
 void st_unpin(st_tensor *root) { each_apart(root, unpin_one, NULL, NULL); }
 
+static bool is_in_file(const st_tensor *t) { return t->node == ST_N_RANGE && !t->forced; }
+
+st_status st_hold_files(st_ctx *ctx, st_tensor *const *roots, size_t n, uint64_t most, st_tensor ***held, size_t *count,
+                        st_err *err)
+{
+    st_tensor **list;
+    size_t all;
+    uint64_t bytes = 0;
+    *held = NULL;
+    *count = 0;
+    ST_TRY(st_topological(roots, n, true, &list, &all, err));
+    for (size_t i = 0; i < all; i++)
+        if (is_in_file(list[i])) bytes += st_tensor_nbytes(list[i]);
+    st_status s = ST_OK;
+    for (size_t i = 0; s == ST_OK && bytes <= most && i < all; i++) {
+        if (!is_in_file(list[i])) continue;
+        s = st_hold(ctx, list[i], err);
+        if (s == ST_OK) list[(*count)++] = list[i];
+    }
+    *held = list;
+    return s;
+}
+
+void st_drop_files(st_tensor **held, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        st_free(held[i]->forced);
+        held[i]->forced = NULL;
+    }
+    st_free(held);
+}
+
 /* ---------------------------------------------------------------- holding */
+
+enum { PART = 1 << 20 }; /* bytes that a worker reads in one go */
+
+typedef struct reading {
+    st_ctx *ctx;
+    const st_tensor *t;
+    char *to;
+    uint64_t bytes;
+    _Atomic uint64_t next;
+} reading;
+
+static st_status read_worker(void *arg, unsigned worker, st_err *err)
+{
+    reading *r = arg;
+    uint64_t at;
+    (void)worker;
+    while (!st_ctx_stopped(r->ctx) && (at = r->next++ * PART) < r->bytes)
+        ST_TRY(st_read_raw(r->t, at, r->to + at, r->bytes - at < PART ? r->bytes - at : PART, err));
+    return ST_OK;
+}
+
+static st_status read_all(st_ctx *ctx, const st_tensor *t, void *values, st_err *err)
+{
+    reading r = {.ctx = ctx, .t = t, .to = values, .bytes = st_tensor_nbytes(t)};
+    uint64_t parts = (r.bytes + PART - 1) / PART;
+    return st_ctx_run(ctx, parts > 1024 ? 1024 : (unsigned)parts, read_worker, &r, err);
+}
 
 static st_status fill(st_ctx *ctx, st_tensor *t, void *values, st_err *err)
 {
-    if (t->node == ST_N_RANGE) return st_read_raw(t, 0, values, st_tensor_nbytes(t), err);
+    if (t->node == ST_N_RANGE) return read_all(ctx, t, values, err);
     if (t->node == ST_N_WHOLE) return t->numel ? t->whole->compute(ctx, t, values, err) : ST_OK;
     return st_export(ctx, t, 0, t->numel, st_held_dtype(t), values, err);
 }
@@ -97,17 +158,24 @@ static void publish(st_tensor *t, void *values)
         st_free(values);
 }
 
+/* The innermost operation that could not be computed is the one to name. */
+static st_status blame(st_status s, const st_tensor *t, st_err *err)
+{
+    if (s != ST_OK && err && !err->origin) err->origin = t->origin;
+    return s;
+}
+
 st_status st_hold(st_ctx *ctx, st_tensor *t, st_err *err)
 {
     void *values;
     if (st_held(t)) return ST_OK;
-    ST_TRY(room(ctx, t, &values, err));
+    ST_TRY(blame(room(ctx, t, &values, err), t, err));
     st_status s = fill(ctx, t, values, err);
     if (s == ST_OK)
         publish(t, values);
     else
         st_free(values);
-    return s;
+    return blame(s, t, err);
 }
 
 st_status st_hold_group(st_ctx *ctx, st_tensor *const *nodes, size_t n, st_together_fn compute, st_err *err)
@@ -116,6 +184,7 @@ st_status st_hold_group(st_ctx *ctx, st_tensor *const *nodes, size_t n, st_toget
     st_status s = values ? ST_OK : st_fail_nomem(err, n * sizeof *values);
     for (size_t i = 0; s == ST_OK && i < n; i++) s = room(ctx, nodes[i], &values[i], err);
     if (s == ST_OK) s = compute(ctx, nodes, values, n, err);
+    if (n == 1) blame(s, nodes[0], err); /* of several nobody knows which */
     for (size_t i = 0; values && i < n; i++)
         if (s == ST_OK)
             publish(nodes[i], values[i]);

@@ -16,6 +16,12 @@ st_status st_hold(st_ctx *ctx, st_tensor *t, st_err *err);
 typedef st_status (*st_together_fn)(st_ctx *ctx, st_tensor *const *nodes, void *const *outs, size_t n, st_err *err);
 st_status st_hold_group(st_ctx *ctx, st_tensor *const *nodes, size_t n, st_together_fn compute, st_err *err);
 
+/* Reads the tensors of files below `roots` into memory if that takes no more than `most` bytes, for work that needs
+ * them several times. *held, `count` of them, goes to st_drop_files, after a failure too. */
+st_status st_hold_files(st_ctx *ctx, st_tensor *const *roots, size_t n, uint64_t most, st_tensor ***held, size_t *count,
+                        st_err *err);
+void st_drop_files(st_tensor **held, size_t n);
+
 /* A plan pins what its outputs need whole, once per use, and unpins it use by use: values are then dropped after the
  * last one, so that memory does not grow with the model. Values that were there before are left alone. Under the
  * context's lock. *any tells whether there is anything to unpin. Without memory st_unpin does nothing: values are then

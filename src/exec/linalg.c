@@ -193,10 +193,7 @@ static void scratch_free(const linalg_scratch *w)
     st_free(w->ints);
 }
 
-static bool take_next(linalg_job *j, uint64_t *i)
-{
-    return !st_ctx_stopped(j->ctx) && (*i = j->next++) < j->d.count;
-}
+static bool take_next(linalg_job *j, uint64_t *i) { return !st_ctx_stopped(j->ctx) && (*i = j->next++) < j->d.count; }
 
 static st_status worker(void *arg, unsigned number, st_err *err)
 {
@@ -285,7 +282,8 @@ static st_status long_worker(void *arg, unsigned number, st_err *err)
     st_status r = scratch_new(&s->j, &t->w, err);
     while (r == ST_OK && take_next(&s->j, &t->i)) {
         r = task_run(&t, s->j.one, err);
-        if (r == ST_OK && t->w.again && (r = reload(&s->j, t->i, &t->w, err)) == ST_OK) r = task_run(&t, s->j.again, err);
+        if (r == ST_OK && t->w.again && (r = reload(&s->j, t->i, &t->w, err)) == ST_OK)
+            r = task_run(&t, s->j.again, err);
     }
     if (t) task_drop(t);
     return r;

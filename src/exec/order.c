@@ -1,4 +1,5 @@
-/* order.c - what needs a row in memory: sorting, taking elements by index, running sums, unique values. Layer: exec.
+/* order.c - what needs a row in memory: sorting, taking elements by index, running sums and products, unique values.
+ * Layer: exec.
  *
  * Sorting is by radix on ordered keys (kern/keys.c): stable, without a bad case. A sort's result is places; values are
  * taken by them, so that every dtype sorts alike. */
@@ -18,7 +19,7 @@ typedef struct pair {
 /* A long row is worked on in stretches, for(i over n) in all; after each a cancel is seen, which ends the loop: what is
  * computed then is not used. */
 enum { STRETCH = 1 << 18 };
-#define STRETCHES(ctx, i, n)                                                                       \
+#define STRETCHES(ctx, i, n)                                                                          \
     for (size_t i##_at = 0; i##_at < (n) && (i##_at == 0 || !st_ctx_stopped(ctx)); i##_at += STRETCH) \
         for (size_t i = i##_at; i < (n) && i < i##_at + STRETCH; i++)
 
@@ -29,8 +30,8 @@ static void sort_pairs(const st_ctx *ctx, pair *a, pair *spare, size_t n)
     size_t counts[8][256];
     pair *from = a, *to = spare;
     memset(counts, 0, sizeof counts);
-    STRETCHES (ctx, i, n)
-        for (unsigned d = 0; d < 8; d++) counts[d][a[i].key >> 8 * d & 255]++;
+    STRETCHES(ctx, i, n)
+    for (unsigned d = 0; d < 8; d++) counts[d][a[i].key >> 8 * d & 255]++;
     for (unsigned d = 0; d < 8 && !st_ctx_stopped(ctx); d++) {
         size_t at = 0, *count = counts[d];
         if (n == 0 || count[from[0].key >> 8 * d & 255] == n) continue;
@@ -39,8 +40,8 @@ static void sort_pairs(const st_ctx *ctx, pair *a, pair *spare, size_t n)
             count[b] = at;
             at += here;
         }
-        STRETCHES (ctx, i, n)
-            to[count[from[i].key >> 8 * d & 255]++] = from[i];
+        STRETCHES(ctx, i, n)
+        to[count[from[i].key >> 8 * d & 255]++] = from[i];
         pair *swap = from;
         from = to;
         to = swap;
@@ -53,8 +54,8 @@ static void make_pairs(const st_ctx *ctx, st_reg r, const void *x, size_t n, boo
 {
     uint64_t *keys = (uint64_t *)(void *)spare;
     st_kern_keys(r, x, keys, n);
-    STRETCHES (ctx, i, n)
-        pairs[i] = (pair){descending ? ~keys[i] : keys[i], i};
+    STRETCHES(ctx, i, n)
+    pairs[i] = (pair){descending ? ~keys[i] : keys[i], i};
 }
 
 /* ---------------------------------------------------------------- places in order */
@@ -99,6 +100,30 @@ static st_status compute_order(st_ctx *ctx, const st_tensor *t, void *out, st_er
     return st_each_row(ctx, &j, "sorting", err);
 }
 
+/* ---------------------------------------------------------------- ranks */
+
+static st_status rank_row(const st_rows *j, void *const in[2], void *scratch, uint64_t r, st_err *err)
+{
+    size_t n = j->row[0];
+    pair *pairs = scratch, *spare = pairs + n;
+    float *out = (float *)j->out + r * n;
+    (void)err;
+    make_pairs(j->ctx, st_dtype_reg(j->as[0]), in[0], n, false, pairs, spare);
+    sort_pairs(j->ctx, pairs, spare, n);
+    if (st_ctx_stopped(j->ctx)) return ST_OK;
+    for (size_t i = 0; i < n; i++) out[pairs[i].place] = (float)i;
+    return ST_OK;
+}
+
+static st_status compute_rank(st_ctx *ctx, const st_tensor *t, void *out, st_err *err)
+{
+    uint64_t n = last_size(t);
+    st_rows j = {.rows = t->numel / n, .in = {t->args[0]}, .as = {register_of(t->args[0])}, .row = {n}, .fn = rank_row};
+    j.scratch = 2 * n * sizeof(pair);
+    j.out = out;
+    return st_each_row(ctx, &j, "ranking", err);
+}
+
 /* ---------------------------------------------------------------- elements by place */
 
 static st_status take_row(const st_rows *j, void *const in[2], void *scratch, uint64_t r, st_err *err)
@@ -107,7 +132,8 @@ static st_status take_row(const st_rows *j, void *const in[2], void *scratch, ui
     const int64_t *places = in[1];
     char *out = (char *)j->out + r * count * w;
     (void)scratch;
-    STRETCHES (j->ctx, i, count) {
+    STRETCHES(j->ctx, i, count)
+    {
         if (places[i] < 0 || (uint64_t)places[i] >= n)
             return st_fail(err, ST_ARG, NULL, j->in[0]->name, "index %lld of %zu elements", (long long)places[i] + 1,
                            n);
@@ -128,44 +154,57 @@ static st_status compute_take(st_ctx *ctx, const st_tensor *t, void *out, st_err
     return st_each_row(ctx, &j, "taking elements by index", err);
 }
 
-/* ---------------------------------------------------------------- running sums */
+/* ---------------------------------------------------------------- running sums and products */
 
-static st_status cumsum_row(const st_rows *j, void *const in[2], void *scratch, uint64_t r, st_err *err)
+/* Each element with all before it, from `first` on, in a wider type than the row's where there is one. */
+#define RUNNING(name, type, wide, first, op)                                  \
+    static void name(const st_ctx *ctx, void *dst, const void *src, size_t n) \
+    {                                                                         \
+        wide all = first;                                                     \
+        STRETCHES(ctx, i, n)                                                  \
+        ((type *)dst)[i] = (type)(all = all op((const type *)src)[i]);        \
+    }
+RUNNING(sum_f32, float, double, 0, +)
+RUNNING(sum_f64, double, double, 0, +)
+RUNNING(sum_u64, uint64_t, uint64_t, 0, +)
+RUNNING(prod_f32, float, double, 1, *)
+RUNNING(prod_f64, double, double, 1, *)
+RUNNING(prod_u64, uint64_t, uint64_t, 1, *)
+
+static st_status running_row(const st_rows *j, void *const in[2], void *scratch, uint64_t r, st_err *err)
 {
-    size_t n = j->row[0];
-    double sum = 0;
-    uint64_t whole = 0;
+    static void (*const fns[2][3])(const st_ctx *, void *, const void *, size_t) = {{sum_f32, sum_f64, sum_u64},
+                                                                                    {prod_f32, prod_f64, prod_u64}};
+    const st_tensor *t = j->arg;
+    st_reg reg = st_dtype_reg(j->as[0]);
     (void)scratch;
     (void)err;
-    switch (st_dtype_reg(j->as[0])) {
-    case ST_R_F32:
-        STRETCHES (j->ctx, i, n)
-            ((float *)j->out)[r * n + i] = (float)(sum += (double)((const float *)in[0])[i]);
-        break;
-    case ST_R_F64:
-        STRETCHES (j->ctx, i, n)
-            ((double *)j->out)[r * n + i] = sum += ((const double *)in[0])[i];
-        break;
-    default:
-        STRETCHES (j->ctx, i, n)
-            ((uint64_t *)j->out)[r * n + i] = whole += ((const uint64_t *)in[0])[i];
-        break;
-    }
+    fns[t->param[0]][reg == ST_R_F32   ? 0
+                     : reg == ST_R_F64 ? 1
+                                       : 2](j->ctx, (char *)j->out + r * j->row[0] * st_reg_size(reg), in[0],
+                                            j->row[0]);
     return ST_OK;
 }
 
-static st_status compute_cumsum(st_ctx *ctx, const st_tensor *t, void *out, st_err *err)
+/* param[0]: 0 for sums, 1 for products. */
+static st_status compute_running(st_ctx *ctx, const st_tensor *t, void *out, st_err *err)
 {
     uint64_t n = last_size(t);
-    st_rows j = {
-        .rows = t->numel / n, .in = {t->args[0]}, .as = {register_of(t)}, .row = {n}, .fn = cumsum_row, .out = out};
-    return st_each_row(ctx, &j, "cumsum", err);
+    st_rows j = {.arg = t,
+                 .rows = t->numel / n,
+                 .in = {t->args[0]},
+                 .as = {register_of(t)},
+                 .row = {n},
+                 .fn = running_row,
+                 .out = out};
+    return st_each_row(ctx, &j, t->whole->name, err);
 }
 
 /* ---------------------------------------------------------------- nodes */
 
 static const st_whole whole_order = {"sort", compute_order}, whole_take = {"take", compute_take},
-                      whole_cumsum = {"cumsum", compute_cumsum};
+                      whole_rank = {"rank", compute_rank},
+                      whole_running[2] = {{"cumsum", compute_running}, {"cumprod", compute_running}};
 
 static st_status check_dim(const st_tensor *t, const char *name, int dim, st_err *err)
 {
@@ -224,6 +263,17 @@ st_status st_order(st_tensor *t, int dim, int64_t start, int64_t count, bool des
     return order(t, dim, start, count, descending ? DESCENDING : 0, out, err);
 }
 
+st_status st_rank(st_tensor *t, int dim, st_tensor **out, st_err *err)
+{
+    st_tensor *last = NULL, *node = NULL;
+    *out = NULL;
+    ST_TRY(check_dim(t, "rank", dim, err));
+    ST_TRY(st_move_last(t, &dim, t->ndim ? 1 : 0, NULL, &last, err));
+    st_status s = row_node(&whole_rank, ST_F32, &last, 1, t->ndim ? t->shape[dim] : 1, &node, err);
+    st_tensor_unref(last);
+    return s == ST_OK ? move_back(node, dim, out, err) : s;
+}
+
 st_status st_median_place(st_tensor *t, int dim, st_tensor **out, st_err *err)
 {
     *out = NULL;
@@ -253,17 +303,22 @@ st_status st_take(st_tensor *t, int dim, st_tensor *places, st_tensor **out, st_
     return s;
 }
 
-st_status st_cumsum(st_tensor *t, int dim, st_tensor **out, st_err *err)
+static st_status running(int what, st_tensor *t, int dim, st_tensor **out, st_err *err)
 {
     st_tensor *last = NULL, *node = NULL;
     *out = NULL;
-    ST_TRY(check_dim(t, "cumsum", dim, err));
+    ST_TRY(check_dim(t, whole_running[what].name, dim, err));
     st_dtype dtype = st_dtype_is_float(t->dtype) || t->dtype == ST_U64 ? t->dtype : ST_I64;
     ST_TRY(st_move_last(t, &dim, t->ndim ? 1 : 0, NULL, &last, err));
-    st_status s = row_node(&whole_cumsum, dtype, &last, 1, t->ndim ? t->shape[dim] : 1, &node, err);
+    st_status s = row_node(&whole_running[what], dtype, &last, 1, t->ndim ? t->shape[dim] : 1, &node, err);
     st_tensor_unref(last);
-    return s == ST_OK ? move_back(node, dim, out, err) : s;
+    if (s != ST_OK) return s;
+    node->param[0] = what;
+    return move_back(node, dim, out, err);
 }
+
+st_status st_cumsum(st_tensor *t, int dim, st_tensor **out, st_err *err) { return running(0, t, dim, out, err); }
+st_status st_cumprod(st_tensor *t, int dim, st_tensor **out, st_err *err) { return running(1, t, dim, out, err); }
 
 /* ---------------------------------------------------------------- unique values */
 

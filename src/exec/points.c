@@ -11,10 +11,10 @@
 #include <string.h>
 
 enum {
-    POINTS = 64,       /* elements at most */
-    LARGE = 1 << 16,   /* elements of an operand that is not worth holding for them */
-    VIEWS = 100,       /* one within the other */
-    NODES = 4000,      /* of the small expression */
+    POINTS = 64,     /* elements at most */
+    LARGE = 1 << 16, /* elements of an operand that is not worth holding for them */
+    VIEWS = 100,     /* one within the other */
+    NODES = 4000,    /* of the small expression */
 };
 
 typedef struct points {
@@ -33,7 +33,8 @@ static st_status holder(const points *p, const st_tensor *t, void **values, st_t
 {
     ST_TRY(st_node_new(ST_N_WHOLE, t->dtype, 1, (int64_t[]){(int64_t)p->n}, 0, NULL, out, err));
     size_t bytes = p->n * (st_dtype_bits(st_held_dtype(*out)) / 8);
-    *values = (*out)->forced = st_malloc(bytes);
+    *values = st_malloc(bytes);
+    (*out)->forced = *values;
     if (*values) return ST_OK;
     st_tensor_unref(*out);
     return st_fail_nomem(err, bytes);

@@ -9,6 +9,7 @@
  * read there (such a register's number is negative), and an output that is stored as it is computed is computed where
  * it goes. */
 #include "program.h"
+#include "cut.h"
 #include "hold.h"
 #include "mem.h"
 #include "reduce.h"
@@ -22,11 +23,11 @@ enum {
     REG_SIZE = BLOCK * 8, /* the widest class */
 };
 
-typedef enum leaf_kind { LEAF_RANGE, LEAF_MEMORY, LEAF_VIEW, LEAF_RANDOM } leaf_kind;
+typedef enum leaf_kind { LEAF_RANGE, LEAF_MEMORY, LEAF_VIEW, LEAF_RANDOM, LEAF_STEP } leaf_kind;
 typedef struct leaf {
     leaf_kind kind;
     const st_tensor *t;
-    const char *values; /* MEMORY: raw values; VIEW: those of its operand */
+    const char *values; /* MEMORY: raw values; VIEW, STEP: those of its operand */
     size_t width;       /* bytes of an element */
     size_t tile_offset; /* RANGE: where its bytes of the tile lie in the lane */
     st_gen_fn generate; /* RANDOM */
@@ -42,10 +43,7 @@ typedef struct instr {
 typedef struct constant {
     int reg;
     st_reg cls;
-    union {
-        double f64;
-        int64_t i64;
-    } value; /* as F64, or as I64 for the integer classes and B8 */
+    uint64_t value; /* the register's element, in the first bytes */
 } constant;
 
 struct st_program {
@@ -120,22 +118,27 @@ static place *find_place(compiler *c, const st_tensor *t)
     return NULL;
 }
 
-/* A number as a constant register of a class. Constants are never released: their blocks are filled once per lane. */
-static st_status constant_reg(compiler *c, const st_tensor *t, st_reg cls, int *reg)
+/* A constant register of a class. Constants are never released: their blocks are filled once per lane. */
+static st_status constant_value(compiler *c, st_reg cls, uint64_t value, int *reg)
 {
     st_program *p = c->p;
-    constant k = {.cls = cls};
-    if (cls == ST_R_F32 || cls == ST_R_F64)
-        k.value.f64 = t->dtype == ST_F64 ? t->f : (double)t->i;
-    else
-        k.value.i64 = t->i; /* result_type gives numbers with a fraction a float class */
     for (size_t i = 0; i < p->nconsts; i++)
-        if (p->consts[i].cls == cls && memcmp(&p->consts[i].value, &k.value, sizeof k.value) == 0)
-            return *reg = p->consts[i].reg, ST_OK;
+        if (p->consts[i].cls == cls && p->consts[i].value == value) return *reg = p->consts[i].reg, ST_OK;
+    constant k = {.cls = cls, .value = value};
     if (!st_grow((void **)&p->consts, &p->const_cap, p->nconsts + 1, sizeof k)) return st_fail_nomem(c->err, sizeof k);
     *reg = k.reg = p->nregs++;
     p->consts[p->nconsts++] = k;
     return ST_OK;
+}
+
+static st_status constant_reg(compiler *c, const st_tensor *t, st_reg cls, int *reg)
+{
+    double wide = t->dtype == ST_F64 ? t->f : (double)t->i;
+    float narrow = (float)wide;
+    uint64_t value = cls == ST_R_B8 ? t->i != 0 : (uint64_t)t->i; /* with a fraction, a number has a float class */
+    if (cls == ST_R_F64) memcpy(&value, &wide, sizeof wide);
+    if (cls == ST_R_F32) value = 0, memcpy(&value, &narrow, sizeof narrow);
+    return constant_value(c, cls, value, reg);
 }
 
 /* ---------------------------------------------------------------- leaves */
@@ -158,6 +161,29 @@ static st_status view_leaf(compiler *c, const st_tensor *t, int *index)
     return add_leaf(c, l, index);
 }
 
+/* A view of one element: the same everywhere, so it is a constant. */
+static bool is_repeated(const st_tensor *t)
+{
+    if (t->node != ST_N_VIEW || t->forced || t->numel == 0 || st_view_is_plain(t)) return false;
+    for (int d = 0; d < t->ndim; d++)
+        if (t->shape[d] != 1 && t->strides[d] != 0) return false;
+    return st_dtype_reg(t->dtype) != ST_R_NONE;
+}
+
+/* It as a register of class `want`, converted once and for all. */
+static st_status repeated_reg(compiler *c, const st_tensor *t, st_reg want, int *reg)
+{
+    st_tensor *of = t->args[0];
+    ST_TRY(st_hold(c->ctx, of, c->err));
+    st_dtype held = st_held_dtype(of);
+    uint64_t value = 0, converted = 0;
+    const void *src[3] = {(const char *)st_held(of) + t->start * (int64_t)(st_dtype_bits(held) / 8), NULL, NULL};
+    c->k->load[held](&value, src, 1);
+    src[0] = &value;
+    c->k->conv[st_dtype_reg(held)][want](&converted, src, 1);
+    return constant_value(c, want, converted, reg);
+}
+
 /* Dtypes that are not computed on can still be views: their bits travel as integers of their width. */
 static st_dtype mover(st_dtype d) { return st_dtype_reg(d) != ST_R_NONE ? d : st_dtype_bits(d) == 64 ? ST_U64 : ST_U8; }
 
@@ -178,6 +204,10 @@ static st_status compile_leaf(compiler *c, const st_tensor *t, int *dst)
     } else if (t->node == ST_N_VIEW && !t->forced) {
         held = st_held_dtype(t->args[0]);
         ST_TRY(view_leaf(c, t, &index));
+    } else if (t->node == ST_N_STEP && !t->forced) {
+        held = st_held_dtype(t);
+        ST_TRY(st_hold(c->ctx, t->args[0], c->err));
+        ST_TRY(add_leaf(c, (leaf){.kind = LEAF_STEP, .t = t, .values = st_held(t->args[0])}, &index));
     } else {
         if (t->node == ST_N_WHOLE) ST_TRY(st_hold(c->ctx, (st_tensor *)t, c->err));
         held = st_held_dtype(t);
@@ -204,6 +234,7 @@ static st_status operand(compiler *c, const st_tensor *t, st_reg want, int *reg,
     st_reg have = st_dtype_reg(t->dtype);
     *reg = at->reg;
     if (have == want) return ST_OK;
+    if (is_repeated(t)) return repeated_reg(c, t, want, reg);
     *temp = *reg = new_reg(c);
     return emit_kernel(c, c->k->conv[have][want], *reg, at->reg, -1, -1, 1);
 }
@@ -266,11 +297,13 @@ static st_kern_fn copy_kernel(const compiler *c, const st_tensor *t)
     return c->k->load[st_reg_dtype(st_dtype_reg(t->dtype))];
 }
 
-static st_status compile_cast(compiler *c, const st_tensor *t, int *dst)
+/* `stored`: nobody sees the value but an output's store, which rounds. */
+static st_status compile_cast(compiler *c, const st_tensor *t, bool stored, int *dst)
 {
     bool owned;
     int reg;
     ST_TRY(cast_steps(c, t->args[0], t->dtype, t->saturate, &reg, &owned));
+    if (stored && c->k->round[t->dtype]) return *dst = reg, ST_OK; /* never given back */
     *dst = owned ? reg : new_reg(c);
     st_kern_fn round = c->k->round[t->dtype];
     if (round)
@@ -297,6 +330,13 @@ static bool is_stored_as_is(const compiler *c, const st_output *o)
     return cls == st_dtype_reg(o->t->dtype) && !o->saturate && copies(c, c->k->store[mover(o->dtype)], o->dtype);
 }
 
+static bool is_only_stored(const compiler *c, const st_tensor *t, int uses)
+{
+    for (size_t i = 0; uses == 1 && i < c->p->nouts; i++)
+        if (c->p->outs[i].t == t) return c->p->outs[i].dtype == t->dtype && !c->p->outs[i].saturate;
+    return false;
+}
+
 static st_status compile_node(compiler *c, const st_tensor *t, int uses)
 {
     if (t->node == ST_N_NUMBER) return ST_OK;
@@ -306,13 +346,17 @@ static st_status compile_node(compiler *c, const st_tensor *t, int uses)
     if (!t->forced && t->node == ST_N_OP) {
         ST_TRY(compile_op(c, t, &dst));
     } else if (!t->forced && t->node == ST_N_CAST) {
-        ST_TRY(compile_cast(c, t, &dst));
+        ST_TRY(compile_cast(c, t, is_only_stored(c, t, uses), &dst));
     } else if (!t->forced && st_view_is_plain(t)) {
         ST_TRY(compile_plain_view(c, t, &dst));
+    } else if (is_repeated(t)) {
+        ST_TRY(repeated_reg(c, t, st_dtype_reg(t->dtype), &dst));
+        uses++; /* never given back */
     } else {
         ST_TRY(compile_leaf(c, t, &dst));
     }
-    for (size_t i = 0; c->fresh && dst >= 0 && i < c->p->nouts; i++)
+    bool computed = !is_repeated(t);
+    for (size_t i = 0; c->fresh && computed && dst >= 0 && i < c->p->nouts; i++)
         if (c->p->outs[i].t == t && is_stored_as_is(c, &c->p->outs[i])) c->output_reg[i] = dst;
     c->places[c->nplaces++] = (place){t, dst, uses};
     return ST_OK;
@@ -463,15 +507,11 @@ void st_lane_free(st_lane *l)
     *l = (st_lane){0};
 }
 
-/* Fills a block of a constant. Every class but F32 and B8 is eight bytes wide. */
+/* Fills a block of a constant. */
 static void fill(const constant *k, void *block)
 {
-    for (size_t i = 0; i < BLOCK; i++) switch (k->cls) {
-        case ST_R_F32: ((float *)block)[i] = (float)k->value.f64; break;
-        case ST_R_F64: ((double *)block)[i] = k->value.f64; break;
-        case ST_R_B8: ((uint8_t *)block)[i] = k->value.i64 != 0; break;
-        default: ((int64_t *)block)[i] = k->value.i64; break;
-        }
+    size_t width = st_reg_size(k->cls);
+    for (size_t i = 0; i < BLOCK; i++) memcpy((char *)block + i * width, &k->value, width);
 }
 
 /* Copies n elements of a view, from its element `start` on, into raw order: by runs along the last dimension. */
@@ -536,6 +576,8 @@ static const void *leaf_block(const span *s, const leaf *l)
     char *block = s->lane + s->p->tile_bytes;
     if (l->kind == LEAF_RANDOM)
         l->generate(block, &l->t->key, s->start, s->n);
+    else if (l->kind == LEAF_STEP)
+        st_step_fill(l->t, (const double *)(const void *)l->values, s->start, s->n, block);
     else
         gather(l, s->start, s->n, block);
     return block;

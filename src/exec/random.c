@@ -60,3 +60,12 @@ st_status st_randint(st_dtype dtype, int ndim, const int64_t *shape, int64_t low
     (*out)->key.span = (uint64_t)high - (uint64_t)low;
     return ST_OK;
 }
+
+st_status st_chance(double p, int ndim, const int64_t *shape, const st_seed *seed, st_tensor **out, st_err *err)
+{
+    *out = NULL;
+    if (!(p >= 0 && p <= 1)) return st_fail(err, ST_ARG, NULL, NULL, "a probability of %g is not in 0 to 1", p);
+    ST_TRY(new_random(ST_G_CHANCE, ST_BOOL, ndim, shape, seed, out, err));
+    (*out)->key.span = (uint64_t)(p * 0x1p32 + 0.5);
+    return ST_OK;
+}

@@ -91,26 +91,31 @@ static void add_rows(st_partial *p, st_fold fold, const st_columns *c, uint64_t 
     p->n = seen;
 }
 
+/* One column of the unit: the rows that lie side by side are joined. */
+static st_partial whole_column(const columns *w, const unit *u, st_fold fold, st_reg reg, const st_columns *acc,
+                               uint64_t column)
+{
+    uint64_t elements = u->rows * u->count, side_by_side = w->width / w->tile;
+    st_partial sum, part;
+    add_rows(&sum, fold, acc, column, (u->rows + side_by_side - 1) / side_by_side, u->row);
+    for (uint64_t k = column + u->count; side_by_side > 1 && k < w->width && k < elements; k += u->count) {
+        add_rows(&part, fold, acc, k, (elements - k + w->width - 1) / w->width, u->row);
+        st_fold_join(fold, reg, &sum, &part);
+    }
+    return sum;
+}
+
 /* What a unit found for its columns: results, or partial ones. */
 static void give(const hand *h, const unit *u)
 {
     const columns *w = h->w;
     const st_pass *p = w->p;
-    uint64_t elements = u->rows * u->count; /* of the unit; some columns that are kept may have one more than others */
     for (size_t r = 0; r < p->nreds; r++)
         for (uint64_t c = 0; c < u->count; c++) {
             const st_reducing *red = &p->reds[r];
-            st_partial sum = {.n = 0}, part;
-            for (uint64_t k = c; k < w->width && k < elements; k += u->count) {
-                add_rows(&part, red->fold, &h->acc[r], k, (elements - k + w->width - 1) / w->width, u->row);
-                if (k == c)
-                    sum = part;
-                else
-                    st_fold_join(red->fold, red->reg, &sum, &part);
-            }
-            uint64_t column = u->group * p->inner + u->first + c;
+            st_partial sum = whole_column(w, u, red->fold, red->reg, &h->acc[r], c);
             if (w->segments == 1)
-                st_reduction_finish(red, &sum, column);
+                st_reduction_finish(red, &sum, u->group * p->inner + u->first + c);
             else
                 w->partials[((r * w->groups + u->group) * w->segments + u->segment) * p->inner + u->first + c] = sum;
         }

@@ -345,6 +345,9 @@ static st_status find_range(st_ctx *ctx, const st_tensor *t, histogram *h, st_er
             return st_fail(err, ST_ARG, st_tensor_file(t->args[0]), t->args[0]->name,
                            "histogram: the values go from %g to %g; give a finite range", h->low, h->high);
     }
+    if (!isfinite(h->high - h->low))
+        return st_fail(err, ST_ARG, st_tensor_file(t->args[0]), t->args[0]->name,
+                       "histogram: the range from %g to %g is too wide to be divided", h->low, h->high);
     if (h->low == h->high) {
         h->low -= 1;
         h->high += 1;

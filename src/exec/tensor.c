@@ -92,6 +92,13 @@ const char *st_tensor_quant(const st_tensor *t) { return t->quant; }
 const char *st_tensor_file(const st_tensor *t) { return t->source ? t->source->label : NULL; }
 const char *st_tensor_name(const st_tensor *t) { return t->name; }
 
+void st_tensor_set_origin(st_tensor *t, uint32_t origin)
+{
+    while (t->node == ST_N_VIEW || t->node == ST_N_CAST)
+        t = t->args[0]; /* results are often views of what is computed */
+    if (t->node == ST_N_WHOLE && !t->origin) t->origin = origin;
+}
+
 /* ---------------------------------------------------------------- leaves */
 
 st_status st_tensor_range(st_source *src, uint64_t offset, st_dtype dtype, int ndim, const int64_t *shape,
@@ -334,7 +341,7 @@ typedef struct visit {
 static int operands_below(const st_tensor *t, bool deep)
 {
     if (t->forced) return 0;
-    bool apart = t->node == ST_N_WHOLE || (t->node == ST_N_VIEW && !st_view_is_plain(t));
+    bool apart = t->node == ST_N_WHOLE || t->node == ST_N_STEP || (t->node == ST_N_VIEW && !st_view_is_plain(t));
     return apart && !deep ? 0 : t->nargs;
 }
 

@@ -13,6 +13,7 @@ typedef enum st_node {
     ST_N_CAST,   /* an explicit cast */
     ST_N_VIEW,   /* elements of args[0] in another order: start, strides */
     ST_N_RANDOM, /* random numbers: made when they are needed, never kept */
+    ST_N_STEP,   /* one value up to some element, another from there on: args[0] holds both and the place (cut.c) */
     ST_N_WHOLE,  /* computed whole, by a function of its own */
 } st_node;
 
@@ -55,6 +56,7 @@ struct st_tensor {
     /* Computed once and kept: numel elements of st_held_dtype. Set by compare-and-swap. */
     void *_Atomic forced;
     _Atomic unsigned pins; /* uses that a running plan still has for `forced`; 0: kept for good */
+    uint32_t origin;       /* WHOLE: see st_tensor_set_origin */
 
     st_tensor *next_dead; /* links nodes being freed: expressions may be deeper than the stack */
     int64_t shape[];

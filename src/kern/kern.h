@@ -21,6 +21,7 @@ typedef enum st_gen {
     ST_G_NORMAL_F32,
     ST_G_NORMAL_F64,
     ST_G_INTEGER,
+    ST_G_CHANCE, /* B8: true with probability span / 2^32 */
     ST_GEN_COUNT
 } st_gen;
 typedef struct st_random_key {
@@ -30,6 +31,21 @@ typedef struct st_random_key {
 } st_random_key;
 /* Elements [start, start + n) in the generator's register class. */
 typedef void (*st_gen_fn)(void *dst, const st_random_key *s, uint64_t start, size_t n);
+
+/* Magnitudes of F32 values as integers that order alike: their bits without the sign. Counts those above `high` and at
+ * both edges; those strictly between are given out, in order, with their places: returns how many. `found` has room for
+ * n and one more. */
+typedef struct st_bracket {
+    uint32_t low, high;
+} st_bracket;
+typedef struct st_bracket_seen {
+    uint64_t above, at_high, at_low;
+} st_bracket_seen;
+typedef struct st_candidate {
+    uint32_t key, place;
+} st_candidate;
+typedef size_t (*st_bracket_fn)(const st_bracket *b, const float *x, size_t n, st_bracket_seen *seen,
+                                st_candidate *found);
 
 typedef struct st_kernels {
     const char *name;
@@ -54,6 +70,7 @@ typedef struct st_kernels {
     /* Reductions of a block (fold.h) by register class; NULL where there is none. */
     const st_fold_fn (*fold)[ST_REG_COUNT];                 /* [ST_FOLD_COUNT] */
     const st_fold_columns_fn (*fold_columns)[ST_REG_COUNT]; /* [ST_FOLD_COUNT] */
+    const st_bracket_fn *bracket;
 } st_kernels;
 
 /* The best level of this processor; STLUA_SIMD=baseline|avx2|avx512 in the environment caps it. */

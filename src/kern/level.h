@@ -16,11 +16,13 @@
 #define ST_PASTE(a, b) ST_PASTE_(a, b)
 #define ST_LEVELED(name) ST_PASTE(name, ST_LEVEL)
 
-/* Functions of one float, each for F32 and F64. */
+/* Functions of floats, each for F32 and F64. */
 /* clang-format off */
 #define ST_MATH(X, level) \
     X(exp, level) X(log, level) X(sigmoid, level) X(tanh, level) X(erf, level) X(exp2, level) X(expm1, level) \
-    X(log2, level) X(log10, level) X(log1p, level) X(sin, level) X(cos, level) X(tan, level)
+    X(log2, level) X(log10, level) X(log1p, level) X(sin, level) X(cos, level) X(tan, level) X(asin, level) \
+    X(acos, level) X(atan, level) X(sinh, level) X(cosh, level) X(erfc, level) X(pow, level) X(atan2, level) \
+    X(hypot, level)
 /* clang-format on */
 #define ST_DECLARE(name, level) void st_kern_##name##_##level(void *dst, const void *const src[3], size_t n);
 #define ST_MATH_DECLARE(fn, level) ST_DECLARE(fn##_f32, level) ST_DECLARE(fn##_f64, level)
@@ -36,10 +38,9 @@
     extern const st_gen_fn st_kern_gen_##level[ST_GEN_COUNT];                                  \
     extern const st_fold_fn st_kern_fold_##level[ST_FOLD_COUNT][ST_REG_COUNT];                 \
     extern const st_fold_columns_fn st_kern_fold_columns_##level[ST_FOLD_COUNT][ST_REG_COUNT]; \
+    extern const st_bracket_fn st_kern_bracket_##level;                                        \
     /* Of level_math.c, gathered into the table of operations. */                              \
     ST_MATH(ST_MATH_DECLARE, level)                                                            \
-    ST_DECLARE(pow_f32, level)                                                                 \
-    ST_DECLARE(pow_f64, level)                                                                 \
     ST_DECLARE(pow_i64, level)                                                                 \
     ST_DECLARE(pow_u64, level)
 

@@ -50,7 +50,7 @@
             const double x = (double)xs[i], m = seen ? mean[i] : 0, s = seen ? squares[i] : 0;    \
             const double away = x - m, next = m + away * part;                                    \
             mean[i] = next;                                                                       \
-            squares[i] = seen ? s + away * (x - next) : 0;                                        \
+            squares[i] = s + away * (x - next);                                                   \
         }                                                                                         \
     }
 

@@ -207,4 +207,12 @@ const st_kern_fn ST_LEVELED(st_kern_op)[ST_OP_COUNT][ST_REG_COUNT] = {
     [ST_OP_SIN] = MATH(sin),
     [ST_OP_COS] = MATH(cos),
     [ST_OP_TAN] = MATH(tan),
+    [ST_OP_ASIN] = MATH(asin),
+    [ST_OP_ACOS] = MATH(acos),
+    [ST_OP_ATAN] = MATH(atan),
+    [ST_OP_ATAN2] = MATH(atan2),
+    [ST_OP_SINH] = MATH(sinh),
+    [ST_OP_COSH] = MATH(cosh),
+    [ST_OP_ERFC] = MATH(erfc),
+    [ST_OP_HYPOT] = MATH(hypot),
 };

@@ -9,26 +9,30 @@
 #include <string.h>
 
 #if defined(ST_LEVEL_avx512)
-#define F32_FN(name) Sleef_cinz_##name##f16_u10avx512fnofma
-#define F64_FN(name) Sleef_cinz_##name##d8_u10avx512fnofma
+#define F32_AT(name, ulp) Sleef_cinz_##name##f16_##ulp##avx512fnofma
+#define F64_AT(name, ulp) Sleef_cinz_##name##d8_##ulp##avx512fnofma
 typedef __m512 vec_f32;
 typedef __m512d vec_f64;
 #elif defined(ST_LEVEL_avx2)
-#define F32_FN(name) Sleef_cinz_##name##f8_u10avx
-#define F64_FN(name) Sleef_cinz_##name##d4_u10avx
+#define F32_AT(name, ulp) Sleef_cinz_##name##f8_##ulp##avx
+#define F64_AT(name, ulp) Sleef_cinz_##name##d4_##ulp##avx
 typedef __m256 vec_f32;
 typedef __m256d vec_f64;
 #elif defined(__SSE2__)
-#define F32_FN(name) Sleef_cinz_##name##f4_u10sse2
-#define F64_FN(name) Sleef_cinz_##name##d2_u10sse2
+#define F32_AT(name, ulp) Sleef_cinz_##name##f4_##ulp##sse2
+#define F64_AT(name, ulp) Sleef_cinz_##name##d2_##ulp##sse2
 typedef __m128 vec_f32;
 typedef __m128d vec_f64;
 #else
-#define F32_FN(name) Sleef_cinz_##name##f1_u10purec
-#define F64_FN(name) Sleef_cinz_##name##d1_u10purec
+#define F32_AT(name, ulp) Sleef_cinz_##name##f1_##ulp##purec
+#define F64_AT(name, ulp) Sleef_cinz_##name##d1_##ulp##purec
 typedef float vec_f32;
 typedef double vec_f64;
 #endif
+
+/* The variants within 1 unit of the last place. */
+#define F32_FN(name) F32_AT(name, u10)
+#define F64_FN(name) F64_AT(name, u10)
 
 #define LANES(type, vec) (sizeof(vec) / sizeof(type))
 
@@ -92,6 +96,40 @@ PAD(double)
 static vec_f32 sigmoid_f32(vec_f32 x) { return 1 / (1 + F32_FN(exp)(-x)); }
 static vec_f64 sigmoid_f64(vec_f64 x) { return 1 / (1 + F64_FN(exp)(-x)); }
 
+/* SLEEF's sinh and cosh are infinite from the point on where exp(x) is near its own end. Beyond `from` both are
+ * exp(x - c) times exp(c) / 2: c is chosen so that the difference is exact and the factor nearly. */
+#define HYPERBOLIC(name, type, vec, fn, exp, fabs, copysign, from, c, half, odd)           \
+    static vec name(vec x)                                                                 \
+    {                                                                                      \
+        type a[LANES(type, vec)], y[LANES(type, vec)], e[LANES(type, vec)];                \
+        bool far = false;                                                                  \
+        vec v = fn(x);                                                                     \
+        memcpy(a, &x, sizeof x);                                                           \
+        for (size_t i = 0; i < LANES(type, vec); i++) {                                    \
+            far |= fabs(a[i]) > from;                                                      \
+            e[i] = fabs(a[i]) - c;                                                         \
+        }                                                                                  \
+        if (!far) return v;                                                                \
+        memcpy(y, &v, sizeof v);                                                           \
+        memcpy(&v, e, sizeof v);                                                           \
+        v = exp(v);                                                                        \
+        memcpy(e, &v, sizeof v);                                                           \
+        for (size_t i = 0; i < LANES(type, vec); i++)                                      \
+            if (fabs(a[i]) > from) y[i] = odd ? copysign(e[i] * half, a[i]) : e[i] * half; \
+        memcpy(&v, y, sizeof v);                                                           \
+        return v;                                                                          \
+    }
+#define HYPERBOLIC_F32(name, fn, odd)                                                                       \
+    HYPERBOLIC(name, float, vec_f32, fn, F32_FN(exp), __builtin_fabsf, __builtin_copysignf, 88.0f, 60.125f, \
+               0x1.ac2b7ap+85f, odd)
+#define HYPERBOLIC_F64(name, fn, odd)                                                                      \
+    HYPERBOLIC(name, double, vec_f64, fn, F64_FN(exp), __builtin_fabs, __builtin_copysign, 709.0, 654.125, \
+               0x1.a0b54b7f425dfp+942, odd)
+HYPERBOLIC_F32(sinh_f32, F32_FN(sinh), true)
+HYPERBOLIC_F64(sinh_f64, F64_FN(sinh), true)
+HYPERBOLIC_F32(cosh_f32, F32_FN(cosh), false)
+HYPERBOLIC_F64(cosh_f64, F64_FN(cosh), false)
+
 #define MATH(name, f32, f64)                                                   \
     UNARY(ST_LEVELED(st_kern_##name##_f32), float, vec_f32, f32, st_canon_f32) \
     UNARY(ST_LEVELED(st_kern_##name##_f64), double, vec_f64, f64, st_canon_f64)
@@ -109,8 +147,20 @@ MATH(log1p, F32_FN(log1p), F64_FN(log1p))
 MATH(sin, F32_FN(sin), F64_FN(sin))
 MATH(cos, F32_FN(cos), F64_FN(cos))
 MATH(tan, F32_FN(tan), F64_FN(tan))
-BINARY(ST_LEVELED(st_kern_pow_f32), float, vec_f32, F32_FN(pow), st_canon_f32)
-BINARY(ST_LEVELED(st_kern_pow_f64), double, vec_f64, F64_FN(pow), st_canon_f64)
+MATH(asin, F32_FN(asin), F64_FN(asin))
+MATH(acos, F32_FN(acos), F64_FN(acos))
+MATH(atan, F32_FN(atan), F64_FN(atan))
+MATH(sinh, sinh_f32, sinh_f64)
+MATH(cosh, cosh_f32, cosh_f64)
+MATH(erfc, F32_AT(erfc, u15), F64_AT(erfc, u15))
+
+#define MATH2(name, f32, f64)                                                   \
+    BINARY(ST_LEVELED(st_kern_##name##_f32), float, vec_f32, f32, st_canon_f32) \
+    BINARY(ST_LEVELED(st_kern_##name##_f64), double, vec_f64, f64, st_canon_f64)
+
+MATH2(pow, F32_FN(pow), F64_FN(pow))
+MATH2(atan2, F32_FN(atan2), F64_FN(atan2))
+MATH2(hypot, F32_AT(hypot, u05), F64_AT(hypot, u05))
 
 /* x to the y by squaring, modulo 2^64. */
 static uint64_t power(uint64_t x, uint64_t y)

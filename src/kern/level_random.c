@@ -2,10 +2,16 @@
  *
  * Philox4x32-10 (Salmon, Moraes, Dror, Shaw: "Parallel random numbers: as easy as 1, 2, 3", SC11). A block of four
  * words is a function of key = seed and counter = (number of the block, stream), so any element can be made at any time
- * by any thread. Who gets which words is fixed for good: F32, uniform    word i, its upper 24 bits F64    words 2i and
- * 2i + 1, their upper 53 bits F32, normal     the pair of elements 2j, 2j + 1 has words 2j, 2j + 1 (Box and Muller:
- * radius, angle; cosine first) F64, normal     the same with the doubles of block j integers        words 2i and 2i + 1
- * as a 64-bit fraction of the span */
+ * by any thread. Who gets which words is fixed for good:
+ *
+ *    F32, uniform   word i, its upper 24 bits
+ *    F64            words 2i and 2i + 1, their upper 53 bits
+ *    F32, normal    the pair of elements 2j, 2j + 1 has words 2j, 2j + 1 (Box and Muller: radius, angle; cosine first)
+ *    F64, normal    the same with the doubles of block j
+ *    integers       words 2i and 2i + 1 as a 64-bit fraction of the span
+ *    yes or no      of 512 elements and 64 blocks, whose words are taken first of all blocks, then second: element e
+ * has the lower half of word e mod 256 where e < 256, else its upper half; where that is the probability's own, 16 bits
+ * more decide, which are a hash of the word */
 #include "level.h"
 
 #include <sleef.h>
@@ -55,10 +61,9 @@ static inline void round_of(uint32_t c[4], uint32_t k0, uint32_t k1)
     c[3] = (uint32_t)p;
 }
 
-/* The words of BLOCKS blocks from `first` on. */
-static void make_words(uint32_t w[WORDS], const st_random_key *s, uint64_t first)
+/* The words of BLOCKS blocks from `first` on: the first ones, the second ... */
+static void make_lanes(uint32_t lane[4][BLOCKS], const st_random_key *s, uint64_t first)
 {
-    uint32_t lane[4][BLOCKS];
     uint32_t seed0 = (uint32_t)s->seed, seed1 = (uint32_t)(s->seed >> 32);
     uint32_t stream0 = (uint32_t)s->stream, stream1 = (uint32_t)(s->stream >> 32);
     ST_IVDEP for (size_t i = 0; i < BLOCKS; i++)
@@ -73,6 +78,13 @@ static void make_words(uint32_t w[WORDS], const st_random_key *s, uint64_t first
         }
         for (int j = 0; j < 4; j++) lane[j][i] = c[j];
     }
+}
+
+/* The same in the order of the blocks. */
+static void make_words(uint32_t w[WORDS], const st_random_key *s, uint64_t first)
+{
+    uint32_t lane[4][BLOCKS];
+    make_lanes(lane, s, first);
     for (size_t i = 0; i < BLOCKS; i++)
         for (size_t j = 0; j < 4; j++) w[4 * i + j] = lane[j][i];
 }
@@ -185,7 +197,43 @@ GENERATOR(normal_f32, 4)
 GENERATOR(normal_f64, 8)
 GENERATOR(integer, 8)
 
+/* Bytes that are the probability's own upper eight bits: 24 bits more decide, a hash of the word and the place. */
+static void settle(uint8_t *keep, const uint8_t *ties, const uint32_t *w, uint32_t lower)
+{
+    for (size_t i = 0; i < 4 * WORDS; i += 8) {
+        uint64_t any;
+        memcpy(&any, ties + i, sizeof any);
+        for (size_t e = i; any && e < i + 8; e++) {
+            uint32_t h = (w[e / 4] ^ (uint32_t)e % 4 * 0x85EBCA6Bu) * 0x9E3779B1u;
+            if (ties[e]) keep[e] = (h ^ h >> 15) * 0xC2B2AE35u >> 8 < lower;
+        }
+    }
+}
+
+/* True with probability span / 2^32. */
+static void gen_chance(void *dst, const st_random_key *s, uint64_t start, size_t n)
+{
+    uint8_t *d = dst, keep[4 * WORDS], ties[4 * WORDS], bytes[4 * WORDS];
+    uint32_t lane[4][BLOCKS];
+    const uint32_t lower = (uint32_t)s->span & 0xffffff;
+    const unsigned upper = (unsigned)(s->span >> 24); /* 256 where all are true */
+    while (n) {
+        size_t skip = (size_t)(start % (4 * WORDS)), now = 4 * WORDS - skip < n ? 4 * WORDS - skip : n;
+        make_lanes(lane, s, start / (4 * WORDS) * BLOCKS);
+        memcpy(bytes, lane, sizeof bytes);
+        const uint8_t edge = (uint8_t)upper;
+        for (size_t i = 0; i < 4 * WORDS; i++) keep[i] = bytes[i] < edge;
+        for (size_t i = 0; i < 4 * WORDS; i++) ties[i] = bytes[i] == edge;
+        if (lower) settle(keep, ties, &lane[0][0], lower);
+        if (upper > 255) memset(keep, 1, sizeof keep);
+        memcpy(d, keep + skip, now);
+        d += now;
+        start += now;
+        n -= now;
+    }
+}
+
 const st_gen_fn ST_LEVELED(st_kern_gen)[ST_GEN_COUNT] = {
     [ST_G_UNIFORM_F32] = gen_uniform_f32, [ST_G_UNIFORM_F64] = gen_uniform_f64, [ST_G_NORMAL_F32] = gen_normal_f32,
-    [ST_G_NORMAL_F64] = gen_normal_f64,   [ST_G_INTEGER] = gen_integer,
+    [ST_G_NORMAL_F64] = gen_normal_f64,   [ST_G_INTEGER] = gen_integer,         [ST_G_CHANCE] = gen_chance,
 };

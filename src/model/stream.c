@@ -3,7 +3,8 @@
  *
  * Work is a list of items handed out in chunks by one cursor under one lock: each worker reads, computes and writes its
  * chunk alone. A program is compiled when the cursor reaches its item and freed when its last chunk is written, so
- * that memory does not grow with the number of tensors. */
+ * that memory does not grow with the number of tensors. An item that needs something computed before (reductions, whole
+ * tensors) is a run by itself: all threads prepare it, then all stream it, and its inputs are read once if they fit. */
 #include "stream.h"
 #include "hold.h"
 #include "mem.h"
@@ -28,7 +29,7 @@ typedef struct item {
 typedef struct stream {
     st_ctx *ctx;
     item *items;
-    size_t nitems, at;
+    size_t nitems, at, end; /* end of this run */
     st_piece **order;
 } stream;
 
@@ -82,8 +83,8 @@ static st_status next_chunk(stream *s, chunk *c, st_err *err)
         if (--c->it->users == 0 && c->it->next >= c->it->size) release(c->it);
     }
     c->it = NULL;
-    while (s->at < s->nitems && s->items[s->at].next >= s->items[s->at].size) s->at++;
-    if (s->at < s->nitems) {
+    while (s->at < s->end && s->items[s->at].next >= s->items[s->at].size) s->at++;
+    if (s->at < s->end) {
         item *it = &s->items[s->at];
         bool raw = it->pieces[0]->raw;
         if (!raw && !it->program) status = compile(s, it, err);
@@ -244,6 +245,43 @@ static void fill_groups(stream *s, st_piece **sorted, size_t n, st_piece **membe
     }
 }
 
+static st_status run(stream *s, size_t first, size_t end, st_err *err)
+{
+    s->at = first;
+    s->end = end;
+    return st_ctx_run(s->ctx, st_ctx_threads(s->ctx), worker, s, err);
+}
+
+enum { SHARE = 8 }; /* part of the memory limit for inputs that are needed several times */
+
+static st_status run_prepared(stream *s, size_t i, st_err *err)
+{
+    item *it = &s->items[i];
+    st_tensor **held = NULL, **roots = st_calloc(it->n, sizeof *roots);
+    size_t count = 0;
+    if (!roots) return st_fail_nomem(err, it->n * sizeof *roots);
+    for (size_t j = 0; j < it->n; j++) roots[j] = it->pieces[j]->out.t;
+    st_status status = st_hold_files(s->ctx, roots, it->n, st_ctx_memory(s->ctx) / SHARE, &held, &count, err);
+    if (status == ST_OK) status = compile(s, it, err);
+    if (status == ST_OK) status = run(s, i, i + 1, err);
+    release(it);
+    st_drop_files(held, count);
+    st_free(roots);
+    return status;
+}
+
+static st_status run_all(stream *s, st_err *err)
+{
+    st_status status = ST_OK;
+    for (size_t i = 0, first = 0; status == ST_OK && i <= s->nitems; i++) {
+        if (i < s->nitems && !s->items[i].pinned) continue;
+        if (i > first) status = run(s, first, i, err);
+        if (status == ST_OK && i < s->nitems) status = run_prepared(s, i, err);
+        first = i + 1;
+    }
+    return status;
+}
+
 st_status st_stream(st_ctx *ctx, st_piece *pieces, size_t n, st_err *err)
 {
     stream s = {.ctx = ctx};
@@ -262,7 +300,7 @@ st_status st_stream(st_ctx *ctx, st_piece *pieces, size_t n, st_err *err)
         status = pin_all(&s, err);
     }
     if (status == ST_OK) {
-        status = st_ctx_run(ctx, st_ctx_threads(ctx), worker, &s, err);
+        status = run_all(&s, err);
         st_progress_tick(ctx, true);
     }
     for (size_t i = 0; s.items && i < s.nitems; i++) release(&s.items[i]);

@@ -211,6 +211,8 @@ def ratio(costs, other):
 
 def at_most(limit, other, peers_at_least=None):
     def verdict(costs):
+        if not costs.get(other):
+            return "-", True      # without the Python peers
         r = ratio(costs, other)
         shown, holds = "%.2f" % r, r <= limit
         for label in ("mergekit", "sd-mecha"):
@@ -334,6 +336,66 @@ class HostileRow(Row):
         return {"stlua": [worst] + [c for c in costs if c is not worst]}
 
 
+class InMemoryRow(Row):
+    """One operation of in_memory.lua and in_memory.py: both programs time all of them, and run in turn."""
+
+    results = {}      # label -> operation -> costs
+
+    def __init__(self, operation, name):
+        super().__init__(name, "PyTorch on 2 threads", None, at_most(1, "PyTorch"))
+        self.operation = operation
+
+    def run(self):
+        say(self.name)
+        if not self.results:
+            self.measure_all()
+        return {label: costs[self.operation] for label, costs in self.results.items()}
+
+    def measure_all(self):
+        programs = [("stlua", [STLUA, os.path.join(HERE, "in_memory.lua")])]
+        if PYTHON:
+            programs.append(("PyTorch", [PYTHON, os.path.join(HERE, "in_memory.py")]))
+        for _ in range(RUNS):
+            for label, argv in programs:
+                whole = measure(argv)
+                with open(at("last.log")) as log:
+                    for operation, seconds in (line.rstrip("\n").split("\t") for line in log):
+                        cost = Cost(seconds, 0, 0, whole.rss // 1024, 0)
+                        self.results.setdefault(label, {}).setdefault(operation, []).append(cost)
+                        say("  %-10s %-22s %8.1f ms" % (label, operation, cost.wall * 1000))
+            programs.reverse()
+
+
+def matmul_verdict(costs):
+    r = median(costs["stlua"]) / median(costs["OpenBLAS"])
+    return "%.2f" % r, r <= 1.1
+
+
+class MatmulRow(Row):
+    """matmul_speed takes both times itself, in turn, the best of several; the sum over its shapes is shown."""
+
+    def run(self):
+        say(self.name)
+        own, bare = 0, 0
+        whole = measure([os.path.join(TOOLS, "matmul_speed"), "2", str(3 * RUNS)])
+        with open(at("last.log")) as log:
+            for line in log:
+                say(" ", line.rstrip())
+                numbers = re.search(r"bare +([0-9.]+) +matmul +([0-9.]+)", line)
+                bare, own = bare + float(numbers.group(1)) / 1000, own + float(numbers.group(2)) / 1000
+        return {"stlua": [Cost(own, 0, 0, whole.rss // 1024, 0)], "OpenBLAS": [Cost(bare, 0, 0, whole.rss // 1024, 0)]}
+
+
+def dd(a, out):
+    return ["dd", "bs=1M", "of=/dev/null", "status=none", "if=" + a]
+
+
+TOTAL = """local total, list = 0, {}
+for _, t in pairs(st.open(arg[1])) do list[#list + 1] = t:%s() end
+require("stlua.core").force_all(list)
+for _, t in ipairs(list) do total = total + t:item() end
+print(total)"""
+
 NATURAL = """st.map({st.open(arg[1]), st.open(arg[2])}, function(_, a, b)
    return 0.5 * a + 0.5 * b
 end):save(arg[3], {sync = false})"""
@@ -378,6 +440,17 @@ ROWS = [
         None, {"Python": torch_info}, ("sd15-a",), runs=4 * RUNS),
     Row("`stlua info` of 100,000 tensors", "100 ms, 64 MiB", lambda a, out: [STLUA, "info", a],
         absolute(seconds=0.100, mib=64), None, {"Python": torch_info}, ("many",), runs=2 * RUNS),
+    Row("sum of every tensor of a 2.2 GB BF16 file", "3 x `dd bs=1M of=/dev/null`", script("sum.lua", TOTAL % "sum"),
+        at_most(3, "dd"), {"dd": dd}, (), ("llama-a",)),
+    Row("norm of every tensor of a 2.2 GB BF16 file", "3 x `dd bs=1M of=/dev/null`", script("norm.lua", TOTAL % "norm"),
+        at_most(3, "dd"), {"dd": dd}, (), ("llama-a",)),
+    MatmulRow("matrix products, five shapes, 2 threads", "1.1 x a bare call of OpenBLAS", None, matmul_verdict),
+    *(InMemoryRow(operation, "in memory, 8192 x 8192: " + name) for operation, name in (
+        ("sum F32", "sum of F32"), ("sum BF16", "sum of BF16"), ("norm F32", "norm of F32"),
+        ("norm BF16", "norm of BF16"), ("max F32", "max of F32"), ("sum down columns F32", "sum down the columns, F32"),
+        ("x + y F32", "`x + y`, F32"), ("lerp F32", "lerp, F32"), ("lerp BF16", "lerp, BF16"),
+        ("chain F32", "`((x - y) * 0.3 + y):clamp(-1, 1):abs()`, F32"), ("exp F32", "exp, F32"),
+        ("sigmoid F32", "sigmoid, F32"), ("where F32", "`where(x > 0, x, y)`, F32"))),
     HostileRow("a dozen hostile headers of 1 MB, the worst", "refused in 1 s, 64 MiB", None, hostile_verdict),
     Row("memory: average of two 7 GB SDXL checkpoints, 2 threads", "64 MiB", merge("--no-sync", "-j", "2"),
         absolute(mib=64), None, (), SDXLS, runs=1),
@@ -398,6 +471,8 @@ def size(value):
 
 def cell(costs):
     peak = max(c.rss for c in costs)
+    if not any(c.cpu for c in costs):      # timed by the program itself
+        return "%s, %s" % (seconds(median(costs)), size(peak))
     return "%s, CPU %s, %s" % (seconds(median(costs)), seconds(median(costs, "cpu")), size(peak))
 
 

@@ -8,7 +8,7 @@ import os
 import torch
 from safetensors.torch import load_file, save_file
 
-from tap import check, finish, scratch, script
+from tap import check, covers, finish, scratch, script
 
 DTYPES = {
     "BOOL": torch.bool, "U8": torch.uint8, "I8": torch.int8, "F8_E5M2": torch.float8_e5m2,
@@ -74,6 +74,7 @@ st.map({ st.open(arg[1]) }, function(_, t) return t:cast(to) end):save(arg[2], {
     if not check(r.returncode == 0, f"cast to {target}: runs", r.stderr):
         continue
     results = load_file(out)
+    covers("t:cast(to)")
     os.unlink(out)
     for source, t in inputs.items():
         want, got = t.to(dtype), results[source]

@@ -12,7 +12,7 @@ import numpy
 import torch
 from safetensors.torch import load_file, save_file
 
-from tap import check, finish, scratch, script
+from tap import check, covers, finish, scratch, script
 
 CASES = int(os.environ.get("CASES", 6000))
 SEED = int(os.environ.get("SEED", 1))
@@ -22,12 +22,15 @@ FLOATS = [torch.float16, torch.bfloat16, torch.float32, torch.float64]
 INTS = [torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64]
 BINARY = "add sub mul div minimum maximum eq ne lt le gt ge fmod remainder floor_divide".split()
 UNARY = "neg abs sign sqrt floor ceil round trunc square reciprocal rsqrt relu".split()
-LOOSE = "exp log sigmoid tanh erf exp2 expm1 log2 log10 log1p sin cos tan silu gelu softplus".split()
+LOOSE = """exp log sigmoid tanh erf exp2 expm1 log2 log10 log1p sin cos tan asin acos atan sinh cosh erfc silu gelu
+softplus""".split()
+LOOSE_BINARY = "pow atan2 hypot".split()
 TESTS = "isnan isinf isfinite logical_not".split()
 LOGICAL = "logical_and logical_or logical_xor".split()
 BITS = "bitwise_and bitwise_or bitwise_xor".split()
 INTEGER_DIVISION = {"fmod", "remainder", "floor_divide"}
 OF_NN = {"silu", "gelu", "softplus"}
+RANK = {torch.bool: 0, **{d: 1 for d in INTS}, **{d: 2 for d in FLOATS}}
 rng = random.Random(SEED)
 numpy.seterr(invalid="ignore")
 
@@ -61,6 +64,9 @@ def narrowed(shape):
 def make_case():
     shape, kind = random_shape(), rng.random()
     any_dtype = lambda: rng.choice(list(NAMES))
+    if kind < 0.05:
+        d = rng.choice(FLOATS + INTS)
+        return rng.choice(LOOSE_BINARY), [values(shape, d), values(narrowed(shape), rng.choice([d, d, any_dtype()]))]
     if kind < 0.4:
         op, a, b = rng.choice(BINARY), values(shape, any_dtype()), values(narrowed(shape), any_dtype())
         if rng.random() < 0.2 and not op.startswith("m"):
@@ -86,8 +92,17 @@ def make_case():
         return "where", [values(shape, torch.bool), *(values(narrowed(shape), any_dtype()) for _ in range(2))]
     if kind < 0.95:
         return "masked_fill", [values(shape, d), values(narrowed(shape), torch.bool), 2.5]
+    if kind < 0.96:
+        return rng.choice(["clamp", "clip"]), [values(shape, d), -0.5, rng.choice([0.25, -1.0])]
     if kind < 0.97:
-        return "clamp", [values(shape, d), -0.5, rng.choice([0.25, -1.0])]
+        limits = [] if rng.random() < 0.3 else [rng.choice([0, 1.5]), 100.0, -2.5][:rng.randrange(1, 4)]
+        return "nan_to_num", [values(shape, any_dtype()), *limits]
+    if kind < 0.98:
+        a, near = values(shape, any_dtype()), rng.choice([0, 1e-6, 1e-5, 1e-4])
+        return "isclose", [a, a + (a * near).to(a.dtype) if a.dtype != torch.bool else ~a]
+    if kind < 0.985:
+        weight = rng.choice([0, 1, 0.3, 0.7, -2.5]) if rng.random() < 0.5 else values(narrowed(shape), d)
+        return "lerp", [values(shape, d), values(narrowed(shape), d), weight]
     others = [values(narrowed(shape), d) for _ in range(2)]
     return rng.choice(["addcmul", "addcdiv"]), [values(shape, d), *others]
 
@@ -98,6 +113,10 @@ def composite(op, args):
         return args[0] + args[1] * args[2]
     if op == "addcdiv":
         return args[0] + args[1] / args[2]
+    if op == "lerp":
+        a, b, t = args
+        t = torch.as_tensor(t, dtype=a.dtype)
+        return torch.where(t.abs() < 0.5, a + t * (b - a), b - (b - a) * (1 - t))
     if op in ("sqrt", "rsqrt"):  # PyTorch's own misses the last place now and then; NumPy's is the processor's
         x = args[0] if args[0].is_floating_point() else args[0].float()
         if x.dtype in (torch.float32, torch.float64):
@@ -112,6 +131,8 @@ def wanted(op, args):
     """PyTorch's answer, its operands widened to what ours are computed in (PyTorch rounds integers and results of steps
     to 16 bits); None where it refuses, or differs on purpose."""
     tensors = [a for a in args if isinstance(a, torch.Tensor)]
+    if op == "nan_to_num":
+        return torch.nan_to_num(*args)
     try:
         dtype = composite(op, args).dtype
     except (RuntimeError, NotImplementedError, TypeError):
@@ -131,13 +152,20 @@ def wanted(op, args):
     if op in OF_NN and not tensors[0].is_floating_point():
         return None
     if dtype.is_floating_point or common.is_floating_point:
-        wide = torch.float64 if op in LOOSE or common == torch.float64 or dtype == torch.float64 else torch.float32
+        double = op in LOOSE + LOOSE_BINARY or torch.float64 in (common, dtype)
+        wide = torch.float64 if double else torch.float32
         if op in ("fmod", "remainder"):
             wide = torch.float64  # exact, where PyTorch's vector code is not for subnormal divisors
         mask = op in ("where", "masked_fill")
         args = [a.to(torch.float32 if not a.is_floating_point() and wide != common else a.dtype).to(wide)
                 if isinstance(a, torch.Tensor) and not (mask and a.dtype == torch.bool) else a for a in args]
     return composite(op, args).to(dtype)
+
+
+def in_place(want, args):
+    """The result written into the first operand; None where it does not fit there."""
+    t = args[0]
+    return want.to(t.dtype) if want.shape == t.shape and RANK[want.dtype] <= RANK[t.dtype] else None
 
 
 def ulps(a, b):
@@ -157,9 +185,13 @@ torch.manual_seed(SEED)
 cases, inputs, wants, lines = [], {}, {}, []
 while len(cases) < CASES:
     op, args = make_case()
-    want = wanted(op, args)
+    want, call = wanted(op, args), "st." + op + "("
     if want is None or want.dtype not in NAMES:
         continue
+    if op != "where" and rng.random() < 0.25:
+        want, call = in_place(want, args), f":clone():{op}_("
+        if want is None:
+            continue
     i = len(cases)
     words = []
     for k, a in enumerate(args):
@@ -168,8 +200,9 @@ while len(cases) < CASES:
             words.append(f"m['{i}.{k}']")
         else:
             words.append(repr(a))
-    lines.append(f"try('{i}', function() return st.{op}({', '.join(words)}) end)")
-    cases.append((op, args))
+    code = call + ", ".join(words) + ")" if call[0] != ":" else words[0] + call + ", ".join(words[1:]) + ")"
+    lines.append(f"try('{i}', function() return {code} end)")
+    cases.append((op, args, code))
     wants[str(i)] = want
 source, target = os.path.join(folder, "in.safetensors"), os.path.join(folder, "out.safetensors")
 save_file(inputs, source)
@@ -186,10 +219,10 @@ wrong, worst = {}, {}
 if check(r.returncode == 0, "the script runs", r.stderr):
     got = load_file(target)
     refused = dict(line.split("\t", 1) for line in r.stdout.decode().splitlines())
-    for i, (op, args) in enumerate(cases):
+    for i, (op, args, code) in enumerate(cases):
         b = wants[str(i)]
         about = (NAMES[x.dtype] + str(list(x.shape)) if isinstance(x, torch.Tensor) else str(x) for x in args)
-        what = f"{op}({', '.join(about)})"
+        what = f"{code} of {', '.join(about)}"
         if str(i) not in got:
             wrong.setdefault(op, []).append(f"{what}: {refused.get(str(i))}")
             continue
@@ -197,6 +230,7 @@ if check(r.returncode == 0, "the script runs", r.stderr):
         if a.dtype != b.dtype or a.shape != b.shape:
             wrong.setdefault(op, []).append(f"{what}: {a.dtype} {list(a.shape)}, torch {b.dtype} {list(b.shape)}")
             continue
+        covers(code)
         if op == "gelu":
             bad = (a.double() - b.double()).abs() > 2 * torch.finfo(a.dtype).eps * args[0].abs().double().clamp(min=1)
             bad |= a.isnan() != b.isnan()
@@ -204,7 +238,7 @@ if check(r.returncode == 0, "the script runs", r.stderr):
             d = ulps(a, b)
             if op in ("sigmoid", "silu"):  # exp(-x) overflows: 0, in PyTorch's F32 as here
                 d[(a == 0) & (args[0] < -80)] = 0
-            bad = d > (2 if op in LOOSE else 0)
+            bad = d > (2 if op in LOOSE + LOOSE_BINARY else 0)
             if d.numel() and d.max() < 1000:
                 worst[op] = max(worst.get(op, 0), int(d.max()))
         else:
@@ -216,8 +250,9 @@ if check(r.returncode == 0, "the script runs", r.stderr):
             wrong.setdefault(op, []).append(
                 f"{what}: ({', '.join(inputs_at)}) gives {a.reshape(-1)[at].item()}, torch {b.reshape(-1)[at].item()}")
     used = {}
-    for op, _ in cases:
+    for op, *_ in cases:
         used[op] = used.get(op, 0) + 1
     for op in sorted(used):
-        check(op not in wrong, f"{op}: {used[op]} cases, {worst.get(op, 0)} units at most", *wrong.get(op, [])[:5])
+        check(op not in wrong, f"{op}: {used[op]} cases, {worst.get(op, 0)} units at most",
+              *wrong.get(op, [])[:5])
 finish()

@@ -10,7 +10,7 @@ import os
 import torch
 from safetensors.torch import load_file, save_file
 
-from tap import check, finish, scratch, script
+from tap import check, covers, finish, scratch, script
 
 torch.manual_seed(5)
 FLOATS = [torch.float32, torch.float64, torch.bfloat16, torch.float16]
@@ -82,6 +82,57 @@ def products():
                     turned = [names[0], names[1] + " turned"]
                     give(turned[1], b.t())
                     add("matmul with a transposed operand", "{ a:matmul(b:t()) }", turned, judge(a, b, da != db))
+
+
+def special_products():
+    """Functions for operands of certain dimensions only, which refuse others as torch does."""
+    shapes = [(3,), (4,), (2, 3), (3, 4), (0, 3), (3, 0), (2, 2, 3), (2, 3, 4), (3, 3, 2), (), (0,)]
+    for i, sa in enumerate(shapes):
+        for j, sb in enumerate(shapes):
+            dtype = FLOATS[(i + j) % 4]
+            a, b = torch.randn(sa).to(dtype), torch.randn(sb).to(dtype)
+            names = [f"sp {i} {j} a", f"sp {i} {j} b"]
+            give(names[0], a), give(names[1], b)
+            for fn in ["mm", "mv", "bmm", "outer", "kron"]:
+                try:
+                    want = getattr(torch, fn)(a.double(), b.double())
+                except (RuntimeError, IndexError):
+                    add(fn, f"{{ a:{fn}(b) }}", names, None)
+                    continue
+                allowed = want.abs().max().item() * 1e-6 + 1e-6 if want.numel() else 0
+                add(fn, f"{{ a:{fn}(b) }}", names, lambda r, w=want, d=dtype, e=allowed: (
+                    close(r[0], w, e) or (None if r[0].dtype == d else f"dtype {r[0].dtype}")))
+
+
+def triangles():
+    """Exact, of any dtype."""
+    def same(r, want, dtype):
+        ok = r[0].dtype == dtype and r[0].shape == want.shape and torch.equal(r[0].nan_to_num(7), want.nan_to_num(7))
+        return None if ok else f"{r[0].dtype} {r[0].tolist()}, torch {want.tolist()}"
+
+    shapes = [(3, 5), (5, 3), (4, 4), (1, 1), (0, 3), (3, 0), (2, 3, 4), (2, 0, 3, 3), (5,), (0,), ()]
+    for i, shape in enumerate(shapes):
+        for dtype in FLOATS + [torch.int64, torch.uint8, torch.bool]:
+            a = (torch.randn(shape) * 9).abs().to(dtype) if dtype != torch.bool else torch.rand(shape) < 0.5
+            if a.dtype.is_floating_point and a.numel() > 3:
+                a.view(-1)[2] = math.nan
+            name = [f"tri {i} {dtype}"]
+            give(name[0], a)
+            for k in [None, -2, -1, 0, 1, 3, 9]:
+                for fn in ["triu", "tril", "diag"]:
+                    code = f"{{ a:{fn}({'' if k is None else k}) }}"
+                    try:
+                        want = getattr(torch, fn)(a, k or 0)
+                    except RuntimeError:
+                        if fn != "diag":  # torch.diag refuses a diagonal beside the matrix; here it is empty
+                            add(fn, code, name, None)
+                        continue
+                    add(fn, code, name, lambda r, w=want, d=dtype: same(r, w, d))
+            if a.dim() == 2:
+                wide = a.double() if dtype.is_floating_point else a.long()
+                want = wide.trace()
+                add("trace", "{ a:trace() }", name, lambda r, w=want: same(r, w, w.dtype) if w.isnan() or
+                    not w.is_floating_point() else close(r[0], w, 1e-12 * w.abs().item()))
 
 
 def unit(a, k):
@@ -165,6 +216,8 @@ def low_rank():
 
 
 products()
+special_products()
+triangles()
 decompositions()
 squares()
 low_rank()
@@ -203,6 +256,7 @@ for i, (kind, code, names, want) in enumerate(cases, 1):
         while f"{i} {len(r) + 1}" in results:
             r.append(results[f"{i} {len(r) + 1}"])
         wrong = want(r)
+        covers(code, ":nuclear_norm(" if "'nuc'" in code else "")
     if wrong:
         shapes = [f"{tuple(inputs[n].shape)} {inputs[n].dtype}" for n in names]
         bad.setdefault(kind, []).append(f"{code} {' and '.join(shapes)}: {wrong}")

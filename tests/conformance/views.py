@@ -6,7 +6,7 @@ import random
 import torch
 from safetensors.torch import load_file, save_file
 
-from tap import check, finish, scratch, script
+from tap import check, covers, finish, scratch, script
 
 CASES = int(os.environ.get("CASES", 5000))
 SEED = int(os.environ.get("SEED", 1))
@@ -64,10 +64,65 @@ def factors(n):
     return out + [n]
 
 
+def places(shape, size):
+    """A tensor of random places of a dimension of that size, some from the end, and its Lua."""
+    at = torch.randint(0, max(size, 1), shape)
+    words = [str(i + 1 if rng.random() < 0.7 else i - size) for i in at.flatten().tolist()]
+    return at, f"st.tensor({{ {', '.join(words)} }}, {{ dtype = 'I64' }}):reshape({{ {', '.join(map(str, shape))} }})"
+
+
+def choose_step(t):
+    """Elements by place, elements repeated, other words for other steps."""
+    kind, n = rng.randrange(12), t.dim()
+    if kind == 0:
+        times = rng.randrange(3)
+        return f":repeat_interleave({times})", t.flatten().repeat_interleave(times)
+    if kind == 1 and t.numel() < 200:
+        sizes = [2] * (rng.random() < 0.4) + [3 if s == 1 else s for s in t.shape]
+        word = rng.choice([f":broadcast_to({{{', '.join(map(str, sizes))}}})",
+                           f":expand_as(st.zeros({{{', '.join(map(str, sizes))}}}))"])
+        return word, t.broadcast_to(sizes)
+    if kind == 2:
+        sizes = factors(t.numel())
+        return f":contiguous():view({', '.join(map(str, sizes))})", t.contiguous().view(sizes)
+    if kind == 3 and n <= 2:
+        return ":t()", t.t()
+    if n == 0:
+        return None
+    d, word = dim_of(t)
+    size = t.shape[d]
+    if kind == 4:
+        d2, word2 = dim_of(t)
+        return f":swapaxes({word}, {word2})", t.swapaxes(d, d2)
+    if kind == 5:
+        times = rng.randrange(3)
+        return f":repeat_interleave({times}, {word})", t.repeat_interleave(times, d)
+    if kind == 6:
+        at, index = places([rng.randrange(4) if size else 0], size)
+        return f":index_select({word}, {index})", t.index_select(d, at)
+    if kind in (7, 8):
+        shape_ = [rng.randrange(s + 1) for s in t.shape]
+        shape_[d] = rng.randrange(4) if size else 0
+        at, index = places(shape_, size)
+        return f":gather({word}, {index})", t.gather(d, at)
+    if size and kind == 9:
+        i = rng.randrange(size)
+        return f":select({word}, {i + 1})", t.select(d, i)
+    if size and kind == 10:
+        i = rng.randrange(size)
+        return f":unbind({word})[{i + 1}]", t.unbind(d)[i]
+    if size and kind == 11:
+        a = rng.choice([k for k in range(1, size + 1) if size % k == 0])
+        return f":unflatten({word}, {{ {a}, -1 }})", t.unflatten(d, (a, -1))
+    return f":squeeze({word})", t.squeeze(d)
+
+
 def step(t):
     """One operation: its Lua and PyTorch's result."""
-    kind = rng.randrange(17)
+    kind = rng.randrange(22)
     n = t.dim()
+    if kind >= 17:
+        return choose_step(t)
     if kind == 0:
         order = rng.sample(range(n), n)
         return f":permute({{{', '.join(str(d + 1) for d in order)}}})", t.permute(order)
@@ -237,5 +292,7 @@ if check(r.returncode == 0, "the script runs", r.stderr):
             wrong.append(f"{words[i]}: {a.dtype} {list(a.shape)}, torch {want.dtype} {list(want.shape)}")
         elif not torch.equal(a, want):
             wrong.append(f"{words[i]} of {list(inputs[str(i)].shape)}: other values")
+        else:
+            covers(words[i])
     check(not wrong, f"{CASES} chains of views, a third of them assigned through", f"{len(wrong)} differ", *wrong)
 finish()

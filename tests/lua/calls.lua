@@ -34,8 +34,8 @@ local file
 function calls.file()
    if not file then
       file = support.path("calls.safetensors")
-      st.model({ { "x", support.tensor("BF16", { 2, 2 }, { 1, 2, 3, 4 }) }, { "y", support.tensor("I32", { 2 }, { 7, 8 }) } },
-         { note = "made by a test" }):save(file, { sync = false })
+      local x, y = support.tensor("BF16", { 2, 2 }, { 1, 2, 3, 4 }), support.tensor("I32", { 2 }, { 7, 8 })
+      st.model({ { "x", x }, { "y", y } }, { note = "made by a test" }):save(file, { sync = false })
       st.npy.save(support.path("calls.npy"), support.tensor("F32", { 2 }, { 1, 2 }))
    end
    return file
@@ -70,8 +70,9 @@ several("ones_like zeros_like rand_like randn_like", function(w) return w.t, { d
 several("reshape view", function(w) return w.t, 3, 2 end)
 several("cat stack", function(w) return { w.t, w.u }, 1 end)
 several("tril triu diag trace", function(w) return w.square end)
-several("shape dtype ndim dim size numel nbytes is_leaf is_cast quant source totable tolist contiguous bool double float "
-   .. "half bfloat16 int long hist", function(w) return w.t end)
+several("shape dtype ndim dim size numel nbytes is_leaf is_cast quant source totable tolist contiguous bool double",
+   function(w) return w.t end)
+several("float half bfloat16 int long hist", function(w) return w.t end)
 several("expand_as", function(w) return w.row, w.t end)
 several("identical allclose equal copy_", function(w) return w.t:clone(), w.u end)
 
@@ -82,6 +83,9 @@ function A.broadcast_to(w) return w.row, 2, 3 end
 function A.bytes(w) return w.t, "F16", 2, 3 end
 function A.cast(w) return w.t, "F16", { saturate = true } end
 function A.chunk(w) return w.t, 2, 2 end
+function A.clip(w) return w.t, -1, 1 end
+function A.merge(w) return "linear", { models = { w.model, w.other }, weight = 0.5 } end
+function A.merge_methods() return nil end
 function A.clamp(w) return w.t, -1, 1 end
 function A.cosine_similarity(w) return w.t, w.u, { dim = 1 } end
 function A.diff(w) return w.model, w.other end

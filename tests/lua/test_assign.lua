@@ -102,7 +102,13 @@ local function witnesses(x)
       { x:clone(), { 1, 2, 3, 4 } }, { v + 0, { 2, 3 } }, { st.cat { x, v }, { 1, 2, 3, 4, 2, 3 } },
       { x:flip(1) * 1, { 4, 3, 2, 1 } }, { m.x, { 1, 2, 3, 4 } }, { x:sum(), { 10 } },
       { x:cast("F16"), { 1, 2, 3, 4 } }, { x:view(2, 2):t():reshape(4), { 1, 3, 2, 4 } },
-      { st.where(x:gt(2), x, 0), { 0, 0, 3, 4 } },
+      { st.where(x:gt(2), x, 0), { 0, 0, 3, 4 } }, { x:contiguous(), { 1, 2, 3, 4 } },
+      { x:index_select(1, st.tensor { 4, 1 }), { 4, 1 } }, { x:gather(1, st.tensor { -1 }), { 4 } },
+      { x:masked_select(x:gt(2)), { 3, 4 } }, { x:cumprod(), { 1, 2, 6, 24 } }, { (x:sort { descending = true }),
+         { 4, 3, 2, 1 } }, { x:view(2, 2):matmul(x:view(2, 2)), { 7, 10, 15, 22 } }, { st.triu(x:view(2, 2)),
+         { 1, 2, 0, 4 } }, { x:nan_to_num(), { 1, 2, 3, 4 } }, { x:repeat_interleave(1), { 1, 2, 3, 4 } },
+      { x:tile(1), { 1, 2, 3, 4 } }, { x:view(2, 2):diag(), { 1, 4 } },
+      { st.tensor(x), { 1, 2, 3, 4 } },
    }
    return list, m
 end

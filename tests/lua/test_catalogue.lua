@@ -45,9 +45,8 @@ end
 local ODD = #odd_values({})
 
 -- What a message may say instead of the function's name: it is about one argument of an obvious name.
-local OBVIOUS = { "^unknown dtype", "^unknown option", "JSON", "^reshape", "^arithmetic on", "^%d+ tensors cannot", "bytes were given",
-   "nonsense: ",
-   "no tensor" }
+local OBVIOUS = { "^unknown dtype", "^unknown option", "JSON", "^reshape", "^arithmetic on", "^%d+ tensors cannot",
+   "bytes were given", "nonsense: ", "no tensor" }
 
 local function check(c, fn, what, ...)
    local ok, e = pcall(fn, ...)
@@ -85,7 +84,8 @@ function suite.test_unknown_options_are_refused()
          local last = args[args.n]
          local has = args.n > 1 and type(last) == "table" and not getmetatable(last) and #last == 0
          if not has then args.n = args.n + 1 end
-         args[args.n] = { nonsense = 1 }
+         args[args.n] = has and last or {}
+         args[args.n].nonsense = 1
          local ok, e = pcall(c.fn, table.unpack(args, 1, args.n))
          lu.assertFalse(ok, c.name)
          lu.assertTrue(core.is_error(e), c.name .. ": " .. tostring(e))

@@ -83,6 +83,62 @@ function suite.test_models()
    lu.assertEquals(st.addcmul(m, m, m).x:values(), { 2, inf })
 end
 
+-- A composite is one step to a model: masks within it are no models of their own.
+function suite.test_composites_on_models()
+   local m = st.model { { "x", st.tensor { 1.0, inf } }, { "ids", st.tensor { 1 } } }
+   local n = st.model { { "x", st.tensor { 0.0, 5 } }, { "ids", st.tensor { 1 } } }
+   lu.assertEquals(st.isinf(m).x:values(), { false, true })
+   lu.assertEquals(st.isinf(m).ids:values(), { 1 })
+   lu.assertEquals(st.logical_and(m, n).x:values(), { false, true })
+   lu.assertEquals(st.masked_fill(m, st.gt(m, 2), 5).x:values(), { 1, 5 })
+   lu.assertEquals(st.where(st.gt(m, 2), n, m).x:values(), { 1, 5 })
+   lu.assertEquals(st.where(st.gt(m, 2), 0, m).x:values(), { 1, 0 })
+   lu.assertEquals(st.where(st.gt(m, 2), n, m).x:dtype(), "F32")
+   lu.assertEquals(st.addcmul(n, n, n, { value = 2 }).x:values(), { 0, 55 })
+   lu.assertEquals(st.nan_to_num(m, nil, 7).x:values(), { 1, 7 })
+   lu.assertEquals(st.isclose(m, n, { atol = 1 }).x:values(), { true, false })
+   lu.assertEquals(st.gelu(m):formula(), "gelu(model)")
+   support.raises("arg", "a model goes with models and numbers, not with a tensor", st.addcmul, m, m, st.tensor { 1 })
+end
+
+function suite.test_closeness()
+   local x = st.tensor { 1.0, inf, nan, 100 }
+   lu.assertEquals(x:isclose(x):values(), { true, true, false, true })
+   lu.assertEquals(x:isclose(x, { equal_nan = true }):values(), { true, true, true, true })
+   lu.assertEquals(x:isclose(st.tensor { 1.1, -inf, 0, 101 }, { rtol = 0.01 }):values(), { false, false, false, true })
+   lu.assertEquals(x:isclose(1, { equal_nan = true }):values(), { true, false, false, false })
+   lu.assertEquals(st.isclose(1, x):values(), { true, false, false, false })
+   lu.assertEquals(st.tensor({ 3, 250 }, { dtype = "U8" }):isclose(st.tensor({ 4, 0 }, { dtype = "U8" }),
+      { atol = 6 }):values(), { true, false })      -- no difference wraps
+   lu.assertEquals(st.tensor { true }:isclose(st.tensor { true }):values(), { true })
+   support.raises("arg", "unknown option", x.isclose, x, x, { tol = 1 })
+end
+
+function suite.test_nan_to_num()
+   local x = st.tensor { nan, inf, -inf, 1 }
+   lu.assertEquals(x:nan_to_num(3, 4, 5):values(), { 3, 4, 5, 1 })
+   lu.assertEquals(x:half():nan_to_num():values(), { 0, 65504, -65504, 1 })
+   lu.assertEquals(x:nan_to_num(inf):values()[1], inf)
+   lu.assertEquals(x:double():nan_to_num():values()[2], 0x1.fffffffffffffp1023)
+   lu.assertEquals(st.tensor { 1, 2 }:nan_to_num():values(), { 1, 2 })
+   lu.assertEquals(x:clone():nan_to_num_(0, 1, -1):values(), { 0, 1, -1, 1 })
+end
+
+-- Up to where the results themselves end; SLEEF's functions are infinite before.
+function suite.test_hyperbolic_functions_to_their_ends()
+   for _, x in ipairs { 88.5, 89.375, -89.25, 709.9, -710.4 } do
+      local dtype = math.abs(x) < 100 and "F32" or "F64"
+      local half = math.exp(math.abs(x) / 2)
+      local want, eps = half * (half / 2), dtype == "F32" and 1e-6 or 1e-13
+      local t = st.tensor({ x }, { dtype = dtype })
+      lu.assertAlmostEquals(t:cosh():item() / want, 1, eps)
+      lu.assertAlmostEquals(t:sinh():item() / want, x > 0 and 1 or -1, eps)
+   end
+   lu.assertEquals(st.tensor { 89.5, -89.5 }:sinh():values(), { inf, -inf })
+   lu.assertEquals(st.tensor { 89.5, -inf }:cosh():values(), { inf, inf })
+   lu.assertNaN(st.tensor { nan }:cosh():item())
+end
+
 -- Every operation and composite is a function and a method.
 function suite.test_names()
    require("stlua.parts").load_all()

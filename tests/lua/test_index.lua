@@ -20,7 +20,7 @@ function suite.test_integers()
       support.raises("arg", { "index " .. i, "there are 3" }, function() return v[i] end)
    end
    support.raises("arg", "indexed by an integer or a table", function() return v[1.5] end)
-   support.raises("arg", "see where and masked_fill", function() return v[v:gt(10)] end)
+   support.raises("arg", "see masked_select, masked_fill and index_select", function() return v[v:gt(10)] end)
    support.raises("arg", "without dimensions", function() return st.full({}, 1)[1] end)
    lu.assertNil(v.nothing)
 end

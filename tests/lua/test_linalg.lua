@@ -35,6 +35,35 @@ function suite.test_products()
    support.raises("arg", "matmul: a tensor, not a number", st.matmul, a, 2)
 end
 
+function suite.test_vectors_and_blocks()
+   local a = st.tensor { { 1., 2. }, { 3., 4. } }
+   lu.assertEquals(values(a:mv(st.tensor { 1., -1. })), { -1, -1 })
+   support.raises("shape", "mv: a tensor of 1 dimension expected", a.mv, a, a)
+   lu.assertEquals(st.kron(a, st.tensor { 1, 10 }):totable(), { { 1, 10, 2, 20 }, { 3, 30, 4, 40 } })
+   lu.assertEquals(st.kron(st.tensor { 1, 2 }, a):totable(), { { 1, 2, 2, 4 }, { 3, 4, 6, 8 } })
+   lu.assertEquals(st.kron(st.full({}, 3), a):shape(), { 2, 2 })
+end
+
+function suite.test_triangles_and_diagonals()
+   local a = st.arange(1, 10):view(3, 3)
+   lu.assertEquals(values(a:triu()), { 1, 2, 3, 0, 5, 6, 0, 0, 9 })
+   lu.assertEquals(values(a:tril(-1)), { 0, 0, 0, 4, 0, 0, 7, 8, 0 })
+   lu.assertEquals(values(st.triu(st.stack { a, a }, 2)), { 0, 0, 3, 0, 0, 0, 0, 0, 0, 0, 0, 3, 0, 0, 0, 0, 0, 0 })
+   lu.assertEquals(values(st.tensor { { 0 / 0, 1. }, { 0 / 0, 2. } }:tril(-2)), { 0, 0, 0, 0 })      -- NaN is left out
+   lu.assertEquals(a:ne(0):triu():dtype(), "BOOL")
+   lu.assertEquals(values(a:diag()), { 1, 5, 9 })
+   lu.assertEquals(values(a:diag(1)), { 2, 6 })
+   lu.assertEquals(values(st.diag(a, -2)), { 7 })
+   lu.assertEquals(a:diag(3):shape(), { 0 })
+   lu.assertEquals(values(a:t():diag(1)), { 4, 8 })
+   lu.assertEquals(values(st.diag(st.tensor { 0 / 0, 2. }, 1):nan_to_num(7)), { 0, 7, 0, 0, 0, 2, 0, 0, 0 })
+   lu.assertEquals(a:trace():item(), 15)
+   lu.assertEquals(st.zeros(0, 3):trace():item(), 0)
+   support.raises("shape", "triu: a matrix expected", st.triu, st.tensor { 1 })
+   support.raises("shape", "diag: a tensor of 2 dimensions expected", st.diag, st.zeros(1, 1, 1))
+   support.raises("arg", "the diagonal must be an integer", st.tril, a, 0.5)
+end
+
 -- ---------------------------------------------------------------- decompositions
 
 function suite.test_decompositions()
@@ -71,6 +100,67 @@ function suite.test_what_only_the_values_tell()
    support.raises("arg", { '"flat"', "matrix 1 is singular", "pinv takes any matrix" }, function()
       return bad.flat:inverse():force()
    end)
+end
+
+-- What fails when it is computed names the line that wrote it down, and the one that asked for it.
+local function late(fn)
+   local ok, e = pcall(fn)
+   lu.assertFalse(ok)
+   local function line(text) return tonumber(text:match("test_linalg%.lua:(%d+)$")) end
+   return e, e.built and line(e.built), line(e.where)
+end
+
+function suite.test_the_line_that_built_it()
+   if os.getenv "STLUA_EAGER" then return end     -- then nothing is late
+   local flat, here = st.ones(2, 2), debug.getinfo(1, "l").currentline
+   local inverse = st.inverse(flat)
+   local after = (inverse * 2 + 1):sum()                       -- an operation that only passes it on
+   local _, s = st.svd(flat / 0)
+   local row = flat:index_select(1, st.tensor { 3 })
+   local ordered = (st.sort(row, 1))
+   local e, built, where = late(function() return after:item() end)
+   lu.assertEquals({ e.code, built, where }, { "arg", here + 1, here + 6 })
+   lu.assertStrContains(e.message, "singular")
+   e, built, where = late(function() st.model({ { "s", s } }):save(support.path("never.safetensors")) end)
+   lu.assertEquals({ e.code, built, where }, { "arg", here + 3, here + 9 })
+   e, built = late(function() return ordered:force() end)       -- the innermost one
+   lu.assertEquals({ e.code, built }, { "arg", here + 4 })
+   e, built = late(function() return flat + st.ones(3) end)     -- found at once: there is one line only
+   lu.assertEquals({ e.code, built }, { "shape" })
+   -- Made anew after the failure, and from a library function that builds it in several steps.
+   _, built, where = late(function() return st.mv(flat:inverse(), st.ones(2)):values() end)
+   lu.assertEquals({ built, where }, { here + 16, here + 16 })
+end
+
+-- A file that was cut off meanwhile.
+function suite.test_the_line_whose_reading_fails()
+   local numbers = {}
+   for i = 1, 5000 do numbers[i] = i end
+   local m, path = support.model("cut.safetensors", { { "w", "F32", { 50, 100 }, numbers } })
+   local sorted, here = m.w:sort(2), debug.getinfo(1, "l").currentline
+   local total = m.w:sum()
+   support.write(path, support.read(path):sub(1, 3000))
+   for i, t in ipairs { sorted, total } do
+      local e, built = late(function() return (t + 1):values() end)
+      lu.assertEquals(built, here + i - 1)
+      lu.assertStrContains(e.message, "cut.safetensors")
+   end
+end
+
+-- Lines without end, of code made as it runs, do not fill the memory: they go nameless then.
+function suite.test_lines_of_generated_code()
+   support.write(support.path("lines.lua"), [[
+local st = require "stlua"
+local x = st.ones(2, 2)
+local function built(name)
+   local s = load("local x = ... local s = x:inverse() return s", "=" .. name)(x)
+   return select(2, pcall(s.force, s)).built
+end
+print(built("first"))
+for i = 1, 66000 do load("local x = ... local s = x:sum() return s", "=line " .. i)(x) end
+print(built("last"))
+print(built("first"))]])
+   lu.assertEquals(support.stlua("lines.lua"), "first:1\nnil\nfirst:1\n")
 end
 
 function suite.test_low_rank()

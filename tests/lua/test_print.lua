@@ -93,6 +93,46 @@ function suite.test_printing_does_not_change_what_is_saved()
    lu.assertEquals((t * 3):bytes(), before)
 end
 
+-- Every kind of expression, saved as it is, and after everything that shows something of it.
+function suite.test_nothing_that_shows_values_changes_a_file()
+   local values = {}
+   for i = 1, 600 do values[i] = math.sin(i * i) * 3 end
+   local function expressions()
+      local m = support.model("shown.safetensors", { { "h", "BF16", { 20, 30 }, values },
+         { "f", "F32", { 20, 30 }, values }, { "ids", "I64", { 3 }, { 1, 2, 3 } } })
+      local h, f = m.h / 3, m.f * 1.1
+      local shared = (h + f) / 7
+      local list = { copy = m.h, h = h, wide = h * f:double(), shared = shared, again = shared * h, ids = m.ids,
+         small = f:cast("F8_E4M3"), mean = h:mean(), rows = h:softmax(2), sorted = (f:sort(1)),
+         product = h:matmul(f:t()),
+         view = h:t()[{ { 2, 9, 3 }, {} }], joined = st.cat { h, f }, random = st.randn({ 20, 30 }, { seed = 4 }) * h,
+         picked = f:index_select(1, m.ids), scaled = f / f:norm(), u = (h:svd()) }
+      local names = {}
+      for name in pairs(list) do names[#names + 1] = name end
+      table.sort(names)
+      for i, name in ipairs(names) do names[i] = { name, list[name] } end
+      return st.model(names), list
+   end
+   local function saved(m)
+      m:save(support.path("shown_out.safetensors"), { sync = false })
+      local file <close> = assert(io.open(support.path("shown_out.safetensors"), "rb"))
+      return file:read("a")
+   end
+   local quiet = expressions()
+   local m, list = expressions()
+   local loud = { tostring(m), m:summary(), m:formula(), tostring(m:stats()) }
+   for _, t in pairs(list) do
+      loud[#loud + 1] = tostring(t)
+      loud[#loud + 1] = tostring(t:flatten()[1])
+      t:values(1, 1)
+      if t:numel() == 1 then t:item() end
+   end
+   list.h:force()
+   list.shared:force()
+   lu.assertStrContains(table.concat(loud, "\n"), "Tensor[20x30 BF16")
+   lu.assertTrue(saved(m) == saved(quiet))
+end
+
 function suite.test_models()
    local m = support.model("m.safetensors", { { "a", "F32", { 2 }, { 1, 2 } }, { "b", "BF16", {}, { 1 } } },
       { k = "v" })

@@ -147,8 +147,56 @@ function suite.test_histogram()
    local x = f32(0, 0.5, 1, 1.5, 2, 2, NAN)
    is((x:histogram(2, { min = 0, max = 2 })), "I64", { 2 }, { 2, 4 })
    lu.assertEquals(select(2, x:histogram(2, { min = 0, max = 2 })), { 0, 1, 2 })
+   is(x:histc(2, 0, 2), "I64", { 2 }, { 2, 4 })
+   is(f32(1, 2, 3):histc(2), "I64", { 2 }, { 1, 2 })
    is((f32(3, 3):histogram(2)), "I64", { 2 }, { 0, 2 })      -- a range of one to each side
    support.raises("arg", "give a finite range", function() return x:histogram(3):force() end)
+end
+
+function suite.test_without_nan()
+   local x = support.tensor("F32", { 2, 2 }, { 1, NAN, NAN, NAN })
+   is(x:nansum(), "F64", {}, { 1 })
+   is(x:nansum(2), "F32", { 2 }, { 1, 0 })
+   is(x:nanmean(), "F64", {}, { 1 })
+   is((x:nanmean { dim = 1, keepdim = true }:isnan()), "BOOL", { 1, 2 }, { false, true })
+   is(i64(1, 2):nansum(), "I64", {}, { 3 })
+   support.raises("dtype", "nanmean is not defined for I64", function() return i64(1):nanmean() end)
+end
+
+function suite.test_sums_of_exponentials()
+   local x = support.tensor("F32", { 2, 2 }, { 1000, 1000, -1000, 0 })
+   is(x:softmax(), "F32", { 2, 2 }, { 0.5, 0.5, 0, 1 })
+   is(x:softmax(1), "F32", { 2, 2 }, { 1, 1, 0, 0 })
+   is(st.log_softmax(x, 2):narrow(1, 2, 1), "F32", { 1, 2 }, { -1000, 0 })
+   is(x:logsumexp(1), "F32", { 2 }, { 1000, 1000 })
+   lu.assertAlmostEquals(x:logsumexp():item(), 1000 + math.log(2), 1e-12)      -- over all: F64
+   is(x:logsumexp(2, { keepdim = true }):round(), "F32", { 2, 1 }, { 1001, 0 })
+   is(f32(-math.huge, -math.huge):logsumexp(1), "F32", {}, { -math.huge })
+   is(f32(math.huge, 0):logsumexp(1), "F32", {}, { math.huge })
+   is(st.zeros(2, 0):softmax(), "F32", { 2, 0 }, {})
+   is(x:cast("BF16"):softmax(), "BF16", { 2, 2 }, { 0.5, 0.5, 0, 1 })
+end
+
+function suite.test_two_tensors()
+   local x = f32(1, 2)
+   lu.assertIsTrue(x:equal(f32(1, 2)))
+   lu.assertIsFalse(x:equal(f32(1, 3)))
+   lu.assertIsFalse(st.equal(x, f32(1)))
+   lu.assertIsTrue(x:equal(i64(1, 2)))
+   lu.assertIsFalse(st.equal(f32(NAN), f32(NAN)))
+   lu.assertIsTrue(st.equal(st.zeros(0), st.zeros(0)))
+   lu.assertIsTrue(x:allclose(f32(1, 2.00001)))
+   lu.assertIsFalse(x:allclose(f32(1, 2.001)))
+   lu.assertIsTrue(st.allclose(f32(1, 1), 1))
+   support.raises("arg", "equal: a tensor, not a number", st.equal, x, 1)
+end
+
+function suite.test_running_products()
+   is(matrix():cumprod(2), "F32", { 2, 3 }, { 1, 2, 6, 4, 20, 120 })
+   is(matrix():cumprod(1), "F32", { 2, 3 }, { 1, 2, 3, 4, 10, 18 })
+   is(i64(2, 3, 4):cumprod(), "I64", { 3 }, { 2, 6, 24 })
+   is(support.tensor("U8", { 2 }, { 200, 2 }):cumprod(), "I64", { 2 }, { 200, 400 })
+   support.raises("arg", "cumprod: along which dimension?", function() return matrix():cumprod() end)
 end
 
 function suite.test_comparisons_compute()

@@ -1,5 +1,4 @@
---- The prompt's engine without a terminal: evaluating, results, errors, who, completion, help; and the session of
--- examples/README.md.
+--- The prompt's engine without a terminal: evaluating, results, errors, who, completion, help.
 local support = require "support"
 local complete = require "stlua.repl.complete"
 local core = require "stlua.core"
@@ -154,8 +153,9 @@ function suite.test_hints()
    e.env.t = e.env.m["lm_head.weight"]
    local function message(line) return select(2, say(e, printed, line)) end
    for line, want in pairs {
-      ["t:shap()"] = 'did you mean "shape"', ["st.lepr(1)"] = 'did you mean "lerp"', ["prin(1)"] = 'did you mean "print"',
-      ["m['lm_haed.weight']:shape()"] = 'did you mean "lm_head.weight"', ["m:keys()"] = "here it is for name in pairs(m)",
+      ["t:shap()"] = 'did you mean "shape"', ["st.lepr(1)"] = 'did you mean "lerp"',
+      ["prin(1)"] = 'did you mean "print"', ["m:keys()"] = "here it is for name in pairs(m)",
+      ["m['lm_haed.weight']:shape()"] = 'did you mean "lm_head.weight"',
       ["len(t)"] = "here it is #value", ["tt:shape()"] = 'or "t"?',
    } do
       lu.assertStrContains(message(line), want)
@@ -249,6 +249,14 @@ local function candidates(e, line)
    local cursor = line:find("|", 1, true)
    local list, first, suffix = e:complete((line:gsub("|", "")), cursor and cursor - 1)
    return table.concat(list, " "), first, suffix
+end
+
+function suite.test_late_errors_name_the_line_that_built()
+   local e = engine()
+   e.env.built = load("local x = st.ones(2, 2):inverse() return x", "=script.lua", "t", e.env)()
+   local status, result = e:eval("built:force()")
+   lu.assertEquals(status, "error")
+   lu.assertStrMatches(result.message, "inverse: matrix 1 is singular .*%(built at script.lua:1%)")
 end
 
 function suite.test_completes_names()
@@ -415,6 +423,7 @@ function suite.test_help()
    lu.assertStrContains(help "?st.lrep", 'did you mean "st.lerp"')
    lu.assertStrContains(help "?who", "globals")
    lu.assertNil(e.env._)
+   lu.assertStrContains(help "?st.arange", "\n\n    > st.arange(3)\n    Tensor[3 I64, 24 B]\n      0  1  2\n")
 end
 
 function suite.test_help_on_a_function_of_the_user()
@@ -432,6 +441,9 @@ function suite.test_comments()
    local list = doc.parse [[
 --- Adds. It is
 -- quick.
+--
+--     > 1 + 1
+--     2
 -- @tparam number a the first
 --   of two
 -- @tparam[opt=1] ?integer b
@@ -451,25 +463,14 @@ function M:go(...) end
    lu.assertEquals(#list, 4)
    local add = list[1]
    lu.assertEquals({ add.name, add.args, add.line, add.summary, add.text, add.torch.text, add.raise.text },
-      { "add", "a, b, c, d", 10, "Adds.", "Adds. It is\nquick.", "torch.add", '"arg"' })
+      { "add", "a, b, c, d", 13, "Adds.", "Adds. It is\nquick.", "torch.add", '"arg"' })
+   lu.assertEquals(add.example, "> 1 + 1\n2")
    lu.assertEquals(add.params[1], { name = "a", type = "number", text = "the first of two", optional = false })
    lu.assertEquals(add.params[2], { name = "b", type = "integer", text = "", optional = true, default = "1" })
    lu.assertEquals({ add.params[3].name, add.params[4].name, add.params[4].text }, { "c", "d", "more" })
    lu.assertEquals(add.returns, { { type = "{number,...}", text = "sum" } })
    lu.assertEquals(doc.signature("add", add), "add(a, [b], c, d)")
    lu.assertEquals({ list[2].name, list[3].name, list[3].args, list[4].name }, { "name", "M:go", "...", "st.far" })
-end
-
-function suite.test_the_session_of_the_examples()
-   support.path("")
-   local pipe = io.popen("pwd")
-   local root = pipe:read("l")
-   pipe:close()
-   local page = root .. "/examples/README.md"
-   local _, _, status = support.stlua(("'%s/examples/make_samples.lua' a.safetensors b.safetensors"):format(root))
-   lu.assertEquals(status, 0)
-   local shown = support.stlua(("'%s/tests/lua/transcript.lua' '%s'"):format(root, page))
-   lu.assertEquals(shown, support.read(page))
 end
 
 support.run("repl", suite)

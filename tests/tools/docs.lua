@@ -1,5 +1,6 @@
 -- docs - writes what the comments beside the functions say as the reference manual (src/MANUAL.md) and as stubs for
--- editors (lua/stlua/types.d.lua); and which part of the library has which names (lua/stlua/names.lua).
+-- editors (lua/stlua/types.d.lua); which part of the library has which names (lua/stlua/names.lua); and the manual page
+-- of the program (src/cli/stlua.1, by manpage.lua).
 --
 --   ./stlua tests/tools/docs.lua [--check]      --check compares with the files that are there, and changes none
 --
@@ -10,7 +11,10 @@ local doc = require "stlua.doc"
 local library = require "stlua.parts"
 local reserved = require("stlua.repl.show").reserved
 
+local manual_page = dofile "tests/tools/manpage.lua"
+
 local MANUAL, STUBS, NAMES_OF_PARTS = "src/MANUAL.md", "lua/stlua/types.d.lua", "lua/stlua/names.lua"
+local MANUAL_PAGE = "src/cli/stlua.1"
 
 local OPERATORS = {
    { "__add", "a + b", "add" }, { "__sub", "a - b", "sub" }, { "__mul", "a * b", "mul" }, { "__div", "a / b", "div" },
@@ -51,6 +55,7 @@ local function add_entry(out, item)
    if entry.raise then add("- errors: " .. entry.raise.text) end
    if entry.torch then add(("- in PyTorch: `%s`"):format(entry.torch.text)) end
    if #entry.params + #entry.returns > 0 or entry.raise or entry.torch then add("") end
+   if entry.example then add("```stlua-session\n" .. entry.example .. "\n```\n") end
 end
 
 -- Elementwise operations have a table of their own; methods that are functions, too, and those in place a list.
@@ -119,6 +124,33 @@ vector, else a view of one dimension less; `t[{ i, j }]` an element; `t[{ { 1, 4
 that end in `_`; through a view the tensor it was made of is written. Expressions, models and copies that were made
 before keep the values they saw. Tensors of files and of models are read-only: `t:clone()` is a copy that can be
 changed, `m:set(name, t)` puts it into a model.
+
+```stlua-session
+> t = st.arange(12):reshape(3, 4)
+> t[-1]
+Tensor[4 I64, 32 B]
+   8   9  10  11
+> t[{ 2, 3 }]
+6
+> t[{ { 1, 2 }, { 2, 4, 2 } }]
+Tensor[2x2 I64, 32 B]
+  1  3
+  5  7
+> sum = t:sum()
+> t[{ {}, 1 }] = -1
+> t
+Tensor[3x4 I64, 96 B]
+  -1   1   2   3
+  -1   5   6   7
+  -1   9  10  11
+> sum, t:sum()
+Tensor[I64, 8 B]
+  66
+Tensor[I64, 8 B]
+  51
+> st.open("a.safetensors")["lm_head.weight"][1] = 0
+a tensor of a model is read-only: change a copy (t:clone()) and put that into the model (m:set)
+```
 ]]
 end
 
@@ -145,6 +177,8 @@ Written by `make docs` from the comments beside the functions; `?st.lerp` at the
 
 What gives a tensor or a model only describes it; asking for a number, a text or a file computes it. All functions throw
 error objects `{ code, message, ... }`; `require "stlua.safe"` has the same functions, which return nil, message, code.
+Further fields, where they are known: `where`, the line of the script that asked for what failed; `built`, the line that
+wrote down a deferred operation which only fails when it is computed; `file` and `tensor`.
 ]] }
    add_section(out, 'Functions of `local st = require "stlua"`', documented("st.", "st.json."))
    add_elementwise(out)
@@ -206,7 +240,7 @@ local function add_stub(out, item)
       return
    end
    local names = {}
-   out[#out + 1] = comment(entry.text)
+   out[#out + 1] = comment(entry.text .. (entry.example and "\n```lua\n" .. entry.example .. "\n```" or ""))
    for _, p in ipairs(entry.params) do
       names[#names + 1] = p.name
       local optional = p.optional and p.name ~= "..." and "?" or ""
@@ -315,8 +349,10 @@ if #missing > 0 then
    os.exit(1)
 end
 
+local texts = { [MANUAL] = manual(), [STUBS] = stubs(), [NAMES_OF_PARTS] = names_of_parts(),
+   [MANUAL_PAGE] = manual_page() }
 local wrong = false
-for path, s in pairs { [MANUAL] = manual(), [STUBS] = stubs(), [NAMES_OF_PARTS] = names_of_parts() } do
+for path, s in pairs(texts) do
    if ... ~= "--check" then
       local file = assert(io.open(path, "w"))
       assert(file:write(s))

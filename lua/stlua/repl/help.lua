@@ -68,6 +68,7 @@ function help.text(name, entry)
    end
    if entry.raise then lines[#lines + 1] = wrap("errors: " .. entry.raise.text, WIDTH, "    ") end
    if entry.torch then lines[#lines + 1] = wrap("in PyTorch: " .. entry.torch.text, WIDTH, "    ") end
+   if entry.example then lines[#lines + 1] = "\n    " .. entry.example:gsub("\n", "\n    ") end
    return table.concat(lines, "\n")
 end
 

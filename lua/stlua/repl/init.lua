@@ -59,13 +59,10 @@ local function without_local(code)
    local head, rest = code:match("^(%s*)local%s+(.*)$")
    if not head then return code end
    if rest:find("^function%s") then return head .. rest end
-   local at, names = 1, nil
-   repeat
-      names = rest:match("^[%s,]*[%a_][%w_]*()", at)
-      at = names or at
-   until not names or not rest:find("^%s*,", at)
+   local at = rest:match("^[%a_][%w_]*()")
+   while at and rest:find("^%s*,", at) do at = rest:match("^%s*,%s*[%a_][%w_]*()", at) end
+   if not at then return code end
    local after = rest:sub(at)
-   if not names then return code end
    if after:find("^%s*=[^=]") then return head .. rest end
    if after:find("^%s*;?%s*$") then return head .. rest:sub(1, at - 1) .. " = nil" .. after end
    return code
@@ -90,8 +87,9 @@ end
 local function message_of(self, e, code)
    if errors.is(e) then
       if e.code == "cancelled" then return "interrupted" end
-      local known = e.where and not e.where:find("^" .. CHUNK .. ":") and not e.where:find("/stlua/[%w_/]+%.lua:%d+$")
-      return (known and e.where .. ": " or "") .. e.message
+      return errors.describe(e, function(line)
+         return not line:find("^" .. CHUNK .. ":") and not line:find("/stlua/[%w_/]+%.lua:%d+$")
+      end)
    end
    local s = show.value(e)
    if type(e) == "nil" then s = "error(nil)" end
@@ -210,7 +208,8 @@ local function describe(name, value)
    if map.is_tensor(value) then
       row.kind, row.bytes, row.dtype, row.shape = "tensor", value:nbytes(), value:dtype(), text.shape(value:shape())
    elseif map.is_model(value) then
-      row.kind, row.bytes, row.dtype, row.shape = "model", select(2, value:_outline(1)), count_dtypes(value), text.plural(#value, "tensor")
+      row.kind, row.bytes = "model", select(2, value:_outline(1))
+      row.dtype, row.shape = count_dtypes(value), text.plural(#value, "tensor")
    elseif row.kind == "string" then
       row.bytes = #value
    elseif row.kind == "table" then

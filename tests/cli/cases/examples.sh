@@ -1,14 +1,17 @@
-# Every example, and what came of it.
+# The course: every command of examples/README.md, what it prints, and what came of it.
 E="$FIXTURES/../../examples"
-stlua "$E/make_samples.lua" a.safetensors b.safetensors c.safetensors
-stlua "$E/average.lua" a.safetensors b.safetensors average.safetensors
+cp "$E"/*.lua .
+awk '/^```/ { inside = !inside; mine = inside && $0 == "```"; next } mine' "$E/README.md" >commands.sh
+while read -r line; do
+   echo "\$ $line"
+   sh -c "$line" </dev/null || echo "exit $?"
+done <commands.sh
+# Nothing of the course is left out.
+for f in [0-9]*.lua; do grep -q "^stlua $f " commands.sh || echo "$f is not run"; done
+for f in [0-9]*.lua; do grep -q "]($f)" "$E/README.md" || echo "$f is not listed"; done
 stlua -q merge a.safetensors b.safetensors --alpha 0.5 --no-recipe -o merge.safetensors
-stlua "$E/metadata.lua" average.safetensors average.safetensors stlua.recipe
+stlua 05_metadata.lua average.safetensors average.safetensors stlua.recipe
 cmp average.safetensors merge.safetensors && echo "average: as stlua merge"
-stlua "$E/surgery.lua" a.safetensors b.safetensors c.safetensors surgery.safetensors
-stlua "$E/rename.lua" a.safetensors renamed.safetensors model.
 stlua info renamed.safetensors | tail -n 2
-stlua "$E/drop.lua" a.safetensors dropped.safetensors '*.layers.*' lm_head.weight
 stlua info dropped.safetensors | tail -n 2
-stlua "$E/metadata.lua" a.safetensors titled.safetensors title 'My model'
 stlua info titled.safetensors | grep -A1 metadata

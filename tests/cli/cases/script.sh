@@ -23,6 +23,8 @@ stlua merge.lua
 stlua merge; echo "exit $?"
 printf 'local st = require "stlua"\n\nst.open("a.safetensors"):get("nrom")\n' >wrong.lua
 stlua wrong.lua; echo "exit $?"
+printf 'local st = require "stlua"\nlocal x = st.ones(2, 2):inverse()\nprint((x + 1):sum():item())\n' >late.lua
+stlua late.lua; echo "exit $?"
 echo 'local x = nil + 1' >bug.lua
 stlua bug.lua; echo "exit $?"
 echo 'local x = = 1' >syntax.lua

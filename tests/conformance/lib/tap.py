@@ -1,5 +1,6 @@
 """tap.py - what the conformance programs share: reporting, a scratch folder, running stlua."""
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -7,6 +8,7 @@ import tempfile
 
 STLUA = os.environ.get("STLUA", "./stlua")
 counts = {"ok": 0, "not ok": 0, "skip": 0}
+covered = set()
 
 
 def report(verdict, text):
@@ -27,7 +29,15 @@ def skip(text):
     report("skip", text)
 
 
+def covers(*codes):
+    """Records the functions and methods that pieces of Lua code call, whose result was compared with the reference's.
+    lib/covered.py holds them against all that the library has."""
+    for code in codes:
+        covered.update(re.findall(r"""(?:[.:]|\[")([A-Za-z_]\w*)(?:"\])?\s*[({'"]""", code))
+
+
 def finish():
+    print("covers", *sorted(covered))
     sys.exit(1 if counts["not ok"] else 0)
 
 

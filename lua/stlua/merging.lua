@@ -1,0 +1,239 @@
+--- st.merge: merge methods by name, on tensors or on whole models.
+--
+-- A method is one file, `stlua/merge/NAME.lua` on Lua's path, which returns a table:
+--
+--    summary   one sentence
+--    source    the paper, or the program whose rule it is
+--    base      "required", "optional" or "none": whether it takes the tensors that the others were trained from
+--    min, max  how many other models it takes (1 and any number)
+--    params    a list of { name =, type = "number" | "boolean" | "string", default =, min =, max =, choices =,
+--              each = true (one value per model), integer = true, help = }; without a default it must be given
+--    check     optional function(p, n): refuses values that do not go together, by merging.refuse
+--    merge     function(base, models, p): deferred tensors in, a deferred tensor out; p has the parameters by name
+--              (those with `each` as lists), p.name, the tensor's name, and p.seed
+--
+-- The table gives the command line its options, the checks their ranges and the help its text.
+-- Layer: Lua, above stlua.core.
+
+local core = require "stlua.core"
+local dtype = require "stlua.dtype"
+local errors = require "stlua.errors"
+local map = require "stlua.map"
+local text = require "stlua.text"
+
+local merging = {}
+
+-- ---------------------------------------------------------------- finding methods
+
+local loaded = {}
+
+-- Files that hold a method: `stlua/merge/NAME.lua` below each place of Lua's path.
+local function folders()
+   local list = {}
+   for place in package.path:gmatch("[^;]+") do
+      local before = place:match("^(.*)%?%.lua$")
+      if before then list[#list + 1] = before .. "stlua/merge" end
+   end
+   return list
+end
+
+--- Names of all merge methods on Lua's path, sorted.
+-- @treturn {string,...}
+function merging.merge_methods()
+   local names, seen = {}, {}
+   for _, folder in ipairs(folders()) do
+      local stat = core.stat(folder)
+      for _, entry in ipairs(stat and stat.type == "dir" and core.listdir(folder) or {}) do
+         local name = entry.name:match("^([a-z][a-z0-9_]*)%.lua$")
+         if name and not seen[name] then names[#names + 1], seen[name] = name, true end
+      end
+   end
+   table.sort(names)
+   return names
+end
+
+local function check_definition(name, def)
+   if type(def) ~= "table" or type(def.merge) ~= "function" or type(def.summary) ~= "string" then
+      errors.throwf("arg", "the merge method %s: its file must return a table with summary and merge", name)
+   end
+   def.name, def.params, def.base = name, def.params or {}, def.base or "none"
+   def.min = def.min or 1
+   for _, param in ipairs(def.params) do def.params[param.name] = param end
+   return def
+end
+
+--- The definition of a merge method.
+-- @tparam string name
+-- @treturn table as its file returns it, with its `name`
+-- @raise "arg" for a name that no method has, with the nearest
+function merging.method(name)
+   if type(name) ~= "string" or not name:find("^[a-z][a-z0-9_]*$") then
+      errors.throwf("arg", "st.merge: the method must be a name such as \"ties\", not %s", text.quote(tostring(name)))
+   end
+   if loaded[name] then return loaded[name] end
+   local path = package.searchpath("stlua.merge." .. name, package.path)
+   if not path then
+      errors.throwf("arg", "st.merge: no merge method %s%s (stlua help merge lists them)", text.quote(name),
+         text.did_you_mean(name, merging.merge_methods()))
+   end
+   local chunk, message = loadfile(path, "t")
+   if not chunk then errors.throw("arg", message) end
+   loaded[name] = check_definition(name, chunk())
+   return loaded[name]
+end
+
+--- Refuses a parameter's value; for `check` of methods.
+function merging.refuse(format, ...)
+   errors.throw("arg", format:format(...))
+end
+
+-- ---------------------------------------------------------------- parameters
+
+-- A value as the parameter wants it, or an error that names the parameter and says what is allowed.
+local function checked(def, param, value, i)
+   local who = ("%s: %s%s"):format(def.name, param.name, i and (" of model %d"):format(i) or "")
+   if type(value) ~= param.type then
+      errors.throwf("arg", "%s must be a %s, not %s", who, param.type,
+         type(value) == "string" and text.quote(value) or "a " .. type(value))
+   end
+   if param.type == "number" then
+      local whole = not param.integer or math.tointeger(value)
+      if value ~= value or math.abs(value) == math.huge then errors.throwf("arg", "%s is %s", who, value) end
+      if not whole or (param.min and value < param.min) or (param.max and value > param.max) then
+         local range = param.min and param.max and ("from %g to %g"):format(param.min, param.max)
+            or param.min and ("at least %g"):format(param.min) or param.max and ("at most %g"):format(param.max)
+         errors.throwf("arg", "%s is %s; it must be %s%s", who, text.number(value),
+            param.integer and "a whole number " or "", range or "")
+      end
+   end
+   for i_, choice in ipairs(param.choices or {}) do
+      if value == choice then break end
+      if i_ == #param.choices then
+         errors.throwf("arg", "%s is %s; it must be one of %s", who, text.quote(value),
+            table.concat(param.choices, ", "))
+      end
+   end
+   return value
+end
+
+-- What was given for one tensor: a function is asked for its name.
+local function given_for(value, name, i)
+   if type(value) == "function" then return value(name, i) end
+   return value
+end
+
+local function value_for(def, param, given, name, i)
+   local value = given
+   if type(value) == "table" and i then value = value[i] end
+   value = given_for(value, name, i)
+   if value == nil then value = param.default end
+   if value == nil and not param.optional then
+      errors.throwf("arg", "%s: give %s (%s)", def.name, param.name, param.help or param.type)
+   end
+   if value == nil then return nil end
+   return checked(def, param, value, i)
+end
+
+-- All parameters for the tensor of that name and n models besides the base.
+local function resolve(def, opts, name, n)
+   local p = { name = name, seed = opts.seed or 0 }
+   for _, param in ipairs(def.params) do
+      local given = opts[param.name]
+      if param.each then
+         local list = {}
+         for i = 1, n do list[i] = value_for(def, param, given, name, i) end
+         p[param.name] = list
+      else
+         p[param.name] = value_for(def, param, given, name)
+      end
+   end
+   if def.check then def.check(p, n) end
+   return p
+end
+
+-- Of what does not hang on a tensor's name: lists are as long as they must be, options exist.
+local function check_options(def, opts, n)
+   local known = { base = "any", models = "table", seed = "number", missing = "string", names = "string",
+      dtype = "string", saturate = "boolean", shapes = "string" }
+   for _, param in ipairs(def.params) do
+      known[param.name] = param.type .. (param.each and "|table" or "") .. "|function"
+   end
+   errors.check_options(opts, known, "st.merge: " .. def.name)
+   for _, param in ipairs(def.params) do
+      local value = opts[param.name]
+      if type(value) == "table" and #value ~= n then
+         errors.throwf("arg", "%s: %s has %d values for %s", def.name, param.name, #value,
+            text.plural(n, "model"))
+      end
+   end
+end
+
+local function check_models(def, base, models)
+   if type(models) ~= "table" then
+      errors.throwf("arg", "%s: models must be a list of models, or of tensors", def.name)
+   end
+   local kind = map.is_model(models[1] or base) and map.is_model or map.is_tensor
+   local what = kind == map.is_model and "model" or "tensor"
+   local all, seen = { table.unpack(models) }, {}
+   if base ~= nil then table.insert(all, 1, base) end
+   for i, m in ipairs(all) do
+      if not kind(m) then errors.throwf("arg", "%s: input %d is not a %s", def.name, i, what) end
+      if what == "model" and seen[m] then errors.throwf("arg", "%s: a model is given twice", def.name) end
+      seen[m] = true
+   end
+   if base == nil and def.base == "required" then
+      errors.throwf("arg", "%s: give the base: the %s that the others were made from", def.name, what)
+   elseif base ~= nil and def.base == "none" then
+      errors.throwf("arg", "%s takes no base: put it among the models", def.name)
+   end
+   local n, most = #models, def.max or math.huge
+   if n < def.min or n > most then
+      errors.throwf("arg", "%s takes %s besides the base, not %d", def.name,
+         def.min == most and text.plural(def.min, what)
+         or def.max and ("%d to %d %ss"):format(def.min, def.max, what) or
+         ("at least %s"):format(text.plural(def.min, what)), n)
+   end
+   return what == "model"
+end
+
+-- ---------------------------------------------------------------- merging
+
+-- One name: with a base the first tensor is the base's.
+local function merge_tensors(def, opts, name, base, models)
+   local p = resolve(def, opts, name, #models)
+   return def.merge(base, models, p)
+end
+
+--- Merges models, or tensors of one name, by a method; `stlua help merge` and `st.merge_methods()` tell which there are.
+-- The result is deferred. On models integers and booleans are never interpolated, and results keep the first model's
+-- (the base's) dtypes, as st.map has it.
+-- @tparam string method such as "ties"
+-- @tparam table opts `models` = a list of models, or of tensors; `base` = what they were trained from, where the
+--   method takes one; its parameters by name, each a number, a list (one value per model), or a function of the
+--   tensor's name (and the model's number) that gives one of them, nil for the default; `seed` = 0 for methods with
+--   chance in them. With models also `missing`, `names`, `shapes`, `dtype` and `saturate`, as of st.map.
+-- @treturn model|tensor
+-- @raise "arg" names the parameter and says what is allowed; else as st.map
+function merging.merge(method, opts)
+   local def = merging.method(method)
+   if type(opts) ~= "table" then errors.throw("arg", "st.merge: give a table with models and parameters") end
+   local base, models = opts.base, opts.models
+   local whole = check_models(def, base, models)
+   check_options(def, opts, #models)
+   if not whole then
+      return merge_tensors(def, opts, opts.name or "", base, { table.unpack(models) })
+   end
+   local list = { table.unpack(models) }
+   if base ~= nil then table.insert(list, 1, base) end
+   local function one(name, ...)
+      local tensors = { ... }
+      local b = base ~= nil and table.remove(tensors, 1) or nil
+      return merge_tensors(def, opts, name, b, tensors)
+   end
+   resolve(def, opts, "", #models)      -- what is wrong for every name is told once
+   return map.run(list, one, { fixed = "copy", node = { call = def.name }, operands = list, missing = opts.missing,
+      names = opts.names, shapes = opts.shapes, saturate = opts.saturate,
+      dtype = opts.dtype and dtype.check(opts.dtype, true, "st.merge") })
+end
+
+return merging

@@ -1,0 +1,143 @@
+/* pick.c - elements chosen by their places along a dimension, or by a mask. Layer: exec. */
+#include "mem.h"
+#include "rows.h"
+
+#include <string.h>
+
+/* ---------------------------------------------------------------- slices by place */
+
+/* The result is outer x count spans of `inner` elements, each a span of the operand: only these are read. */
+typedef struct slices {
+    st_ctx *ctx;
+    const st_tensor *t; /* the operand */
+    const st_program *program;
+    const int64_t *places;
+    uint64_t outer, count, inner, size; /* size: of the operand's dimension */
+    size_t width;
+    _Atomic uint64_t next;
+    char *out;
+} slices;
+
+static st_status slices_worker(void *arg, unsigned worker, st_err *err)
+{
+    slices *j = arg;
+    st_lane lane = {0};
+    st_status s = ST_OK;
+    (void)worker;
+    while (s == ST_OK && !st_ctx_stopped(j->ctx)) {
+        uint64_t i = j->next++;
+        if (i >= j->outer * j->count) break;
+        int64_t place = j->places[i % j->count];
+        if (place < 0 || (uint64_t)place >= j->size)
+            s = st_fail(err, ST_ARG, NULL, j->t->name, "index %lld of %llu elements", (long long)place + 1,
+                        (unsigned long long)j->size);
+        else
+            s = st_read_span(j->ctx, j->program, &lane, j->width, (i / j->count * j->size + (uint64_t)place) * j->inner,
+                             j->inner, j->out + i * j->inner * j->width, err);
+    }
+    st_lane_free(&lane);
+    return s;
+}
+
+/* param[0]: the dimension. */
+static st_status compute_slices(st_ctx *ctx, const st_tensor *t, void *out, st_err *err)
+{
+    st_program *p = NULL;
+    int dim = (int)t->param[0];
+    slices j = {.ctx = ctx, .t = t->args[0], .outer = 1, .inner = 1, .count = t->args[1]->numel, .out = out};
+    st_dtype dtype = st_reg_dtype(st_dtype_reg(t->dtype));
+    for (int d = 0; d < dim; d++) j.outer *= (uint64_t)t->shape[d];
+    for (int d = dim + 1; d < t->ndim; d++) j.inner *= (uint64_t)t->shape[d];
+    j.size = (uint64_t)j.t->shape[dim];
+    j.width = st_dtype_bits(dtype) / 8;
+    int64_t *places = st_malloc(j.count * sizeof *places);
+    if (!places) return st_fail_nomem(err, j.count * sizeof *places);
+    j.places = places;
+    st_status s = st_export(ctx, t->args[1], 0, j.count, ST_I64, places, err);
+    if (s == ST_OK) s = st_program_new(ctx, &(st_output){.t = t->args[0], .dtype = dtype}, 1, &p, err);
+    j.program = p;
+    if (s == ST_OK) s = st_ctx_run(ctx, st_ctx_threads(ctx), slices_worker, &j, err);
+    st_program_free(p);
+    st_free(places);
+    return s;
+}
+
+st_status st_index_select(st_tensor *t, int dim, st_tensor *places, st_tensor **out, st_err *err)
+{
+    static const st_whole whole = {"index_select", compute_slices};
+    int64_t shape[ST_MAX_DIMS];
+    *out = NULL;
+    ST_TRY(st_check_computable(t, "index_select", err));
+    if (dim < 0 || dim >= t->ndim)
+        return st_fail(err, ST_ARG, NULL, t->name, "index_select: dimension %d of a tensor with %d", dim + 1, t->ndim);
+    if (places->dtype != ST_I64 || places->ndim != 1)
+        return st_fail(err, ST_SHAPE, NULL, t->name, "index_select: the indices must be I64, of one dimension");
+    memcpy(shape, t->shape, (size_t)t->ndim * sizeof *shape);
+    shape[dim] = places->shape[0];
+    ST_TRY(st_node_new(ST_N_WHOLE, t->dtype, t->ndim, shape, 2, (st_tensor *[]){t, places}, out, err));
+    (*out)->whole = &whole;
+    (*out)->param[0] = dim;
+    return ST_OK;
+}
+
+/* ---------------------------------------------------------------- elements by mask */
+
+enum { PIECE = 1 << 16 }; /* elements looked at at a time */
+
+typedef struct chosen {
+    char *items;
+    size_t n, cap, width;
+} chosen;
+
+/* Appends the elements of a piece whose mask is set: of `values`, or their places from `at` on. */
+static st_status append(st_ctx *ctx, chosen *c, const uint8_t *mask, const char *values, uint64_t at, size_t n,
+                        st_err *err)
+{
+    size_t more = 0;
+    for (size_t i = 0; i < n; i++) more += mask[i];
+    if ((c->n + more) * c->width > st_ctx_memory(ctx))
+        return st_fail(err, ST_LIMIT, NULL, NULL,
+                       "the elements chosen by a mask take more than %llu bytes, the limit (raise it with --memory)",
+                       (unsigned long long)st_ctx_memory(ctx));
+    if (!st_grow((void **)&c->items, &c->cap, c->n + more, c->width))
+        return st_fail_nomem(err, (c->n + more) * c->width);
+    for (size_t i = 0; i < n; i++) {
+        if (!mask[i]) continue;
+        int64_t place = (int64_t)(at + i);
+        memcpy(c->items + c->n++ * c->width, values ? values + i * c->width : (const char *)&place, c->width);
+    }
+    return ST_OK;
+}
+
+static st_status choose(st_ctx *ctx, st_tensor *t, st_tensor *mask, char *buf, chosen *c, st_err *err)
+{
+    uint8_t *flags = (uint8_t *)buf;
+    char *values = t ? buf + PIECE : NULL;
+    for (uint64_t at = 0; at < mask->numel; at += PIECE) {
+        uint64_t n = mask->numel - at < PIECE ? mask->numel - at : PIECE;
+        if (st_ctx_cancelled(ctx)) return st_fail_cancelled(err);
+        ST_TRY(st_export(ctx, mask, at, n, ST_BOOL, flags, err));
+        if (t) ST_TRY(st_export(ctx, t, at, n, t->dtype, values, err));
+        ST_TRY(append(ctx, c, flags, values, at, n, err));
+    }
+    return ST_OK;
+}
+
+st_status st_masked_select(st_ctx *ctx, st_tensor *t, st_tensor *mask, st_tensor **out, st_err *err)
+{
+    st_dtype dtype = t ? t->dtype : ST_I64;
+    chosen c = {.width = st_dtype_bits(dtype) / 8};
+    *out = NULL;
+    ST_TRY(st_check_computable(mask, "a mask", err));
+    if (t) ST_TRY(st_check_computable(t, "masked_select", err));
+    if (t && t->numel != mask->numel)
+        return st_fail(err, ST_SHAPE, st_tensor_file(t), t->name, "masked_select: %llu elements and a mask of %llu",
+                       (unsigned long long)t->numel, (unsigned long long)mask->numel);
+    char *buf = st_malloc((size_t)PIECE * (1 + c.width));
+    st_status s = buf ? choose(ctx, t, mask, buf, &c, err) : st_fail_nomem(err, (size_t)PIECE * (1 + c.width));
+    int64_t n = (int64_t)c.n;
+    if (s == ST_OK) s = st_tensor_new(dtype, 1, &n, c.items, c.n * c.width, out, err);
+    st_free(buf);
+    st_free(c.items);
+    return s;
+}

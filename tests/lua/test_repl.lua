@@ -156,7 +156,7 @@ function suite.test_hints()
       ["t:shap()"] = 'did you mean "shape"', ["st.lepr(1)"] = 'did you mean "lerp"',
       ["prin(1)"] = 'did you mean "print"', ["m:keys()"] = "here it is for name in pairs(m)",
       ["m['lm_haed.weight']:shape()"] = 'did you mean "lm_head.weight"',
-      ["len(t)"] = "here it is #value", ["tt:shape()"] = 'or "t"?',
+      ["len(t)"] = "here it is #value", ["tt:shape()"] = 'did you mean "st" or "t"?',
    } do
       lu.assertStrContains(message(line), want)
    end

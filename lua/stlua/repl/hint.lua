@@ -21,12 +21,11 @@ end
 
 -- Habits from Python that have no function of their own here.
 local HABITS = {
-   size = "t:shape()", to = 't:cast("F16")', type = 't:cast("F16")', astype = 't:cast("F16")', half = 't:cast("F16")',
-   float = 't:cast("F32")', double = 't:cast("F64")', bfloat16 = 't:cast("BF16")', long = 't:cast("I64")',
-   tolist = "t:totable()", numpy = "t:totable(), or st.npy.save(path, t)", load_file = "st.open(path)",
+   type = 't:cast("F16")', astype = 't:cast("F16")', numpy = "t:totable(), or st.npy.save(path, t)",
+   load_file = "st.open(path)",
    load = "st.open(path)", save_file = "st.save(m, path)", len = "#value", type_as = "t:cast(u:dtype())",
    keys = "for name in pairs(m)", values = "for _, tensor in pairs(m)", items = "for name, tensor in pairs(m)",
-   state_dict = "the model itself: m[name], pairs(m)", nelement = "t:numel()", dim = "t:ndim()",
+   state_dict = "the model itself: m[name], pairs(m)", nelement = "t:numel()",
    help = "?name", dir = "Tab behind a dot or colon", exit = "Ctrl-D", quit = "Ctrl-D",
 }
 
@@ -62,6 +61,7 @@ local function globals(env)
    for _, t in ipairs { env, _G } do
       for name in next, t do names[#names + 1] = type(name) == "string" and name or nil end
    end
+   table.sort(names)
    return names
 end
 

@@ -20,7 +20,7 @@ enum {
     BLOCK = 2048,           /* elements: 8 KiB of F32 per register */
     TILE_BYTES = 768 << 10, /* raw bytes in and out per tile: they stay in a 1 MiB second-level cache */
     TILE_MIN = 2 * BLOCK,
-    TILE_WORK = 4 << 20, /* kernel calls on one element per tile: a cancel waits for a tile to end */
+    TILE_WORK = 4 << 20,  /* kernel calls on one element per tile: a cancel waits for a tile to end */
     REG_SIZE = BLOCK * 8, /* the widest class */
 };
 

@@ -132,17 +132,23 @@ end
 --- The function with a guard around it. Functions of C check their arguments themselves.
 -- @tparam string name
 -- @tparam function fn
-function guard.wrap(name, fn)
+-- @tparam[opt] boolean of_model it is a method of models, and its first argument must be one
+function guard.wrap(name, fn, of_model)
    if type(fn) ~= "function" or originals[fn] or HAVE_CALLBACKS[name] or debug.getinfo(fn, "S").what ~= "Lua" then
       return fn
    end
-   local names = guarded[fn] or {}
+   local names, key = guarded[fn] or {}, (of_model and "m:" or "") .. name
    guarded[fn] = names
-   if not names[name] then
-      local function found(...) return answer(name, fn, table.pack(...), pcall(fn, ...)) end
-      names[name], originals[found] = found, fn
+   if not names[key] then
+      local function found(...)
+         if of_model and debug.getmetatable((...)) ~= core.model_meta then
+            errors.throwf("arg", "%s: it is a method of a model, not of %s", name, shown((...)))
+         end
+         return answer(name, fn, table.pack(...), pcall(fn, ...))
+      end
+      names[key], originals[found] = found, fn
    end
-   return names[name]
+   return names[key]
 end
 
 return guard

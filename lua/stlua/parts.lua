@@ -31,7 +31,7 @@ local function guard_methods()
          guarded[module] = true
          for _, key in ipairs { "Tensor", "Model" } do
             local t = parts.tables[key]
-            for _, name in ipairs(names[key] or {}) do t[name] = guard.wrap(name, rawget(t, name)) end
+            for _, name in ipairs(names[key] or {}) do t[name] = guard.wrap(name, rawget(t, name), key == "Model") end
          end
       end
    end
@@ -42,7 +42,7 @@ local put_off = {}     -- { table, name, function that gives the real one }
 -- Puts a function into a table that finds the real one, gives it its place, and goes on there.
 local function stub(t, name, find)
    local function first(...)
-      t[name] = guard.wrap(name, find())
+      t[name] = guard.wrap(name, find(), t == parts.tables.Model)
       guard_methods()
       assert(t[name] ~= first, "names.lua is out of date: run `make docs`")
       return t[name](...)
@@ -93,7 +93,7 @@ end
 function parts.load_all()
    for _, entry in ipairs(put_off) do
       local t, name, find = table.unpack(entry)
-      t[name] = guard.wrap(name, find())
+      t[name] = guard.wrap(name, find(), t == parts.tables.Model)
    end
    guard_methods()
    put_off = {}

@@ -53,7 +53,8 @@ static void sort_pairs(const st_ctx *ctx, pair *a, pair *spare, size_t n)
 static void make_pairs(const st_ctx *ctx, st_reg r, const void *x, size_t n, bool descending, pair *pairs, pair *spare)
 {
     uint64_t *keys = (uint64_t *)(void *)spare;
-    st_kern_keys(r, x, keys, n);
+    for (size_t at = 0; at < n && !st_ctx_stopped(ctx); at += STRETCH)
+        st_kern_keys(r, (const char *)x + at * st_reg_size(r), keys + at, n - at < STRETCH ? n - at : STRETCH);
     STRETCHES(ctx, i, n)
     pairs[i] = (pair){descending ? ~keys[i] : keys[i], i};
 }

@@ -143,6 +143,8 @@ uint64_t st_ctx_memory(const st_ctx *ctx);
 void st_ctx_cancel(st_ctx *ctx);
 void st_ctx_resume(st_ctx *ctx);
 bool st_ctx_cancelled(const st_ctx *ctx);
+/* Whether a thread still ends what a cancel could not stop half-way; st_ctx_free waits for it. */
+bool st_ctx_busy(st_ctx *ctx);
 
 typedef struct st_progress {
     const char *phase;    /* "write", "sync" */

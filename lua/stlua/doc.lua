@@ -6,6 +6,7 @@
 -- Layer: Lua, above stlua.core.
 
 local core = require "stlua.core"
+local guard = require "stlua.guard"
 local lift = require "stlua.lift"
 
 local doc = {}
@@ -191,6 +192,7 @@ end
 --- The comment above a Lua function's definition, or nil.
 -- @tparam function fn
 function doc.of(fn)
+   fn = guard.original(fn)
    local info = debug.getinfo(lift.of_tensors[fn] or fn, "S")
    local path = info.source:match("^@(.*)$")
    if not path then return nil end
@@ -298,8 +300,10 @@ end
 function doc.options(entry)
    local names, seen = {}, {}
    for _, p in ipairs(entry.params) do
-      if p.type == "table" and p.name:find("^opt") then
-         for name in p.text:gmatch("`([a-z][a-z0-9_]*)`") do
+      local text = p.type == "table" and p.name:find("^opt") and p.text
+         or p.name == "..." and p.text:match("options:.*")
+      if text then
+         for name in text:gmatch("`([a-z][a-z0-9_]*)`") do
             if not seen[name] then names[#names + 1] = name end
             seen[name] = true
          end

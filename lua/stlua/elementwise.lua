@@ -72,7 +72,8 @@ function elementwise.isinf(x) return apply("mul", apply("ne", apply("mul", x, 0)
 
 -- Integers and masks as F64, where differences do not wrap.
 local function wide(x)
-   return type(x) ~= "number" and not dtype.is_float(x:dtype()) and core.cast(x, "F64") or x
+   local is_tensor = debug.getmetatable(x) == core.tensor_meta
+   return is_tensor and not dtype.is_float(x:dtype()) and core.cast(x, "F64") or x
 end
 
 local function is_nan(x)

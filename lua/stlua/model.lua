@@ -111,6 +111,9 @@ end
 
 -- rename's three forms as one function: name -> new name, or nil.
 local function renamer(m, what, to)
+   if debug.getmetatable(m) ~= core.model_meta then
+      errors.throwf("arg", "rename: it is a method of a model, not of a %s", type(m))
+   end
    if type(what) == "function" then return what end
    if type(what) == "table" then
       for old in pairs(what) do

@@ -87,7 +87,14 @@ local function throw_choice(folder, files, candidates, variant)
    if variant and #all > 0 then
       errors.throwf("io", '%s: no file of variant "%s"; it holds %s', folder, variant, list(all))
    end
-   errors.throwf("io", "%s: the folder holds no .safetensors file", folder)
+   local other
+   for _, name in ipairs(files) do
+      for _, ending in ipairs { "%.bin$", "%.pth?$", "%.ckpt$", "%.gguf$", "%.onnx$", "%.h5$" } do
+         if name:find(ending) then other = other or name end
+      end
+   end
+   local instead = other and (", but %s: convert it, or download the .safetensors version"):format(core.escape(other))
+   errors.throwf("io", "%s: the folder holds no .safetensors file%s", folder, instead or "")
 end
 
 -- Which file of a folder is the model: an index, else the standard name, else the only candidate.
@@ -145,6 +152,9 @@ end
 
 -- No such path: the neighbours with a similar name help more than the system's message alone.
 local function not_found(path)
+   local why
+   if path:find("^~") then why = 'a shell makes a path of "~", Lua does not: os.getenv("HOME") .. "/..."' end
+   if path:find("^%a+://") then why = "this is an address: download the file first" end
    local folder, name = path:match("^(.*)/([^/]+)/*$")
    folder, name = folder or ".", name or path
    if folder == "" then folder = "/" end
@@ -152,8 +162,13 @@ local function not_found(path)
    local stat = core.stat(folder)
    if stat and stat.type == "dir" then
       local files, folders = names_of(folder)
-      near = text.did_you_mean(name, table.move(folders, 1, #folders, #files + 1, files))
+      table.move(folders, 1, #folders, #files + 1, files)
+      for _, there in ipairs(files) do
+         if there == name then why = "it is a symlink to what is not there" end
+      end
+      near = text.did_you_mean(name, files)
    end
+   near = why and " (" .. why .. ")" or near
    errors.throw("io", ("%s: no such file or folder%s"):format(core.escape(path), near), { file = path })
 end
 

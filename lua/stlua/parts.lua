@@ -3,6 +3,7 @@
 -- Layer: Lua, above stlua.core.
 
 local core = require "stlua.core"
+local guard = require "stlua.guard"
 
 local parts = {}
 
@@ -22,12 +23,28 @@ parts.tables = {
    Tensor = core.Tensor, Model = core.Model, tensor_meta = core.tensor_meta, model_meta = core.model_meta,
 }
 
+local guarded = {}     -- module -> true
+
+-- Puts guards around the methods that loaded parts have written to their tables.
+local function guard_methods()
+   for module, names in pairs(require "stlua.names") do
+      if package.loaded[module] and not guarded[module] then
+         guarded[module] = true
+         for _, key in ipairs { "Tensor", "Model" } do
+            local t = parts.tables[key]
+            for _, name in ipairs(names[key] or {}) do t[name] = guard.wrap(name, rawget(t, name), key == "Model") end
+         end
+      end
+   end
+end
+
 local put_off = {}     -- { table, name, function that gives the real one }
 
 -- Puts a function into a table that finds the real one, gives it its place, and goes on there.
 local function stub(t, name, find)
    local function first(...)
-      t[name] = find()
+      t[name] = guard.wrap(name, find(), t == parts.tables.Model)
+      guard_methods()
       assert(t[name] ~= first, "names.lua is out of date: run `make docs`")
       return t[name](...)
    end
@@ -70,14 +87,16 @@ function parts.install(st)
          for _, name in ipairs(names[key] or {}) do put_method_off(t, name, module) end
       end
    end
+   guard_methods()
 end
 
 --- Loads everything, for those who look at functions instead of calling them.
 function parts.load_all()
    for _, entry in ipairs(put_off) do
       local t, name, find = table.unpack(entry)
-      t[name] = find()
+      t[name] = guard.wrap(name, find(), t == parts.tables.Model)
    end
+   guard_methods()
    put_off = {}
 end
 

@@ -21,6 +21,20 @@ local function corners(n)
    return out
 end
 
+-- Values as t:values() gives them; those of U64 that Lua's integers cannot hold as texts.
+local function values(t, first, count)
+   local list = t:values(first, count)
+   if t:dtype() ~= "U64" then return list end
+   for i, v in ipairs(list) do
+      if math.type(v) == "float" then
+         local bits = ("<i8"):unpack(t:bytes("U64", first + i - 1, 1))
+         local tens = (bits >> 1) // 5
+         list[i] = ("%d%d"):format(tens, bits - tens * 10)
+      end
+   end
+   return list
+end
+
 -- The shown values of a matrix of `rows` x `cols` that begins at flat position `base`: a list of rows (false: left
 -- out).
 local function read_block(t, base, rows, cols)
@@ -32,11 +46,11 @@ local function read_block(t, base, rows, cols)
          local start = base + (r - 1) * cols
          local row
          if cols <= 2 * EDGE then
-            row = t:values(start, cols)
+            row = values(t, start, cols)
          else
-            row = t:values(start, EDGE)
+            row = values(t, start, EDGE)
             row[EDGE + 1] = false
-            table.move(t:values(start + cols - EDGE, EDGE), 1, EDGE, EDGE + 2, row)
+            table.move(values(t, start + cols - EDGE, EDGE), 1, EDGE, EDGE + 2, row)
          end
          row.cut = cols > 2 * EDGE
          block[#block + 1] = row
@@ -124,26 +138,26 @@ local function describe(t)
 end
 
 local function tensor_tostring(t)
-   local lines = { describe(t) }
-   if t:numel() > 0 and dtype.kind[t:dtype()] ~= "raw" and dtype.kind[t:dtype()] ~= "complex" then
+   local lines, kind = { describe(t) }, dtype.kind[t:dtype()]
+   if t:numel() > 0 and (kind == "raw" or kind == "complex") then
+      lines[2] = ("  (values of %s are not shown; t:bytes() gives them)"):format(t:dtype())
+   elseif t:numel() > 0 then
       -- print must never fail for a file that went away meanwhile: it says so instead.
       local ok, e = pcall(add_values, lines, t)
       if not ok and not errors.is(e) then error(e, 0) end
+      if not ok and e.code == "cancelled" then error(e, 0) end
       if not ok then lines[#lines + 1] = "  (" .. e.message .. ")" end
    end
    return table.concat(lines, "\n")
 end
 
 local function model_tostring(m)
-   local n = m:count()
-   local what, bytes = n > 0 and ": " .. dtype.count(m) or "", 0
-   for i = 1, n do bytes = bytes + select(4, m:info(i)) end
+   local n, tree, bytes = m:count(), outline.tree(m, BLOCKS)
+   local what = n > 0 and ": " .. dtype.count(m) or ""
    local lines = { ("Model[%s, %s%s]"):format(text.plural(n, "tensor"), core.size(bytes), what) }
    lines[#lines + 1] = "  = " .. lineage.formula(m)
    for _, note in ipairs(m:notes()) do lines[#lines + 1] = "  note: " .. note end
-   if n > 0 then
-      for _, line in ipairs(outline.tree(m, BLOCKS)) do lines[#lines + 1] = "  " .. line end
-   end
+   for _, line in ipairs(tree) do lines[#lines + 1] = "  " .. line end
    local _, keys = m:metadata()
    if #keys > 0 then
       for i, key in ipairs(keys) do keys[i] = core.escape(key, 60) end

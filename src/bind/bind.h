@@ -79,6 +79,8 @@ bind_context *bind_enter(lua_State *L);
 void bind_leave(lua_State *L, bind_context *c, st_status status, const st_err *err);
 /* Ends a function that made a tensor, on top of the stack: computes it if everything is to be computed at once. */
 int bind_made(lua_State *L, st_tensor *t);
+/* For long loops in C: throws if a cancel has come. */
+void bind_poll(lua_State *L);
 /* Tells the collector about memory that it cannot see, so that it runs as often as if the memory were its own. */
 void bind_weigh(lua_State *L, uint64_t bytes);
 
@@ -140,7 +142,8 @@ st_status bind_operand(lua_State *L, int arg, st_tensor **out, st_err *err);
 bind_model *bind_model_slot(lua_State *L, int arg);
 st_model *bind_model_get(lua_State *L, int arg);
 void bind_model_open(lua_State *L, int core);
-int bind_model_rows(lua_State *L); /* bind_rows.c */
+int bind_model_rows(lua_State *L);    /* bind_rows.c */
+int bind_model_outline(lua_State *L); /* bind_outline.c */
 /* Bytes of an entry as it would be saved. */
 uint64_t bind_info_bytes(const st_info *info);
 /* Whether an entry is a range of a file and has offsets to tell. */

@@ -154,6 +154,38 @@ static bool is_known(lua_State *L, const char *const *known)
     return false;
 }
 
+/* How many letters must be changed, put in or left out to make one word of the other; no more than 9. */
+static int distance(const char *a, const char *b)
+{
+    int row[40], n = (int)strlen(b);
+    if (strlen(a) >= 32 || n >= 32) return 9;
+    for (int j = 0; j <= n; j++) row[j] = j;
+    for (int i = 1; a[i - 1]; i++) {
+        int before = row[0];
+        row[0] = i;
+        for (int j = 1; j <= n; j++) {
+            int here = before + (a[i - 1] != b[j - 1]);
+            before = row[j];
+            if (row[j] + 1 < here) here = row[j] + 1;
+            if (row[j - 1] + 1 < here) here = row[j - 1] + 1;
+            row[j] = here;
+        }
+    }
+    return row[n] < 9 ? row[n] : 9;
+}
+
+static const char *nearest(const char *key, const char *const *known)
+{
+    const char *best = NULL;
+    int least = 3; /* as many letters off is another word */
+    for (; *known; known++) {
+        int d = distance(key, *known);
+        if (d < least) best = *known;
+        if (d < least) least = d;
+    }
+    return best;
+}
+
 void bind_options(lua_State *L, int arg, const char *const *known)
 {
     arg = lua_absindex(L, arg);
@@ -166,9 +198,11 @@ void bind_options(lua_State *L, int arg, const char *const *known)
         size_t len = 0;
         const char *text = luaL_tolstring(L, -1, &len);
         st_escape(key, sizeof key, text, len);
+        const char *near = nearest(key, known);
         for (size_t n = 0; *known && n < sizeof list; known++)
             n += (size_t)snprintf(list + n, sizeof list - n, "%s%s", n ? ", " : "", *known);
-        bind_fail(L, ST_ARG, "unknown option '%s' (known: %s)", key, list);
+        bind_fail(L, ST_ARG, "unknown option \"%s\"%s%s%s (known: %s)", key, near ? "; did you mean \"" : "",
+                  near ? near : "", near ? "\"?" : "", list);
     }
 }
 

@@ -1,8 +1,10 @@
 /* bind_context.c - the context of a Lua state: threads, memory, progress, cancel. Layer: bind.
  *
  * A program that wants to stop work from a signal handler finds two light userdata in the registry: "stlua.cancel" (the
- * st_ctx) and "stlua.cancel_fn" (a void (*)(st_ctx *)). If it interrupts Lua code by a hook as well it may leave that
- * hook's address in "stlua.cancel_hook": the hook is taken off when the interrupt has been reported by a C function. */
+ * st_ctx) and "stlua.cancel_fn" (a void (*)(st_ctx *)); "stlua.busy_fn" (a bool (*)(st_ctx *)) tells whether closing
+ * the state would wait for work that a cancel has left behind. If it interrupts Lua code by a hook as well it may leave
+ * that hook's address in "stlua.cancel_hook": the hook is taken off when the interrupt has been reported by a C
+ * function. */
 #include "bind.h"
 
 #include <limits.h>
@@ -118,6 +120,13 @@ void bind_leave(lua_State *L, bind_context *c, st_status status, const st_err *e
     bind_throw(L, err);
 }
 
+void bind_poll(lua_State *L)
+{
+    if (!st_ctx_cancelled(bind_context_get(L)->ctx)) return;
+    disarm(L);
+    bind_fail(L, ST_CANCELLED, "interrupted");
+}
+
 void bind_weigh(lua_State *L, uint64_t bytes)
 {
     uint64_t kb = bytes / 1024;
@@ -215,6 +224,11 @@ void bind_context_new(lua_State *L)
         void *p;
     } u = {.f = st_ctx_cancel};
     set_registry(L, "stlua.cancel_fn", u.p);
+    union {
+        bool (*f)(st_ctx *);
+        void *p;
+    } v = {.f = st_ctx_busy};
+    set_registry(L, "stlua.busy_fn", v.p);
     lua_rawsetp(L, LUA_REGISTRYINDEX, &context_key);
 }
 

@@ -117,7 +117,10 @@ typedef struct writer {
     bind_text text;
     int indent; /* blanks per level, 0: everything on one line */
     int depth;
+    unsigned written; /* values */
 } writer;
+
+enum { POLL = 1 << 12 };
 
 static void write_value(lua_State *L, writer *w, int at);
 
@@ -273,6 +276,7 @@ static void write_table(lua_State *L, writer *w, int at)
 static void write_value(lua_State *L, writer *w, int at)
 {
     luaL_checkstack(L, 12, "JSON");
+    if (++w->written % POLL == 0) bind_poll(L);
     switch (lua_type(L, at)) {
     case LUA_TNIL: put(L, w, "null"); break;
     case LUA_TBOOLEAN: put(L, w, lua_toboolean(L, at) ? "true" : "false"); break;

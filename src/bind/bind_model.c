@@ -334,6 +334,7 @@ void bind_model_open(lua_State *L, int core)
         {"count", model_count},
         {"name", model_name},
         {"info", model_info},
+        {"_outline", bind_model_outline},
         {"find", model_find},
         {"get", model_get},
         {"tensor", model_tensor},

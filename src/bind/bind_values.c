@@ -124,6 +124,9 @@ static void cursor_push(lua_State *L, cursor *c)
     push_value(L, c->dtype, c->values, c->used++);
 }
 
+/* Room in a new table: Lua fills it, uninterrupted, and a cancel waits. */
+static int slots(uint64_t count) { return count < 1 << 20 ? (int)count : 1 << 20; }
+
 static void check_values(lua_State *L, uint64_t count) { check_budget(L, "the table", count, 16); }
 
 /* t:values([first [, count]]): a flat table of numbers or booleans, in row-major order. */
@@ -134,7 +137,7 @@ static int tensor_values(lua_State *L)
     bind_span(L, 2, (uint64_t)st_tensor_numel(bind_tensor(L, 1)), &first, &count);
     check_values(L, count);
     cursor *c = cursor_new(L, first, count);
-    lua_createtable(L, count < 1 << 26 ? (int)count : 1 << 26, 0);
+    lua_createtable(L, slots(count), 0);
     for (uint64_t i = 1; i <= count; i++) {
         cursor_push(L, c);
         lua_rawseti(L, -2, (lua_Integer)i);
@@ -159,7 +162,7 @@ static void push_nested(lua_State *L, cursor *c, int ndim, const int64_t *shape)
         return;
     }
     luaL_checkstack(L, 8, "nested tables");
-    lua_createtable(L, *shape < 1 << 26 ? (int)*shape : 1 << 26, 0);
+    lua_createtable(L, slots((uint64_t)*shape), 0);
     for (int64_t i = 1; i <= *shape; i++) {
         push_nested(L, c, ndim - 1, shape + 1);
         lua_rawseti(L, -2, i);

@@ -13,6 +13,8 @@ void cli_paths(lua_State *L, const char *argv0);
 void cli_signals_on(lua_State *L);
 /* From now on signals touch no Lua. */
 void cli_signals_off(void);
+/* True while work that an interrupt has left behind would hold up the end of the program. */
+int cli_signals_busy(void);
 /* The signal that asked to stop; 0 if none did. */
 int cli_signal_pending(void);
 /* The user knows of it and goes on: nothing more will throw. */

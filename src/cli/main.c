@@ -8,6 +8,7 @@
 #include <locale.h>
 #include <lualib.h>
 #include <stdio.h>
+#include <unistd.h>
 
 static void require(lua_State *L, const char *module)
 {
@@ -78,6 +79,10 @@ int main(int argc, char **argv)
     lua_pushlightuserdata(L, &c);
     int code = exit_status(L, lua_pcall(L, 1, 1, 1));
     cli_signals_off();
+    if (cli_signals_busy()) {
+        fflush(NULL);
+        _exit(code);
+    }
     lua_close(L);
     return code;
 }

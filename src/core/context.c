@@ -10,9 +10,11 @@
 #include <signal.h>
 #include <stdatomic.h>
 #include <string.h>
+#include <time.h>
 
 enum { MAX_THREADS = 256, STACK = 1 << 20 };
 static const double TICK = 0.1; /* seconds between calls of the progress function */
+enum { LOOK = 5000000 };        /* nanoseconds between looks at the cancel flag: a signal handler can only set it */
 
 typedef struct worker {
     st_ctx *ctx;
@@ -41,6 +43,9 @@ struct st_ctx {
 
     pthread_mutex_t shared; /* st_ctx_lock */
 
+    struct errand *errands; /* guarded by `lock` */
+    pthread_cond_t back;    /* one of them has ended */
+
     st_progress_fn progress;
     void *user;
     st_progress now;
@@ -58,13 +63,17 @@ st_status st_ctx_new(st_ctx **out, st_err *err)
     pthread_mutex_init(&c->shared, NULL);
     pthread_cond_init(&c->work, NULL);
     pthread_cond_init(&c->idle, NULL);
+    pthread_cond_init(&c->back, NULL);
     *out = c;
     return ST_OK;
 }
 
+static void join_errands(st_ctx *c, bool all);
+
 void st_ctx_free(st_ctx *c)
 {
     if (!c) return;
+    join_errands(c, true); /* their code may be unloaded next */
     pthread_mutex_lock(&c->lock);
     c->quit = true;
     pthread_cond_broadcast(&c->work);
@@ -75,6 +84,7 @@ void st_ctx_free(st_ctx *c)
     }
     pthread_cond_destroy(&c->work);
     pthread_cond_destroy(&c->idle);
+    pthread_cond_destroy(&c->back);
     pthread_mutex_destroy(&c->lock);
     pthread_mutex_destroy(&c->shared);
     st_free(c);
@@ -137,28 +147,34 @@ static void *worker_main(void *p)
     return NULL;
 }
 
-/* Starts threads until there are `n`; with fewer the work still gets done, so a failure here is no error. */
-static void start_threads(st_ctx *c, unsigned n)
+/* A thread that gets no signals: they belong to the one that called us. */
+static bool start_thread(pthread_t *thread, void *(*main)(void *), void *arg)
 {
     sigset_t all, old;
     pthread_attr_t attr;
-    if (c->started >= n || pthread_attr_init(&attr) != 0) return;
+    if (pthread_attr_init(&attr) != 0) return false;
     pthread_attr_setstacksize(&attr, STACK);
-    /* Signals belong to the thread that called us. */
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &old);
+    bool ok = pthread_create(thread, &attr, main, arg) == 0;
+    pthread_sigmask(SIG_SETMASK, &old, NULL);
+    pthread_attr_destroy(&attr);
+    return ok;
+}
+
+/* Starts threads until there are `n`; with fewer the work still gets done, so a failure here is no error. */
+static void start_threads(st_ctx *c, unsigned n)
+{
     while (c->started < n) {
         worker *w = st_malloc(sizeof *w);
         if (!w) break;
         *w = (worker){.ctx = c, .number = c->started + 1};
-        if (pthread_create(&w->thread, &attr, worker_main, w) != 0) {
+        if (!start_thread(&w->thread, worker_main, w)) {
             st_free(w);
             break;
         }
         c->workers[c->started++] = w;
     }
-    pthread_sigmask(SIG_SETMASK, &old, NULL);
-    pthread_attr_destroy(&attr);
 }
 
 st_status st_ctx_run(st_ctx *c, unsigned n, st_work_fn fn, void *arg, st_err *err)
@@ -201,6 +217,140 @@ st_status st_ctx_run(st_ctx *c, unsigned n, st_work_fn fn, void *arg, st_err *er
 
 void st_ctx_lock(st_ctx *c) { pthread_mutex_lock(&c->shared); }
 void st_ctx_unlock(st_ctx *c) { pthread_mutex_unlock(&c->shared); }
+
+/* ---------------------------------------------------------------- errands */
+
+typedef struct errand {
+    struct errand *next;
+    st_ctx *ctx;
+    pthread_t thread;
+    st_status (*work)(void *arg, st_err *err);
+    void (*drop)(void *arg);
+    void *arg;
+    st_err err;
+    st_status status;
+    int thread_id;
+    bool done, left; /* guarded by the context's lock; left: nobody waits any more */
+} errand;
+
+static void *errand_main(void *p)
+{
+    errand *e = p;
+    pthread_mutex_lock(&e->ctx->lock);
+    e->thread_id = sys_thread();
+    pthread_mutex_unlock(&e->ctx->lock);
+    st_status s = e->work ? e->work(e->arg, &e->err) : ST_OK;
+    pthread_mutex_lock(&e->ctx->lock);
+    bool left = e->left;
+    e->status = s;
+    if (!left) e->done = true;
+    pthread_cond_broadcast(&e->ctx->back);
+    pthread_mutex_unlock(&e->ctx->lock);
+    if (!left) return NULL;
+    e->drop(e->arg);
+    pthread_mutex_lock(&e->ctx->lock);
+    e->done = true;
+    pthread_mutex_unlock(&e->ctx->lock);
+    return NULL;
+}
+
+/* Those that have ended; with `all` the others, too, when they do. */
+static void join_errands(st_ctx *c, bool all)
+{
+    errand *list = NULL;
+    pthread_mutex_lock(&c->lock);
+    for (errand **at = &c->errands, *e; (e = *at) != NULL;) {
+        if (!all && !(e->done && e->left)) {
+            at = &e->next;
+            continue;
+        }
+        *at = e->next;
+        e->next = list;
+        list = e;
+    }
+    pthread_mutex_unlock(&c->lock);
+    for (errand *e; (e = list) != NULL;) {
+        list = e->next;
+        pthread_join(e->thread, NULL);
+        st_free(e);
+    }
+}
+
+bool st_ctx_busy(st_ctx *c)
+{
+    join_errands(c, false);
+    pthread_mutex_lock(&c->lock);
+    bool busy = c->errands != NULL;
+    pthread_mutex_unlock(&c->lock);
+    return busy;
+}
+
+static errand *start_errand(st_ctx *c, st_status (*work)(void *, st_err *), void (*drop)(void *), void *arg, bool left)
+{
+    join_errands(c, false);
+    errand *e = st_calloc(1, sizeof *e);
+    if (!e) return NULL;
+    e->ctx = c;
+    e->work = work;
+    e->drop = drop;
+    e->arg = arg;
+    e->left = left;
+    pthread_mutex_lock(&c->lock);
+    bool ok = start_thread(&e->thread, errand_main, e);
+    if (ok) {
+        e->next = c->errands;
+        c->errands = e;
+    }
+    pthread_mutex_unlock(&c->lock);
+    if (ok) return e;
+    st_free(e);
+    return NULL;
+}
+
+/* Waits, with the lock held, until the errand has ended or a cancel comes. */
+static void wait_for(st_ctx *c, errand *e)
+{
+    while (!e->done && !st_ctx_cancelled(c)) {
+        struct timespec until;
+        clock_gettime(CLOCK_REALTIME, &until);
+        until.tv_nsec += LOOK;
+        if (until.tv_nsec >= 1000000000) {
+            until.tv_nsec -= 1000000000;
+            until.tv_sec++;
+        }
+        pthread_cond_timedwait(&c->back, &c->lock, &until);
+    }
+    if (!e->done) {
+        e->left = true;
+        sys_step_back(e->thread_id);
+        return;
+    }
+    errand **at = &c->errands;
+    while (*at != e) at = &(*at)->next;
+    *at = e->next;
+}
+
+st_status st_ctx_aside(st_ctx *c, st_status (*work)(void *arg, st_err *err), void (*drop)(void *arg), void *arg,
+                       st_err *err)
+{
+    errand *e = start_errand(c, work, drop, arg, false);
+    if (!e) return work(arg, err); /* no thread to be had: then it cannot be left */
+    pthread_mutex_lock(&c->lock);
+    wait_for(c, e);
+    bool left = e->left;
+    pthread_mutex_unlock(&c->lock);
+    if (left) return st_fail_cancelled(err);
+    pthread_join(e->thread, NULL);
+    st_status s = e->status;
+    if (s != ST_OK && err) *err = e->err;
+    st_free(e);
+    return s;
+}
+
+void st_ctx_later(st_ctx *c, void (*fn)(void *arg), void *arg)
+{
+    if (!start_errand(c, NULL, fn, arg, true)) fn(arg);
+}
 
 /* ---------------------------------------------------------------- progress */
 

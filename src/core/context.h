@@ -21,6 +21,15 @@ uint64_t st_ctx_number(st_ctx *ctx);
 void st_ctx_lock(st_ctx *ctx);
 void st_ctx_unlock(st_ctx *ctx);
 
+/* Work that cannot be stopped half-way, on a thread of its own. Waits for its end and gives its status; or, when a
+ * cancel comes first, gives CANCELLED at once: then the work goes on unseen, and `drop` is called on `arg` when it is
+ * done. Whatever it touches must live in `arg`, and it must neither call st_ctx_run nor give CANCELLED. Else `arg`
+ * stays the caller's. */
+st_status st_ctx_aside(st_ctx *ctx, st_status (*work)(void *arg, st_err *err), void (*drop)(void *arg), void *arg,
+                       st_err *err);
+/* Calls fn(arg) some time from now, on another thread: for cleaning up that takes long. */
+void st_ctx_later(st_ctx *ctx, void (*fn)(void *arg), void *arg);
+
 /* Progress: begin, add from any worker, tick from worker 0 (calls the user's function at most every 100 ms). */
 void st_progress_begin(st_ctx *ctx, const char *phase, uint64_t total);
 void st_progress_add(st_ctx *ctx, uint64_t bytes);

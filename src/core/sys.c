@@ -516,3 +516,21 @@ unsigned sys_cpus(void)
 #endif
     return n < 1 ? 1 : (unsigned)n;
 }
+
+int sys_thread(void)
+{
+#ifdef __linux__
+    return (int)syscall(__NR_gettid);
+#else
+    return 0;
+#endif
+}
+
+void sys_step_back(int thread)
+{
+#ifdef __linux__
+    if (thread) setpriority(PRIO_PROCESS, (id_t)thread, 19); /* Linux: of one thread */
+#else
+    (void)thread;
+#endif
+}

@@ -55,6 +55,9 @@ uint64_t sys_file_limit(void); /* `ulimit -f`: to write beyond it is to be kille
 int sys_listdir(const char *path, int (*fn)(void *user, const char *name), void *user);
 void sys_huge_pages(void *p, size_t n); /* a hint */
 uint64_t sys_random(void);
+/* A hint: that thread gets what time the others leave. */
+int sys_thread(void);
+void sys_step_back(int thread);
 double sys_seconds(void); /* monotonic */
 unsigned sys_cpus(void);  /* affinity and cgroup aware, at least 1 */
 /* Processors that cgroup quotas allow, 0 = no limit: `groups` is /proc/self/cgroup, `mount` /sys/fs/cgroup. */

@@ -98,6 +98,9 @@ st_status st_export(st_ctx *ctx, st_tensor *t, uint64_t start, uint64_t count, s
     st_tensor *cast = NULL; /* checks that the cast is allowed */
     ST_TRY(st_cast(t, dtype, false, &cast, err));
     st_tensor_unref(cast);
+    bool done;
+    ST_TRY(st_export_points(ctx, t, start, count, false, dtype, out, &done, err));
+    if (done) return ST_OK;
     st_program *p;
     ST_TRY(st_program_new(ctx, &(st_output){.t = t, .dtype = dtype}, 1, &p, err));
     st_status s = run_range(ctx, p, start, count, st_dtype_bits(dtype) / 8, out, err);

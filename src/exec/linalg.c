@@ -170,34 +170,154 @@ st_status linalg_reserve(const linalg_job *j, linalg_scratch *w, const void *ans
     return ST_OK;
 }
 
-static st_status worker(void *arg, unsigned number, st_err *err)
-{
-    linalg_job *j = arg;
-    linalg_scratch w = {0};
-    (void)number;
-    size_t ints = (8 * (size_t)j->d.k + 1) * sizeof *w.ints;
-    w.ints = st_malloc(ints);
-    st_status s = w.ints ? ST_OK : st_fail_nomem(err, ints);
-    for (uint64_t i; s == ST_OK && !st_ctx_stopped(j->ctx) && (i = j->next++) < j->d.count;) s = j->one(j, i, &w, err);
-    st_free(w.work);
-    st_free(w.ints);
-    return s;
-}
-
 uint64_t linalg_matrix_size(const linalg_job *j) { return (uint64_t)j->d.m * (uint64_t)j->d.n; }
 void *linalg_matrix(const linalg_job *j, uint64_t i) { return j->a + i * linalg_matrix_size(j) * j->width; }
 
-st_status linalg_run(linalg_job *j, bool in_place, st_err *err)
+static st_status reload(const linalg_job *j, uint64_t i, linalg_scratch *w, st_err *err)
+{
+    uint64_t size = linalg_matrix_size(j);
+    w->again = false;
+    return linalg_load(j->ctx, j->what, j->t->args[0], j->wide, i * size, size, linalg_matrix(j, i), err);
+}
+
+static st_status scratch_new(const linalg_job *j, linalg_scratch *w, st_err *err)
+{
+    size_t ints = (8 * (size_t)j->d.k + 1) * sizeof *w->ints;
+    *w = (linalg_scratch){.ints = st_malloc(ints)};
+    return w->ints ? ST_OK : st_fail_nomem(err, ints);
+}
+
+static void scratch_free(const linalg_scratch *w)
+{
+    st_free(w->work);
+    st_free(w->ints);
+}
+
+static bool take_next(linalg_job *j, uint64_t *i) { return !st_ctx_stopped(j->ctx) && (*i = j->next++) < j->d.count; }
+
+static st_status worker(void *arg, unsigned number, st_err *err)
+{
+    linalg_job *j = arg;
+    linalg_scratch w;
+    (void)number;
+    st_status s = scratch_new(j, &w, err);
+    for (uint64_t i; s == ST_OK && take_next(j, &i);) {
+        s = j->one(j, i, &w, err);
+        if (s == ST_OK && w.again && (s = reload(j, i, &w, err)) == ST_OK) s = j->again(j, i, &w, err);
+    }
+    scratch_free(&w);
+    return s;
+}
+
+static st_status compute(linalg_job *j, bool in_place, st_work_fn fn, void *arg, st_err *err)
 {
     uint64_t n = j->d.count * linalg_matrix_size(j);
-    void *own = NULL;
+    if (in_place)
+        j->a = j->out;
+    else {
+        void *own;
+        ST_TRY(linalg_alloc(j->ctx, j->what, j->t->args[0], n, j->width, &own, err));
+        j->a = own;
+    }
+    ST_TRY(linalg_load(j->ctx, j->what, j->t->args[0], j->wide, 0, n, j->a, err));
+    return st_ctx_run(j->ctx, j->d.count < BLAS_THREADS ? (unsigned)j->d.count : BLAS_THREADS, fn, arg, err);
+}
+
+/* ---------------------------------------------------------------- decompositions that take long
+ * LAPACK cannot be stopped. So it works on memory that nobody else needs, in a thread that a cancel leaves behind. */
+
+typedef struct shared {
+    linalg_job j;
+    _Atomic unsigned users;
+} shared;
+
+static void shared_drop(shared *s)
+{
+    if (--s->users) return;
+    if (s->j.a != s->j.out) st_free(s->j.a);
+    st_free(s->j.out);
+    st_tensor_unref((st_tensor *)(uintptr_t)s->j.t);
+    st_free(s);
+}
+
+/* What one worker has under way. */
+typedef struct task {
+    shared *s;
+    linalg_scratch w;
+    uint64_t i;
+    linalg_one fn;
+} task;
+
+static st_status task_work(void *arg, st_err *err)
+{
+    task *t = arg;
+    return t->fn(&t->s->j, t->i, &t->w, err);
+}
+
+static void task_drop(void *arg)
+{
+    task *t = arg;
+    scratch_free(&t->w);
+    shared_drop(t->s);
+    st_free(t);
+}
+
+/* *t becomes NULL where a cancel left it behind. */
+static st_status task_run(task **t, linalg_one fn, st_err *err)
+{
+    (*t)->fn = fn;
+    st_status s = st_ctx_aside((*t)->s->j.ctx, task_work, task_drop, *t, err);
+    if (s == ST_CANCELLED) *t = NULL;
+    return s;
+}
+
+static st_status long_worker(void *arg, unsigned number, st_err *err)
+{
+    shared *s = arg;
+    (void)number;
+    task *t = st_calloc(1, sizeof *t);
+    if (!t) return st_fail_nomem(err, sizeof *t);
+    t->s = s;
+    s->users++;
+    st_status r = scratch_new(&s->j, &t->w, err);
+    while (r == ST_OK && take_next(&s->j, &t->i)) {
+        r = task_run(&t, s->j.one, err);
+        if (r == ST_OK && t->w.again && (r = reload(&s->j, t->i, &t->w, err)) == ST_OK)
+            r = task_run(&t, s->j.again, err);
+    }
+    if (t) task_drop(t);
+    return r;
+}
+
+static st_status run_long(const linalg_job *j, bool in_place, st_err *err)
+{
+    uint64_t bytes = j->t->numel * j->width;
+    void *out;
+    shared *s = st_calloc(1, sizeof *s);
+    if (!s) return st_fail_nomem(err, sizeof *s);
+    s->j = *j;
+    s->j.t = st_tensor_ref((st_tensor *)(uintptr_t)j->t);
+    s->j.a = s->j.out = NULL;
+    s->users = 1;
+    st_status r = linalg_alloc(j->ctx, j->what, j->t->args[0], j->t->numel, j->width, &out, err);
+    if (r == ST_OK) {
+        s->j.out = out;
+        if (j->filled) memcpy(out, j->out, bytes);
+        r = compute(&s->j, in_place, long_worker, s, err);
+    }
+    if (r == ST_OK) memcpy(j->out, s->j.out, bytes);
+    shared_drop(s);
+    return r;
+}
+
+static bool takes_long(const linalg_job *j) { return (double)j->d.m * j->d.n * j->d.k >= 0x1p24; }
+
+st_status linalg_run(linalg_job *j, bool in_place, st_err *err)
+{
     ST_TRY(blas_load(err));
-    if (!in_place) ST_TRY(linalg_alloc(j->ctx, j->what, j->t->args[0], n, j->width, &own, err));
-    j->a = in_place ? j->out : own;
-    st_status s = linalg_load(j->ctx, j->what, j->t->args[0], j->wide, 0, n, j->a, err);
-    unsigned threads = j->d.count < BLAS_THREADS ? (unsigned)j->d.count : BLAS_THREADS;
-    if (s == ST_OK) s = st_ctx_run(j->ctx, threads, worker, j, err);
-    st_free(own);
+    if (takes_long(j)) return run_long(j, in_place, err);
+    st_status s = compute(j, in_place, worker, j, err);
+    if (!in_place) st_free(j->a);
     return s;
 }
 

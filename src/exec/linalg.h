@@ -52,9 +52,11 @@ typedef struct linalg_scratch {
     void *work;
     int *ints; /* 8 k + 1 */
     size_t work_size;
+    bool again; /* set by `one`: the operand is to be loaded anew, for `again` */
 } linalg_scratch;
 
 typedef struct linalg_job linalg_job;
+typedef st_status (*linalg_one)(const linalg_job *j, uint64_t i, linalg_scratch *w, st_err *err);
 struct linalg_job {
     st_ctx *ctx;
     const char *what;
@@ -64,7 +66,8 @@ struct linalg_job {
     linalg_dims d; /* of its operand */
     char *a;       /* the operand's matrices, which may be overwritten */
     char *out;
-    st_status (*one)(const linalg_job *j, uint64_t i, linalg_scratch *w, st_err *err); /* computes matrix i */
+    bool filled;           /* out holds something already */
+    linalg_one one, again; /* computes matrix i; touches nothing but j and w, for a cancel may leave it behind */
     _Atomic uint64_t next;
 };
 

@@ -34,10 +34,19 @@ static svd_parts parts_of(const linalg_job *j, uint64_t i)
     return p;
 }
 
+static const char jobs[] = {[SVD_REDUCED] = 'S', [SVD_FULL] = 'A', [SVD_VALUES] = 'N'};
+
+static st_status svd_end(const linalg_job *j, const svd_parts *p, int info, st_err *err)
+{
+    uint64_t m = (uint64_t)j->d.m, n = (uint64_t)j->d.n;
+    if (info) return linalg_fail_info(j, info, "no convergence: scale the values, or use F64", err);
+    if (p->u) linalg_fix_signs(j->wide, p->u, m, (uint64_t)p->ucols, p->vh, n, (uint64_t)j->d.k);
+    return ST_OK;
+}
+
 /* Divide and conquer; where that does not converge, QR iteration on a new copy. */
 static st_status svd_one(const linalg_job *j, uint64_t i, linalg_scratch *w, st_err *err)
 {
-    static const char jobs[] = {[SVD_REDUCED] = 'S', [SVD_FULL] = 'A', [SVD_VALUES] = 'N'};
     svd_parts p = parts_of(j, i);
     char how = jobs[j->t->param[0]];
     int m = j->d.m, n = j->d.n, lwork;
@@ -46,16 +55,20 @@ static st_status svd_one(const linalg_job *j, uint64_t i, linalg_scratch *w, st_
     lapack_gesdd(j->wide, how, n, m, a, n, p.s, p.vh, n, p.u, p.ucols, &answer, -1, w->ints);
     ST_TRY(linalg_reserve(j, w, &answer, &lwork, err));
     int info = lapack_gesdd(j->wide, how, n, m, a, n, p.s, p.vh, n, p.u, p.ucols, w->work, lwork, w->ints);
-    if (info > 0) {
-        uint64_t size = linalg_matrix_size(j);
-        ST_TRY(linalg_load(j->ctx, j->what, j->t->args[0], j->wide, i * size, size, a, err));
-        lapack_gesvd(j->wide, how, n, m, a, n, p.s, p.vh, n, p.u, p.ucols, &answer, -1);
-        ST_TRY(linalg_reserve(j, w, &answer, &lwork, err));
-        info = lapack_gesvd(j->wide, how, n, m, a, n, p.s, p.vh, n, p.u, p.ucols, w->work, lwork);
-    }
-    if (info) return linalg_fail_info(j, info, "no convergence: scale the values, or use F64", err);
-    if (how != 'N') linalg_fix_signs(j->wide, p.u, (uint64_t)m, (uint64_t)p.ucols, p.vh, (uint64_t)n, (uint64_t)j->d.k);
-    return ST_OK;
+    w->again = info > 0;
+    return w->again ? ST_OK : svd_end(j, &p, info, err);
+}
+
+static st_status svd_again(const linalg_job *j, uint64_t i, linalg_scratch *w, st_err *err)
+{
+    svd_parts p = parts_of(j, i);
+    char how = jobs[j->t->param[0]];
+    int m = j->d.m, n = j->d.n, lwork;
+    double answer;
+    void *a = linalg_matrix(j, i);
+    lapack_gesvd(j->wide, how, n, m, a, n, p.s, p.vh, n, p.u, p.ucols, &answer, -1);
+    ST_TRY(linalg_reserve(j, w, &answer, &lwork, err));
+    return svd_end(j, &p, lapack_gesvd(j->wide, how, n, m, a, n, p.s, p.vh, n, p.u, p.ucols, w->work, lwork), err);
 }
 
 /* Square factors of a matrix without elements: the identity. */
@@ -71,6 +84,7 @@ static st_status svd_compute(st_ctx *ctx, const st_tensor *t, void *out, st_err 
 {
     linalg_job j = linalg_job_of(ctx, t, out);
     j.one = svd_one;
+    j.again = svd_again;
     if (j.d.k == 0) return svd_of_nothing(&j, out), ST_OK;
     return linalg_run(&j, false, err);
 }

@@ -178,6 +178,7 @@ static st_status solve_compute(st_ctx *ctx, const st_tensor *t, void *out, st_er
 {
     linalg_job j = linalg_job_of(ctx, t, out);
     j.one = solve_one;
+    j.filled = true;
     ST_TRY(linalg_load(ctx, j.what, t->args[1], j.wide, 0, t->args[1]->numel, out, err));
     return linalg_run(&j, false, err);
 }

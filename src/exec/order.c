@@ -16,16 +16,23 @@ typedef struct pair {
     uint64_t place;
 } pair;
 
+/* A long row is worked on in stretches, for(i over n) in all; after each a cancel is seen, which ends the loop: what is
+ * computed then is not used. */
+enum { STRETCH = 1 << 18 };
+#define STRETCHES(ctx, i, n)                                                                          \
+    for (size_t i##_at = 0; i##_at < (n) && (i##_at == 0 || !st_ctx_stopped(ctx)); i##_at += STRETCH) \
+        for (size_t i = i##_at; i < (n) && i < i##_at + STRETCH; i++)
+
 /* Sorts pairs by key, stably; `spare` has room for as many. The result is in `a`. Digits that all keys share cost one
  * look. */
-static void sort_pairs(pair *a, pair *spare, size_t n)
+static void sort_pairs(const st_ctx *ctx, pair *a, pair *spare, size_t n)
 {
     size_t counts[8][256];
     pair *from = a, *to = spare;
     memset(counts, 0, sizeof counts);
-    for (size_t i = 0; i < n; i++)
-        for (unsigned d = 0; d < 8; d++) counts[d][a[i].key >> 8 * d & 255]++;
-    for (unsigned d = 0; d < 8; d++) {
+    STRETCHES(ctx, i, n)
+    for (unsigned d = 0; d < 8; d++) counts[d][a[i].key >> 8 * d & 255]++;
+    for (unsigned d = 0; d < 8 && !st_ctx_stopped(ctx); d++) {
         size_t at = 0, *count = counts[d];
         if (n == 0 || count[from[0].key >> 8 * d & 255] == n) continue;
         for (unsigned b = 0; b < 256; b++) {
@@ -33,7 +40,8 @@ static void sort_pairs(pair *a, pair *spare, size_t n)
             count[b] = at;
             at += here;
         }
-        for (size_t i = 0; i < n; i++) to[count[from[i].key >> 8 * d & 255]++] = from[i];
+        STRETCHES(ctx, i, n)
+        to[count[from[i].key >> 8 * d & 255]++] = from[i];
         pair *swap = from;
         from = to;
         to = swap;
@@ -42,11 +50,13 @@ static void sort_pairs(pair *a, pair *spare, size_t n)
 }
 
 /* The pairs of a row's registers; keys first go where the spare pairs are. */
-static void make_pairs(st_reg r, const void *x, size_t n, bool descending, pair *pairs, pair *spare)
+static void make_pairs(const st_ctx *ctx, st_reg r, const void *x, size_t n, bool descending, pair *pairs, pair *spare)
 {
     uint64_t *keys = (uint64_t *)(void *)spare;
-    st_kern_keys(r, x, keys, n);
-    for (size_t i = 0; i < n; i++) pairs[i] = (pair){descending ? ~keys[i] : keys[i], i};
+    for (size_t at = 0; at < n && !st_ctx_stopped(ctx); at += STRETCH)
+        st_kern_keys(r, (const char *)x + at * st_reg_size(r), keys + at, n - at < STRETCH ? n - at : STRETCH);
+    STRETCHES(ctx, i, n)
+    pairs[i] = (pair){descending ? ~keys[i] : keys[i], i};
 }
 
 /* ---------------------------------------------------------------- places in order */
@@ -67,8 +77,9 @@ static st_status order_row(const st_rows *j, void *const in[2], void *scratch, u
     st_reg reg = st_dtype_reg(j->as[0]);
     int64_t *out = (int64_t *)j->out + r * count;
     (void)err;
-    make_pairs(reg, in[0], n, t->param[P_FLAGS] & DESCENDING, pairs, spare);
-    sort_pairs(pairs, spare, n);
+    make_pairs(j->ctx, reg, in[0], n, t->param[P_FLAGS] & DESCENDING, pairs, spare);
+    sort_pairs(j->ctx, pairs, spare, n);
+    if (st_ctx_stopped(j->ctx)) return ST_OK;
     bool is_float = reg == ST_R_F32 || reg == ST_R_F64;
     if (t->param[P_FLAGS] & MEDIAN && is_float && pairs[n - 1].key == st_key_nan(reg)) /* the first NaN is the median */
         for (start = n - 1; start > 0 && pairs[start - 1].key == st_key_nan(reg);) start--;
@@ -98,8 +109,9 @@ static st_status rank_row(const st_rows *j, void *const in[2], void *scratch, ui
     pair *pairs = scratch, *spare = pairs + n;
     float *out = (float *)j->out + r * n;
     (void)err;
-    make_pairs(st_dtype_reg(j->as[0]), in[0], n, false, pairs, spare);
-    sort_pairs(pairs, spare, n);
+    make_pairs(j->ctx, st_dtype_reg(j->as[0]), in[0], n, false, pairs, spare);
+    sort_pairs(j->ctx, pairs, spare, n);
+    if (st_ctx_stopped(j->ctx)) return ST_OK;
     for (size_t i = 0; i < n; i++) out[pairs[i].place] = (float)i;
     return ST_OK;
 }
@@ -121,7 +133,8 @@ static st_status take_row(const st_rows *j, void *const in[2], void *scratch, ui
     const int64_t *places = in[1];
     char *out = (char *)j->out + r * count * w;
     (void)scratch;
-    for (size_t i = 0; i < count; i++) {
+    STRETCHES(j->ctx, i, count)
+    {
         if (places[i] < 0 || (uint64_t)places[i] >= n)
             return st_fail(err, ST_ARG, NULL, j->in[0]->name, "index %lld of %zu elements", (long long)places[i] + 1,
                            n);
@@ -145,11 +158,12 @@ static st_status compute_take(st_ctx *ctx, const st_tensor *t, void *out, st_err
 /* ---------------------------------------------------------------- running sums and products */
 
 /* Each element with all before it, from `first` on, in a wider type than the row's where there is one. */
-#define RUNNING(name, type, wide, first, op)                                                          \
-    static void name(void *dst, const void *src, size_t n)                                            \
-    {                                                                                                 \
-        wide all = first;                                                                             \
-        for (size_t i = 0; i < n; i++) ((type *)dst)[i] = (type)(all = all op((const type *)src)[i]); \
+#define RUNNING(name, type, wide, first, op)                                  \
+    static void name(const st_ctx *ctx, void *dst, const void *src, size_t n) \
+    {                                                                         \
+        wide all = first;                                                     \
+        STRETCHES(ctx, i, n)                                                  \
+        ((type *)dst)[i] = (type)(all = all op((const type *)src)[i]);        \
     }
 RUNNING(sum_f32, float, double, 0, +)
 RUNNING(sum_f64, double, double, 0, +)
@@ -160,15 +174,16 @@ RUNNING(prod_u64, uint64_t, uint64_t, 1, *)
 
 static st_status running_row(const st_rows *j, void *const in[2], void *scratch, uint64_t r, st_err *err)
 {
-    static void (*const fns[2][3])(void *, const void *, size_t) = {{sum_f32, sum_f64, sum_u64},
-                                                                    {prod_f32, prod_f64, prod_u64}};
+    static void (*const fns[2][3])(const st_ctx *, void *, const void *, size_t) = {{sum_f32, sum_f64, sum_u64},
+                                                                                    {prod_f32, prod_f64, prod_u64}};
     const st_tensor *t = j->arg;
     st_reg reg = st_dtype_reg(j->as[0]);
     (void)scratch;
     (void)err;
     fns[t->param[0]][reg == ST_R_F32   ? 0
                      : reg == ST_R_F64 ? 1
-                                       : 2]((char *)j->out + r * j->row[0] * st_reg_size(reg), in[0], j->row[0]);
+                                       : 2](j->ctx, (char *)j->out + r * j->row[0] * st_reg_size(reg), in[0],
+                                            j->row[0]);
     return ST_OK;
 }
 
@@ -244,9 +259,8 @@ st_status st_order(st_tensor *t, int dim, int64_t start, int64_t count, bool des
     ST_TRY(check_dim(t, "sort", dim, err));
     int64_t n = t->ndim ? t->shape[dim] : 1;
     if (start < 0 || count < 0 || start > n || count > n - start)
-        return st_fail(err, ST_ARG, NULL, t->name, "elements %llu to %llu in order were asked for, there are %lld",
-                       (unsigned long long)start + 1, (unsigned long long)start + (unsigned long long)count,
-                       (long long)n);
+        return st_fail(err, ST_ARG, NULL, t->name, "element %lld in order was asked for, there are %lld",
+                       (long long)(start < 0 || start > n ? start + 1 : start + count), (long long)n);
     return order(t, dim, start, count, descending ? DESCENDING : 0, out, err);
 }
 
@@ -348,8 +362,9 @@ static st_status find_distinct(st_ctx *ctx, st_tensor *t, found *f, st_err *err)
     st_dtype as = register_of(t);
     st_reg reg = st_dtype_reg(as);
     ST_TRY(st_export(ctx, t, 0, n, as, regs, err));
-    make_pairs(reg, regs, n, false, pairs, spare);
-    sort_pairs(pairs, spare, n);
+    make_pairs(ctx, reg, regs, n, false, pairs, spare);
+    sort_pairs(ctx, pairs, spare, n);
+    if (st_ctx_cancelled(ctx)) return st_fail_cancelled(err);
     f->first = (uint64_t *)(void *)spare;
     f->counts = (int64_t *)(void *)(f->first + n);
     f->inverse = (int64_t *)(void *)(regs + n * 8);

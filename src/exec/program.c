@@ -22,6 +22,7 @@ enum {
     REGS_BYTES = 24 << 10,  /* of all registers together, if it can be had: they stay in the first-level cache */
     TILE_BYTES = 768 << 10, /* raw bytes in and out per tile: they stay in a 1 MiB second-level cache */
     TILE_MIN = 2 * BLOCK,
+    TILE_WORK = 4 << 20,     /* kernel calls on one element per tile: a cancel waits for a tile to end */
     GATHER_SIZE = BLOCK * 8, /* the block for gathering and random numbers */
 };
 
@@ -462,6 +463,8 @@ static void lay_out(st_program *p)
         if (p->leaves[i].kind == LEAF_RANGE) per_element += p->leaves[i].width;
     for (size_t i = 0; i < p->nouts; i++) per_element += st_dtype_bits(p->outs[i].dtype) / 8;
     uint64_t tile = TILE_BYTES / (per_element ? per_element : 1) / BLOCK * BLOCK;
+    uint64_t most = TILE_WORK / (p->ninstrs ? p->ninstrs : 1) / BLOCK * BLOCK;
+    if (tile > most) tile = most;
     if (tile < TILE_MIN) tile = TILE_MIN;
     p->tile = tile < p->numel ? tile : p->numel ? p->numel : 1;
     for (size_t i = 0; i < p->nleaves; i++) {

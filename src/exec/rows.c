@@ -54,6 +54,7 @@ static st_status crew_worker(void *arg, unsigned worker, st_err *err)
 st_status st_each_row(st_ctx *ctx, st_rows *job, const char *what, st_err *err)
 {
     crew c = {.ctx = ctx, .job = job};
+    job->ctx = ctx;
     uint64_t need = job->scratch, workers = st_ctx_threads(ctx);
     for (int i = 0; i < 2 && job->in[i]; i++) {
         c.width[i] = st_dtype_bits(job->as[i]) / 8;

@@ -10,6 +10,7 @@ st_status st_read_span(st_ctx *ctx, const st_program *p, st_lane *lane, size_t w
 
 typedef struct st_rows {
     const void *arg;
+    st_ctx *ctx; /* set by st_each_row: long work polls st_ctx_stopped, and stops anywhere */
     uint64_t rows;
     st_tensor *in[2]; /* operands, each of `rows` rows; the second may be NULL */
     st_dtype as[2];   /* what they are read as: storage of a register class */

@@ -132,7 +132,7 @@ st_status st_folder_open(const char *path, bool force, const st_writer_opts *o, 
 /* How files inside the hidden folder are written: under new names, the folder synced once at the end. */
 static st_writer_opts inside(const st_folder *d)
 {
-    return (st_writer_opts){.no_sync = d->opts.no_sync, .no_replace = true, .no_folder_sync = true};
+    return (st_writer_opts){.no_sync = d->opts.no_sync, .no_replace = true, .no_folder_sync = true, .ctx = d->opts.ctx};
 }
 
 st_status st_folder_file(st_folder *d, const char *name, uint64_t size, st_sink **out, st_err *err)

@@ -8,6 +8,7 @@ typedef struct st_writer_opts {
     bool no_sync, no_replace;
     bool no_folder_sync; /* whoever opened it syncs the folder once for many files */
     unsigned mode;       /* of a new file; 0 = 0666 & ~umask */
+    st_ctx *ctx;         /* whose cancel need not wait until the bytes written so far are dropped; may be NULL */
 } st_writer_opts;
 
 /* A sink for one file of exactly `size` bytes (DESIGN's save protocol): a temporary in the target's folder (without a

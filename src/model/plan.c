@@ -301,9 +301,9 @@ static st_status write_companion(target *t, const st_companion *c, st_err *err)
     return s;
 }
 
-static st_status open_target(target *t, st_err *err)
+static st_status open_target(st_ctx *ctx, target *t, st_err *err)
 {
-    st_writer_opts w = {.no_sync = t->opts.no_sync, .no_replace = t->opts.no_replace};
+    st_writer_opts w = {.no_sync = t->opts.no_sync, .no_replace = t->opts.no_replace, .ctx = ctx};
     ST_TRY(st_writer_space(t->path, target_bytes(t), err));
     if (t->opts.max_shard) ST_TRY(st_folder_open(t->path, t->opts.force, &w, &t->folder, err));
     for (size_t i = 0; t->folder && i < t->opts.ncompanions; i++)
@@ -404,7 +404,7 @@ st_status st_plan_run(st_plan *p, st_err *err)
 {
     if (st_ctx_cancelled(p->ctx)) return st_fail_cancelled(err);
     ST_TRY(check_sources(p, err));
-    for (size_t i = 0; i < p->n; i++) ST_TRY(open_target(&p->targets[i], err));
+    for (size_t i = 0; i < p->n; i++) ST_TRY(open_target(p->ctx, &p->targets[i], err));
     st_progress_begin(p->ctx, "write", st_plan_bytes(p));
     ST_TRY(write_pieces(p, err));
     for (size_t i = 0; i < p->n; i++) ST_TRY(sync_target(&p->targets[i], err));

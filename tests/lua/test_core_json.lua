@@ -160,7 +160,7 @@ function suite.test_what_cannot_be_written()
    fails("arg", "a function cannot", encode, print)
    fails("arg", "a userdata cannot", encode, core.model())
    fails("arg", "value expected", encode)
-   fails("arg", "unknown option 'ident' (known: indent)", encode, 1, { ident = 1 })
+   fails("arg", 'unknown option "ident"; did you mean "indent"? (known: indent)', encode, 1, { ident = 1 })
    fails("arg", "from 0 to 16", encode, 1, { indent = 17 })
    local loop = {}
    loop[1] = loop

@@ -214,7 +214,8 @@ function suite.test_errors_of_save()
       t.path = t.path or folder .. "/never"
       return { t }
    end
-   fails("arg", "unknown option 'dtypes' (known: model, path, dtype", core.save, job { dtypes = "F16" })
+   fails("arg", 'unknown option "dtypes"; did you mean "dtype"? (known: model, path, dtype', core.save,
+      job { dtypes = "F16" })
    fails("arg", "option 'sync': boolean expected, got number", core.save, job { sync = 1 })
    fails("arg", "option 'align': an integer from 0", core.save, job { align = -1 })
    fails("arg", "option 'max_shard': integer expected, got string", core.save, job { max_shard = "5GB" })

@@ -115,10 +115,63 @@ function suite.test_errors()
    lu.assertStrContains(message("error('no luck')"), "\27[31mno luck\27[0m\nstack traceback:")
 end
 
-function suite.test_a_local_is_warned_of_once()
+-- Lines of a script can be pasted: what they call local is there for the next line.
+function suite.test_a_local_stays()
    local e, printed = engine()
-   lu.assertStrContains(select(2, say(e, printed, "local x = 1")), "without `local`")
-   lu.assertEquals(select(2, say(e, printed, "local x = 1")), "")
+   say(e, printed, "local x = 1", "local a, b = 2, 3", "local function f(v) return v + x end", "local nothing",
+      "local st = require 'stlua'", "  local late =", "4")
+   lu.assertEquals(say(e, printed, "x, a, b, f(1), nothing, late"), "1\t2\t3\t2\tnil\t4\n")
+   lu.assertNil(rawget(_G, "x"))
+   lu.assertEquals(say(e, printed, "do local x = 5 end", "x"), "1\n")
+   lu.assertEquals(say(e, printed, "local t = {}", "function t.f() local x = 6 return x end", "t.f(), x"), "6\t1\n")
+end
+
+function suite.test_a_constant_lasts_for_its_line()
+   local e, printed = engine()
+   lu.assertStrContains(select(2, say(e, printed, "local x <const> = 1")), "without `local`")
+   lu.assertEquals(select(2, say(e, printed, "local x <const> = 1")), "")
+end
+
+function suite.test_an_equals_sign_in_front_prints()
+   local e, printed = engine()
+   lu.assertEquals(say(e, printed, "= 1 + 1"), "2\n")
+end
+
+function suite.test_a_long_error_is_cut()
+   local e, printed = engine()
+   e.env.m = sample("long.safetensors")
+   e.env.long = table.concat({ "first", ("line\n"):rep(40), "last" }, "\n")
+   local _, message = say(e, printed, "error(long)")
+   lu.assertEquals(select(2, message:gsub("\n", "")), 13)
+   lu.assertStrContains(message, "... 31 more lines")
+   lu.assertEquals(select(2, say(e, printed, "error('a\\nb')")), "a\nb\n")
+end
+
+function suite.test_hints()
+   local e, printed = engine()
+   e.env.m = sample("hints.safetensors")
+   e.env.t = e.env.m["lm_head.weight"]
+   local function message(line) return select(2, say(e, printed, line)) end
+   for line, want in pairs {
+      ["t:shap()"] = 'did you mean "shape"', ["st.lepr(1)"] = 'did you mean "lerp"',
+      ["prin(1)"] = 'did you mean "print"', ["m:keys()"] = "here it is for name in pairs(m)",
+      ["m['lm_haed.weight']:shape()"] = 'did you mean "lm_head.weight"',
+      ["len(t)"] = "here it is #value", ["tt:shape()"] = 'did you mean "st" or "t"?',
+   } do
+      lu.assertStrContains(message(line), want)
+   end
+   lu.assertEquals(message("zzzzzz.y = 1"), "attempt to index a nil value (global 'zzzzzz')\n")
+   lu.assertEquals(message("zzzzzz.y"), "attempt to index a nil value (global 'zzzzzz')\n")
+   e.env.m:close()
+   lu.assertStrContains(message("m2:shape()"), "global 'm2'")
+end
+
+function suite.test_functions_are_shown_as_they_are_called()
+   local e, printed = engine()
+   lu.assertEquals(say(e, printed, "st.lerp"), "function st.lerp(a, b, t)\n")
+   lu.assertEquals(say(e, printed, "{ st.lerp }"), "{ function st.lerp(a, b, t) }\n")
+   lu.assertStrMatches(say(e, printed, "print"), "function: .*\n")
+   lu.assertStrMatches(say(e, printed, "function() end"), "function: .*\n")
 end
 
 function suite.test_a_slow_line_tells_its_time()
@@ -236,6 +289,19 @@ function suite.test_completes_methods()
    lu.assertEquals(candidates(e, "st.open('x'):sel"), "select")
    lu.assertEquals(candidates(e, "m:select('a'):cas"), "cast")
    lu.assertEquals(candidates(e, "m['no such'].x"), "")
+   e.env.t = e.env.m["lm_head.weight"]
+   lu.assertEquals(candidates(e, "t:ad"):match("%S+ %S+"), "add add_")
+   lu.assertNil((" " .. candidates(e, "t:") .. " "):find(" add_ ", 1, true))      -- twins would fill the screen
+   lu.assertNil((" " .. candidates(e, "m:")):find(" _", 1, true))
+end
+
+function suite.test_completes_dtypes()
+   local e = engine()
+   e.env.m = sample("dtypes.safetensors")
+   lu.assertEquals(candidates(e, 'm:cast("BF'), "BF16")
+   lu.assertEquals(candidates(e, "m['lm_head.weight']:cast('bf"), "bf16")
+   lu.assertEquals(candidates(e, 'st.zeros(2, { dtype = "F8_E4M3F'), "F8_E4M3FNUZ")
+   lu.assertEquals({ candidates(e, 'm:cast "I3') }, { "I32", 9, '"' })
 end
 
 function suite.test_completes_tensor_names()
@@ -273,6 +339,9 @@ function suite.test_completes_options()
    lu.assertEquals({ candidates(e, 'm:cast("F16", { o') }, { "only", 17, " = " })
    lu.assertEquals(candidates(e, 'm:save("x", { sync = false, dt'), "dtype")
    lu.assertEquals(candidates(e, 'st.open("x", {'), "component variant")
+   lu.assertEquals(candidates(engine(), "st.zeros(2, { "), "dtype")
+   e.env.t = e.env.m["lm_head.weight"]
+   lu.assertEquals(candidates(e, "t:sum(1, { k"), "keepdim")
    lu.assertEquals(candidates(e, 'st.open("x", { component = prin'), "print")
 end
 

@@ -5,6 +5,7 @@
 
 local core = require "stlua.core"
 local doc = require "stlua.doc"
+local dtype = require "stlua.dtype"
 local reserved = require("stlua.repl.show").reserved
 
 local complete = {}
@@ -96,16 +97,18 @@ end
 
 local by_value
 
--- The documentation of a function value.
-local function documented(fn)
-   if not by_value then
-      by_value = {}
-      for _, item in ipairs(doc.catalogue()) do
-         if type(item.value) == "function" then by_value[item.value] = item.entry end
-      end
+-- To be called before a function is looked up that documented() is asked about: until then stubs may stand for the
+-- library's functions.
+local function load_documentation()
+   if by_value then return end
+   by_value = {}
+   for _, item in ipairs(doc.catalogue()) do
+      if type(item.value) == "function" then by_value[item.value] = item.entry end
    end
-   return by_value[fn]
 end
+
+-- The documentation of a function value.
+local function documented(fn) return by_value[fn] end
 
 local function result_of(known)
    local entry = known and known.value and documented(known.value)
@@ -126,6 +129,7 @@ local function known_of(s, env)
       return key ~= nil and field(known_of(head, env), key) or nil
    end
    head = s:match("^(.-)%b()$")
+   if head then load_documentation() end
    if head then return head ~= "" and result_of(known_of(head, env)) or nil end
    local name
    head, name = s:match("^(.*)[%.:]%s*([%a_][%w_]*)$")
@@ -180,11 +184,11 @@ local function by_segment(names, prefix)
    return sort_naturally(out)
 end
 
--- Names that need no escapes within quotes.
-local function plain_names(names)
+-- Names that need no escapes within these quotes.
+local function plain_names(names, quote)
    local out = {}
    for _, name in ipairs(names) do
-      if not name:find("[%c\"'\\]") then out[#out + 1] = name end
+      if not name:find("[%c\\" .. quote .. "]") then out[#out + 1] = name end
    end
    return out
 end
@@ -211,9 +215,27 @@ end
 -- Methods of models whose texts are names of files, not of tensors.
 local OF_FILES = { save = true }
 
+-- What stands before a text that is the name of a dtype.
+local DTYPE_BEFORE = { "[:%.]%s*cast%s*%(?%s*$", "[:%.]%s*bytes%s*%(?%s*$", "from_bytes%s*%(?%s*$",
+   "%f[%w_]dtype%s*=%s*$" }
+
+local function dtypes(before, prefix)
+   for _, pattern in ipairs(DTYPE_BEFORE) do
+      if before:find(pattern) then
+         local names = table.move(dtype.names, 1, #dtype.names, 1, {})
+         for i, name in ipairs(names) do
+            if prefix:find("%l") then names[i] = name:lower() end
+         end
+         return matching(names, prefix)
+      end
+   end
+end
+
 -- Within an open string: tensors' names in m["..." and m:method("...", else files.
 local function in_string(line, at, env)
    local quote, before, prefix = line:sub(at, at), line:sub(1, at - 1), line:sub(at + 1)
+   local names_of_dtypes = dtypes(before, prefix)
+   if names_of_dtypes then return names_of_dtypes, at + 1, quote end
    local owner, suffix = before:match("^(.-)%[%s*$"), quote .. "]"
    if not owner then
       local method
@@ -223,13 +245,13 @@ local function in_string(line, at, env)
    end
    local known = owner and known_of(owner, env)
    local names = known and known.value ~= nil and names_of(known.value)
-   if names then return by_segment(plain_names(names), prefix), at + 1, suffix end
+   if names then return by_segment(plain_names(names, quote), prefix), at + 1, suffix end
    if owner and suffix == quote .. "]" then
       local keys = {}
       for key in next, known and type(known.value) == "table" and known.value or {} do
          if type(key) == "string" then keys[#keys + 1] = key end
       end
-      return sort_naturally(matching(plain_names(keys), prefix)), at + 1, suffix
+      return sort_naturally(matching(plain_names(keys, quote), prefix)), at + 1, suffix
    end
    return files(prefix), at + 1, quote
 end
@@ -240,6 +262,7 @@ local function in_options(line, open, env)
    if not brace or not paren or line:sub(brace, brace) ~= "{" or line:sub(paren, paren) ~= "(" then return nil end
    local prefix = line:sub(brace):match("[{,;]%s*([%a_]?[%w_]*)$")
    if not prefix then return nil end
+   load_documentation()
    local known = known_of(line:sub(1, paren - 1), env)
    local entry = known and documented(known.value)
    local names = entry and doc.options(entry) or {}
@@ -253,6 +276,18 @@ local function add_names(list, t, functions_only)
          list[#list + 1] = key
       end
    end
+end
+
+-- Names that begin with the prefix, less those that would only fill the screen: internal ones, and a method's twin that
+-- works in place, until they are asked for.
+local function wanted(names, prefix)
+   local all, out = {}, {}
+   for _, name in ipairs(names) do all[name] = true end
+   for _, name in ipairs(matching(names, prefix)) do
+      local hidden = name:find("^_") and prefix:sub(1, 1) ~= "_" or prefix == "" and all[name:match("^(.+)_$")]
+      if not hidden then out[#out + 1] = name end
+   end
+   return sort_naturally(out)
 end
 
 -- Fields behind a dot, methods behind a colon.
@@ -282,18 +317,14 @@ local function in_code(line, env)
    if head then      -- of ".." and "1." nothing is known, either
       local known = not head:find("%.$") and known_of(head, env)
       local names = known and members(known, mark == ":") or {}
-      return sort_naturally(matching(names, prefix)), #line - #prefix + 1, ""
+      return wanted(names, prefix), #line - #prefix + 1, ""
    end
    prefix = line:match("[%a_][%w_]*$") or ""
    local names = {}
    add_names(names, env)
    add_names(names, _G)
    for word in pairs(prefix ~= "" and reserved or {}) do names[#names + 1] = word end
-   local out = {}
-   for _, name in ipairs(matching(names, prefix)) do
-      if name:sub(1, 1) ~= "_" or prefix:sub(1, 1) == "_" then out[#out + 1] = name end
-   end
-   return sort_naturally(out), #line - #prefix + 1, ""
+   return wanted(names, prefix), #line - #prefix + 1, ""
 end
 
 --- Candidates for what the line up to the cursor ends in.

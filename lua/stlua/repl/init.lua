@@ -6,6 +6,7 @@ local core = require "stlua.core"
 local count_dtypes = require("stlua.dtype").count
 local errors = require "stlua.errors"
 local help = require "stlua.repl.help"
+local hint = require "stlua.repl.hint"
 local map = require "stlua.map"
 local show = require "stlua.repl.show"
 local text = require "stlua.text"
@@ -14,6 +15,7 @@ local repl = {}
 repl.__index = repl
 
 local SLOW = 0.1      -- seconds from which a line's time is told
+local LINES = 12      -- of one error
 local CHUNK = "stdin"
 local RED, DIM, PLAIN = "\27[31m", "\27[2m", "\27[0m"
 
@@ -51,6 +53,21 @@ end
 
 local function pass(...) return ... end
 
+-- A local would be gone with its line. At the beginning of a piece of code it becomes a name that stays, so that lines
+-- of a script can be pasted. Not so `local x <const>`.
+local function without_local(code)
+   local head, rest = code:match("^(%s*)local%s+(.*)$")
+   if not head then return code end
+   if rest:find("^function%s") then return head .. rest end
+   local at = rest:match("^[%a_][%w_]*()")
+   while at and rest:find("^%s*,", at) do at = rest:match("^%s*,%s*[%a_][%w_]*()", at) end
+   if not at then return code end
+   local after = rest:sub(at)
+   if after:find("^%s*=[^=]") then return head .. rest end
+   if after:find("^%s*;?%s*$") then return head .. rest:sub(1, at - 1) .. " = nil" .. after end
+   return code
+end
+
 -- Compiles as an expression, else as a statement. Nil and "incomplete", or nil and the message.
 local function compile(code, env)
    local chunk, first = load("return " .. code, "=" .. CHUNK, "t", env)
@@ -67,7 +84,7 @@ local function compile(code, env)
 end
 
 -- What went wrong, as one clean text. A position within the line just typed, or within the library, is no help.
-local function message_of(e, code)
+local function message_of(self, e, code)
    if errors.is(e) then
       if e.code == "cancelled" then return "interrupted" end
       return errors.describe(e, function(line)
@@ -76,8 +93,8 @@ local function message_of(e, code)
    end
    local s = show.value(e)
    if type(e) == "nil" then s = "error(nil)" end
-   if not code:find("\n.") then s = s:gsub("^" .. CHUNK .. ":1: ", "") end
-   return s
+   if not code:find("\n.") then s = s:gsub("^" .. CHUNK .. ":%d+: ", "") end
+   return s .. hint.about(s, self.env)
 end
 
 local function keep(env, results)
@@ -100,9 +117,10 @@ function repl:eval(code)
    local question = code:match("^%s*(%?.*)$")
    if question then return "ok", table.pack(help.answer(question, self.env)) end
    if not code:find("%S") then return "ok", table.pack() end
+   code = without_local(code:gsub("^%s*=", ""))      -- `= x` printed x in older Luas
    local chunk, problem, expression = compile(code, self.env)
    if problem == "incomplete" then return "incomplete" end
-   if not chunk then return "error", { message = message_of(problem, code), error = problem } end
+   if not chunk then return "error", { message = message_of(self, problem, code), error = problem } end
    local traceback
    local results = table.pack(xpcall(chunk, function(e)
       traceback = debug.traceback("", 2):gsub("^%s+", "")
@@ -110,7 +128,7 @@ function repl:eval(code)
    end, pass))
    if not results[1] then
       local e = results[2]
-      return "error", { message = message_of(e, code), error = e, traceback = traceback }
+      return "error", { message = message_of(self, e, code), error = e, traceback = traceback }
    end
    results = table.move(results, 2, results.n, 1, { n = results.n - 1 })
    results.silent = code:find(";%s*$") ~= nil or code:find(";%s*%-%-[^\n\"']*$") ~= nil
@@ -126,13 +144,24 @@ end
 
 -- A local of a line that is complete is gone with it.
 local function warn_of_local(self, code)
-   if self.warned or not code:find("^%s*local%s") then return end
+   if self.warned or not without_local(code):find("^%s*local%s") then return end
    self.warned = true
    self.write_error(colored(self, DIM, "note: a local lasts for its line only; without `local` the name stays") .. "\n")
 end
 
+-- A model that does not fit is told tensor by tensor: a script may want all, a person the first.
+local function shortened(message)
+   local at, lines = 0, 0
+   repeat
+      at, lines = message:find("\n", at + 1, true), lines + 1
+   until not at or lines == LINES
+   local rest = at and select(2, message:gsub("\n", "", nil)) - LINES + 1
+   if not rest or rest < 2 then return message end
+   return ("%s\n  ... %d more lines"):format(message:sub(1, at - 1), rest)
+end
+
 local function report(self, failure)
-   self.write_error(colored(self, RED, failure.message) .. "\n")
+   self.write_error(colored(self, RED, shortened(failure.message)) .. "\n")
    if self.trace and failure.traceback then self.write_error(failure.traceback .. "\n") end
 end
 
@@ -143,7 +172,7 @@ local function run(self, code)
    if results.silent then return status end
    local ok, shown = pcall(show.results, results)
    if ok then return status, shown end
-   return "error", { message = message_of(shown, code) }
+   return "error", { message = message_of(self, shown, code) }
 end
 
 --- Takes one typed line, prints what comes of it.
@@ -179,8 +208,8 @@ local function describe(name, value)
    if map.is_tensor(value) then
       row.kind, row.bytes, row.dtype, row.shape = "tensor", value:nbytes(), value:dtype(), text.shape(value:shape())
    elseif map.is_model(value) then
-      row.kind, row.bytes, row.dtype, row.shape = "model", 0, count_dtypes(value), text.plural(#value, "tensor")
-      for i = 1, #value do row.bytes = row.bytes + select(4, value:info(i)) end
+      row.kind, row.bytes = "model", select(2, value:_outline(1))
+      row.dtype, row.shape = count_dtypes(value), text.plural(#value, "tensor")
    elseif row.kind == "string" then
       row.bytes = #value
    elseif row.kind == "table" then

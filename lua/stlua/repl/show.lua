@@ -96,8 +96,19 @@ function inline(v, depth, seen)
    return show.line(v)
 end
 
+-- A function that has a help text is shown as it begins.
+local function function_text(v)
+   local doc = require "stlua.doc"
+   for _, item in ipairs(doc.catalogue()) do
+      if item.value == v and item.entry then return "function " .. doc.signature(item.name, item.entry) end
+   end
+   local own = doc.of(v)
+   return own and own.name and "function " .. doc.signature(own.name, own) or tostring(v)
+end
+
 --- A value in one line: of a tensor or model the first.
 function show.line(v)
+   if type(v) == "function" then return function_text(v) end
    if debug.getmetatable(v) == core.tensor_meta then return require("stlua.print").describe(v) end
    if type(v) == "string" then return quoted(v) end
    return harmless((safe_tostring(v):match("^[^\n]*")))
@@ -108,6 +119,7 @@ end
 -- @treturn string
 function show.value(v)
    if type(v) == "table" and not has_tostring(v) then return table_text(v, 0, {}) end
+   if type(v) == "function" then return function_text(v) end
    return harmless(safe_tostring(v))
 end
 

@@ -76,6 +76,18 @@ several("float half bfloat16 int long hist", function(w) return w.t end)
 several("expand_as", function(w) return w.row, w.t end)
 several("identical allclose equal copy_", function(w) return w.t:clone(), w.u end)
 
+function A.block_weights()
+   local v = support.tensor("F32", { 3 }, { 1, 2, 3 })
+   return st.model { { "model.diffusion_model.input_blocks.0.0.bias", v },
+      { "model.diffusion_model.out.2.bias", v }, { "cond_stage_model.transformer.text_model.x", v } }, "GRAD_V"
+end
+function A.merge_config()
+   local path = support.path("calls.yml")
+   local out = assert(io.open(path, "w"))
+   out:write("merge_method: passthrough\nmodels: [ { model: ", calls.file(), " } ]\n")
+   out:close()
+   return path
+end
 function A.apply(w) return "add", w.t, w.u end
 function A.arange() return 1, 10, 2, { dtype = "F32" } end
 function A.bernoulli() return 0.5, { 2, 3 }, { seed = 3 } end

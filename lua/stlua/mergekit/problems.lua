@@ -52,11 +52,11 @@ end
 function Problems:throw()
    local n = #self.list
    if n == 0 then return end
-   if n == 1 then errors.throwf("arg", "%s: %s", self.label, self.list[1]) end
+   if n == 1 then errors.throw("arg", ("%s: %s"):format(self.label, self.list[1]), { file = self.label }) end
    local lines = { ("%s: %s:"):format(self.label, text.plural(n, "problem")) }
    for i = 1, math.min(n, MANY) do lines[#lines + 1] = "  " .. self.list[i]:gsub("\n", "\n  ") end
    if n > MANY then lines[#lines + 1] = ("  ... and %d more"):format(n - MANY) end
-   errors.throw("arg", table.concat(lines, "\n"))
+   errors.throw("arg", table.concat(lines, "\n"), { file = self.label })
 end
 
 return problems

@@ -260,7 +260,7 @@ st_status st_order(st_tensor *t, int dim, int64_t start, int64_t count, bool des
     int64_t n = t->ndim ? t->shape[dim] : 1;
     if (start < 0 || count < 0 || start > n || count > n - start)
         return st_fail(err, ST_ARG, NULL, t->name, "element %lld in order was asked for, there are %lld",
-                       (long long)(start < 0 || start > n ? start + 1 : start + count), (long long)n);
+                       (long long)((uint64_t)start + (start < 0 || start > n ? 1 : (uint64_t)count)), (long long)n);
     return order(t, dim, start, count, descending ? DESCENDING : 0, out, err);
 }
 

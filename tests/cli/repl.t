@@ -181,7 +181,8 @@ cmp_ok best('decompose()'), '<', 0.1 * $slow, 'in a decomposition, which nothing
 cmp_ok best('order()'), '<', 0.1 * $slow, 'in a long sort';
 is slurp('target'), 'old', 'the target is as it was';
 is_deeply [grep { /target/ } glob('* .*')], ['target'], 'and no temporary file stays';
-enter('st.open("b.safetensors"):save "c.safetensors"', qr/\n\d+\r\n(?:\d.*s.*\r\n)?> $/, 'work after an interrupt is not refused');
+enter('st.open("b.safetensors"):save "c.safetensors"', qr/\n\d+\r\n(?:\d.*s.*\r\n)?> $/,
+   'work after an interrupt is not refused');
 enter('who()', qr/save\s+function.*\r\nspin\s+function/s, 'who() lists what the script left');
 type("spin()\n");
 ok expect(qr/READY\r\n/), 'once more';

@@ -209,10 +209,10 @@ static st_status read_sample(const pass *p, uint32_t *keys, st_err *err)
     return s;
 }
 
-/* Wide enough for six standard deviations of a sample of independent elements: neighbours are none quite. */
+/* Wide enough for four and a half standard deviations of a sample of independent elements. */
 static st_status guess(const pass *p, uint64_t k, st_bracket *b, st_err *err)
 {
-    double part = (double)k / (double)p->numel, away = 6 * sqrt(SAMPLE * part * (1 - part)) + 16;
+    double part = (double)k / (double)p->numel, away = 4.5 * sqrt(SAMPLE * part * (1 - part)) + 16;
     double first = floor(part * SAMPLE - away), last = ceil(part * SAMPLE + away);
     uint32_t *keys = st_malloc(SAMPLE * sizeof *keys);
     if (!keys) return st_fail_nomem(err, SAMPLE * sizeof *keys);

@@ -211,6 +211,7 @@ static void test_rank(void **state)
     assert_ok(st_rank(t, 1, &ranks, &err));
     assert_ok(st_export(ctx, ranks, 0, 8, ST_F32, got, &err));
     assert_memory_equal(got, want, sizeof want);
+    st_tensor_unref(ranks);
     assert_int_equal(st_rank(t, 2, &ranks, &err), ST_ARG);
     st_tensor_unref(t);
 }

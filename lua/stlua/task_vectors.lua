@@ -1,19 +1,14 @@
 --- What the methods of the task arithmetic family share: differences to a base, made sparse, agreed on, summed.
 -- Layer: Lua, above stlua.core.
 
+local core = require "stlua.core"
 local errors = require "stlua.errors"
 local sparsify = require "stlua.sparsify"
+local sum = require("stlua.merge_math").sum
 
-local core = require "stlua.core"
 local apply = core.apply
 
 local task_vectors = {}
-
-local function sum(list)
-   local total = list[1]
-   for i = 2, #list do total = total + list[i] end
-   return total
-end
 
 --- The differences of the models to their base.
 -- @treturn {tensor,...}

@@ -48,6 +48,21 @@ ST_LEVEL_TABLES(baseline)
 ST_LEVEL_TABLES(avx2)
 ST_LEVEL_TABLES(avx512)
 
+/* The folds that level_reduce.c has for rows and level_columns.c for columns, under the same names. Columns: F32, F64,
+ * I64, U64, B8. */
+#define ST_FOLD_TABLE                                                                                                 \
+    [ST_F_SUM] = {sum_f32, sum_f64, sum_u64, sum_u64, NULL},                                                          \
+    [ST_F_SUMABS] = {sumabs_f32, sumabs_f64, NULL, NULL, NULL},                                                       \
+    [ST_F_SUMSQ] = {sumsq_f32, sumsq_f64, NULL, NULL, NULL},                                                          \
+    [ST_F_PROD] = {prod_f32, prod_f64, prod_u64, prod_u64, NULL},                                                     \
+    [ST_F_MOMENTS] = {moments_f32, moments_f64, NULL, NULL, NULL},                                                    \
+    [ST_F_MIN] = {min_f32, min_f64, min_i64, min_u64, NULL}, [ST_F_MAX] = {max_f32, max_f64, max_i64, max_u64, NULL}, \
+    [ST_F_MINABS] = {minabs_f32, minabs_f64, NULL, NULL, NULL},                                                       \
+    [ST_F_MAXABS] = {maxabs_f32, maxabs_f64, NULL, NULL, NULL},                                                       \
+    [ST_F_ARGMIN] = {argmin_f32, argmin_f64, argmin_i64, argmin_u64, NULL},                                           \
+    [ST_F_ARGMAX] = {argmax_f32, argmax_f64, argmax_i64, argmax_u64, NULL},                                           \
+    [ST_F_NONZERO] = {nonzero_f32, nonzero_f64, nonzero_u64, nonzero_u64, nonzero_b8}
+
 /* Iterations are independent even where dst is a source: element i is read before it is written. */
 #if defined(__clang__)
 #define ST_IVDEP _Pragma("clang loop vectorize(assume_safety)")

@@ -85,18 +85,4 @@ COLUMNS(prod_u64, uint64_t, uint64_t, x, v *x)
 COLUMNS(nonzero_u64, uint64_t, uint64_t, x != 0, v + (x != 0))
 COLUMNS(nonzero_b8, uint8_t, uint64_t, x != 0, v + (x != 0))
 
-/* Columns: F32, F64, I64, U64, B8. */
-const st_fold_columns_fn ST_LEVELED(st_kern_fold_columns)[ST_FOLD_COUNT][ST_REG_COUNT] = {
-    [ST_F_SUM] = {sum_f32, sum_f64, sum_u64, sum_u64, NULL},
-    [ST_F_SUMABS] = {sumabs_f32, sumabs_f64, NULL, NULL, NULL},
-    [ST_F_SUMSQ] = {sumsq_f32, sumsq_f64, NULL, NULL, NULL},
-    [ST_F_PROD] = {prod_f32, prod_f64, prod_u64, prod_u64, NULL},
-    [ST_F_MOMENTS] = {moments_f32, moments_f64, NULL, NULL, NULL},
-    [ST_F_MIN] = {min_f32, min_f64, min_i64, min_u64, NULL},
-    [ST_F_MAX] = {max_f32, max_f64, max_i64, max_u64, NULL},
-    [ST_F_MINABS] = {minabs_f32, minabs_f64, NULL, NULL, NULL},
-    [ST_F_MAXABS] = {maxabs_f32, maxabs_f64, NULL, NULL, NULL},
-    [ST_F_ARGMIN] = {argmin_f32, argmin_f64, argmin_i64, argmin_u64, NULL},
-    [ST_F_ARGMAX] = {argmax_f32, argmax_f64, argmax_i64, argmax_u64, NULL},
-    [ST_F_NONZERO] = {nonzero_f32, nonzero_f64, nonzero_u64, nonzero_u64, nonzero_b8},
-};
+const st_fold_columns_fn ST_LEVELED(st_kern_fold_columns)[ST_FOLD_COUNT][ST_REG_COUNT] = {ST_FOLD_TABLE};

@@ -3,11 +3,7 @@
 local core = require "stlua.core"
 local st = require "stlua"
 
-local function sum(list)
-   local total = list[1]
-   for i = 2, #list do total = total + list[i] end
-   return total
-end
+local sum = require("stlua.merge_math").sum
 
 -- Deferred numbers as one tensor.
 local function vector(list)

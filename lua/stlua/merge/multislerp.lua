@@ -4,11 +4,7 @@ local st = require "stlua"
 local core = require "stlua.core"
 local errors = require "stlua.errors"
 
-local function sum(list)
-   local total = list[1]
-   for i = 2, #list do total = total + list[i] end
-   return total
-end
+local sum = require("stlua.merge_math").sum
 
 -- The factors that make the models, or their differences to the base, one tensor.
 local function factors(list, weights, eps)

@@ -18,11 +18,16 @@ function task_vectors.of(base, models)
    return list
 end
 
+-- The sign of the sum of all; 0 counts as positive.
+local function elected(list)
+   return apply("where", apply("ge", sum(list), 0), 1.0, -1.0)
+end
+
 --- Masks of the entries whose sign is that of the sum of all; a sum of 0 counts as positive. Zeros never agree.
 -- @tparam {tensor,...} list
 -- @treturn {tensor,...} BOOL
 function task_vectors.agreeing(list)
-   local sign = apply("where", apply("ge", sum(list), 0), 1.0, -1.0)
+   local sign = elected(list)
    local masks = {}
    for i, v in ipairs(list) do masks[i] = apply("gt", v * sign, 0) end
    return masks
@@ -38,14 +43,15 @@ local function mixed(list, weights, consensus, normalize)
       for _, w in ipairs(weights) do divisor = divisor + w end
       return math.abs(divisor) < 1e-8 and total or total / divisor
    end
-   local kept, shares = {}, {}
-   for i, mask in ipairs(task_vectors.agreeing(list)) do
-      kept[i] = apply("where", mask, list[i], 0.0)
-      if normalize then shares[i] = apply("where", mask, weights[i], 0) end
+   local sign, along, shares = elected(list), {}, {}
+   for i, v in ipairs(list) do      -- what goes along with the sign is positive after a change of sign
+      local turned = v * sign
+      along[i] = apply("maximum", turned, 0.0)
+      if normalize then shares[i] = apply("where", apply("gt", turned, 0), weights[i] + 0.0, 0.0) end
    end
-   if not normalize then return sum(kept) end
+   if not normalize then return sum(along) * sign end
    local divisor = sum(shares)
-   return sum(kept) / apply("where", apply("eq", divisor, 0), 1.0, divisor)
+   return sum(along) * sign / apply("where", apply("eq", divisor, 0), 1.0, divisor)
 end
 
 --- base + lambda * the differences, weighted and mixed.

@@ -18,7 +18,7 @@
 
 enum {
     BLOCK = 2048,           /* elements at most: 8 KiB of F32 per register */
-    BLOCK_MIN = 512,        /* so that a call of a kernel costs next to nothing */
+    BLOCK_MIN = 1024,       /* fewer would make calls of kernels cost something */
     REGS_BYTES = 24 << 10,  /* of all registers together, if it can be had: they stay in the first-level cache */
     TILE_BYTES = 768 << 10, /* raw bytes in and out per tile: they stay in a 1 MiB second-level cache */
     TILE_MIN = 2 * BLOCK,
@@ -407,18 +407,16 @@ static bool is_wide(st_reg r) { return r != ST_R_F32 && r != ST_R_B8; }
 static void size_registers(compiler *c, st_tensor *const *list, size_t n)
 {
     st_program *p = c->p;
-    bool wide = false, chance = false;
+    bool wide = false;
     for (size_t i = 0; i < n; i++) {
         wide |= is_wide(st_dtype_reg(list[i]->dtype)) && list[i]->node != ST_N_NUMBER;
         wide |= list[i]->node == ST_N_OP && is_wide(list[i]->operands);
-        chance |= list[i]->node == ST_N_RANDOM; /* made by the thousand */
     }
     for (size_t i = 0; i < p->nouts; i++) wide |= is_wide(st_dtype_reg(p->outs[i].dtype));
     for (size_t i = 0; i < p->nconsts; i++) wide |= is_wide(p->consts[i].cls);
     p->width = wide ? 8 : 4;
     p->block = BLOCK;
-    while (p->block > (chance ? 2 * BLOCK_MIN : BLOCK_MIN) && p->block * p->width * (size_t)p->nregs > REGS_BYTES)
-        p->block /= 2;
+    while (p->block > BLOCK_MIN && p->block * p->width * (size_t)p->nregs > REGS_BYTES) p->block /= 2;
 }
 
 /* Remembers which registers lie in outputs. */

@@ -9,9 +9,8 @@
  *    F32, normal    the pair of elements 2j, 2j + 1 has words 2j, 2j + 1 (Box and Muller: radius, angle; cosine first)
  *    F64, normal    the same with the doubles of block j
  *    integers       words 2i and 2i + 1 as a 64-bit fraction of the span
- *    yes or no      of 512 elements and 64 blocks, whose words are taken first of all blocks, then second: element e
- * has the lower half of word e mod 256 where e < 256, else its upper half; where that is the probability's own, 16 bits
- * more decide, which are a hash of the word */
+ *
+ * Masks (yes or no, by chance) take a byte an element of a cheaper sequence, a keyed hash of the number of the word. */
 #include "level.h"
 
 #include <sleef.h>
@@ -61,9 +60,10 @@ static inline void round_of(uint32_t c[4], uint32_t k0, uint32_t k1)
     c[3] = (uint32_t)p;
 }
 
-/* The words of BLOCKS blocks from `first` on: the first ones, the second ... */
-static void make_lanes(uint32_t lane[4][BLOCKS], const st_random_key *s, uint64_t first)
+/* The words of BLOCKS blocks from `first` on. */
+static void make_words(uint32_t w[WORDS], const st_random_key *s, uint64_t first)
 {
+    uint32_t lane[4][BLOCKS];
     uint32_t seed0 = (uint32_t)s->seed, seed1 = (uint32_t)(s->seed >> 32);
     uint32_t stream0 = (uint32_t)s->stream, stream1 = (uint32_t)(s->stream >> 32);
     ST_IVDEP for (size_t i = 0; i < BLOCKS; i++)
@@ -78,13 +78,6 @@ static void make_lanes(uint32_t lane[4][BLOCKS], const st_random_key *s, uint64_
         }
         for (int j = 0; j < 4; j++) lane[j][i] = c[j];
     }
-}
-
-/* The same in the order of the blocks. */
-static void make_words(uint32_t w[WORDS], const st_random_key *s, uint64_t first)
-{
-    uint32_t lane[4][BLOCKS];
-    make_lanes(lane, s, first);
     for (size_t i = 0; i < BLOCKS; i++)
         for (size_t j = 0; j < 4; j++) w[4 * i + j] = lane[j][i];
 }
@@ -210,21 +203,40 @@ static void settle(uint8_t *keep, const uint8_t *ties, const uint32_t *w, uint32
     }
 }
 
+/* A bijection of 32 bits in which each bit depends on all (lowbias32 of Wellons' hash prospector). */
+static inline uint32_t mixed(uint32_t x)
+{
+    x = (x ^ x >> 16) * 0x21f0aaadu;
+    x = (x ^ x >> 15) * 0xd35a2d97u;
+    return x ^ x >> 15;
+}
+
+/* Words [first, first + WORDS) of a cheaper sequence than Philox's: masks need one bit or little more of a number. */
+static void make_hashes(uint32_t w[WORDS], const st_random_key *s, uint64_t first)
+{
+    uint32_t seed0 = mixed((uint32_t)s->seed), seed1 = mixed((uint32_t)(s->seed >> 32) + seed0);
+    uint32_t stream0 = mixed((uint32_t)s->stream + seed1), stream1 = mixed((uint32_t)(s->stream >> 32) + stream0);
+    const uint32_t key = mixed((uint32_t)(first >> 32) + stream1), low = (uint32_t)first, other = mixed(key ^ stream0);
+    for (uint32_t i = 0; i < WORDS; i++) w[i] = mixed(mixed(low + i + key) ^ other);
+}
+
 /* True with probability span / 2^32. */
 static void gen_chance(void *dst, const st_random_key *s, uint64_t start, size_t n)
 {
     uint8_t *d = dst, keep[4 * WORDS], ties[4 * WORDS], bytes[4 * WORDS];
-    uint32_t lane[4][BLOCKS];
+    uint32_t w[WORDS];
     const uint32_t lower = (uint32_t)s->span & 0xffffff;
     const unsigned upper = (unsigned)(s->span >> 24); /* 256 where all are true */
     while (n) {
         size_t skip = (size_t)(start % (4 * WORDS)), now = 4 * WORDS - skip < n ? 4 * WORDS - skip : n;
-        make_lanes(lane, s, start / (4 * WORDS) * BLOCKS);
-        memcpy(bytes, lane, sizeof bytes);
+        make_hashes(w, s, start / (4 * WORDS) * WORDS);
+        memcpy(bytes, w, sizeof bytes);
         const uint8_t edge = (uint8_t)upper;
         for (size_t i = 0; i < 4 * WORDS; i++) keep[i] = bytes[i] < edge;
-        for (size_t i = 0; i < 4 * WORDS; i++) ties[i] = bytes[i] == edge;
-        if (lower) settle(keep, ties, &lane[0][0], lower);
+        if (lower) {
+            for (size_t i = 0; i < 4 * WORDS; i++) ties[i] = bytes[i] == edge;
+            settle(keep, ties, w, lower);
+        }
         if (upper > 255) memset(keep, 1, sizeof keep);
         memcpy(d, keep + skip, now);
         d += now;

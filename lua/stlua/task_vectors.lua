@@ -39,8 +39,7 @@ local function mixed(list, weights, consensus, normalize)
    if not consensus then
       local total = sum(list)
       if not normalize then return total end
-      local divisor = 0
-      for _, w in ipairs(weights) do divisor = divisor + w end
+      local divisor = sum(weights)
       return math.abs(divisor) < 1e-8 and total or total / divisor
    end
    local sign, along, shares = elected(list), {}, {}

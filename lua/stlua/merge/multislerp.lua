@@ -40,16 +40,13 @@ return {
       { name = "eps", type = "number", default = 1e-8, min = 0, help = "what counts as no length" },
    },
    check = function(p)
-      local total = 0
-      for _, w in ipairs(p.weight) do total = total + w end
-      if p.normalize_weights and total == 0 then
+      if p.normalize_weights and sum(p.weight) == 0 then
          errors.throw("arg", "multislerp: the weights add up to 0: change them, or set normalize_weights = false")
       end
    end,
    merge = function(base, models, p)
       if #models == 1 then return models[1] end
-      local weights, total, list = {}, 0, {}
-      for _, w in ipairs(p.weight) do total = total + w end
+      local weights, total, list = {}, sum(p.weight), {}
       for i, x in ipairs(models) do
          weights[i] = p.normalize_weights and p.weight[i] / total or p.weight[i]
          list[i] = base and x - base or x

@@ -543,6 +543,19 @@ st_status st_masked_select(st_ctx *ctx, st_tensor *t, st_tensor *mask, st_tensor
 st_status st_unique(st_ctx *ctx, st_tensor *t, st_tensor **values, st_tensor **counts, st_tensor **inverse,
                     st_err *err);
 
+/* ---------------------------------------------------------------- Fourier transforms */
+
+typedef enum st_fft_kind {
+    ST_FFT_FORWARD, /* complex to complex */
+    ST_FFT_INVERSE,
+    ST_FFT_REAL,    /* real to complex: of the last dimension the first n / 2 + 1 */
+    ST_FFT_TO_REAL, /* the way back */
+} st_fft_kind;
+
+/* Discrete Fourier transforms over the last `dims` dimensions; complex numbers are a further dimension of 2. Computed
+ * in F64, times `scale`; F64 of F64, else F32. `n` is the length of the last dimension where the result is real. */
+st_status st_fft(st_fft_kind kind, st_tensor *t, int dims, int64_t n, double scale, st_tensor **out, st_err *err);
+
 /* ---------------------------------------------------------------- models */
 
 /* Ordered names -> tensors, and metadata. */

@@ -459,6 +459,11 @@ function Tensor:expm1() end
 ---@param ... any the other operands
 function Tensor:expm1_(...) end
 
+--- Discrete Fourier transform of complex numbers.
+---@param opts? table as of rfftn
+---@return stlua.Tensor # (.., 2)
+function Tensor:fftn(opts) end
+
 --- Writes one number everywhere.
 --- ```lua
 --- > t = st.zeros(2, 2)
@@ -634,6 +639,11 @@ function Tensor:hypot_(...) end
 ---@return boolean
 function Tensor:identical(other) end
 
+--- The way back from fftn.
+---@param opts? table `dim` and `s` as of rfftn, `norm` as of irfftn
+---@return stlua.Tensor # (.., 2)
+function Tensor:ifftn(opts) end
+
 --- The function for t[key]: st.index(t, 2), st.index(t, { { 1, 4 }, {} }). With several keys, one for each dimension:
 --- st.index(t, { 1, 4 }, {}) is the same.
 ---@param ... any integers, and slices { first, last, step }
@@ -653,6 +663,19 @@ function Tensor:int() end
 --- Inverse.
 ---@return stlua.Tensor # (.., n, n)
 function Tensor:inverse() end
+
+--- The way back from rfftn, to real numbers. The imaginary parts that such a transform has not are not looked at.
+--- ```lua
+--- > st.tensor({ 1.0, 2, 3, 4, 5 }):rfftn():irfftn { s = { 5 } }
+--- Tensor[5 F32, 20 B]
+---   1.0000  2.0000  3.0000  4.0000  5.0000
+--- ```
+---
+--- `opts`: `dim` and `s` as of rfftn, but that the last size is by default 2 (n - 1): an odd one must be given;
+--- `norm` = "backward" (divided by the number of elements), "ortho" or "forward" (nothing)
+---@param opts? table
+---@return stlua.Tensor
+function Tensor:irfftn(opts) end
 
 --- True if the last operation is a cast.
 ---@return boolean
@@ -1189,6 +1212,23 @@ function Tensor:repeat_interleave(count, dim) end
 ---@param sizes any one by one or as a table; one of them may be -1: what the others leave
 ---@return stlua.Tensor
 function Tensor:reshape(sizes) end
+
+--- Discrete Fourier transform of real numbers. Of the last dimension only the first n // 2 + 1 values are given: the
+--- others are their conjugates.
+--- ```lua
+--- > st.tensor({ 1.0, 2, 3, 4 }):rfftn()
+--- Tensor[3x2 F32, 24 B]
+---   10.0000   0.0000
+---   -2.0000   2.0000
+---   -2.0000   0.0000
+--- ```
+---
+--- `opts`: `dim` = a dimension, or a list of them: by default all; `s` = as many sizes, to which they are cut, or
+--- continued by zeros, before; `norm` = "backward" (nothing), "ortho" (divided by the root of the number of
+--- elements) or "forward" (divided by their number)
+---@param opts? table
+---@return stlua.Tensor # x's shape, the last of `dim` n // 2 + 1 long, and a dimension of 2
+function Tensor:rfftn(opts) end
 
 --- Elements moved along a dimension by `shift` places; those that leave at one end come in at the other.
 --- ```lua
@@ -2341,6 +2381,12 @@ function st.expm1(x) end
 ---@return stlua.Tensor
 function st.eye(rows, columns, opts) end
 
+--- Discrete Fourier transform of complex numbers.
+---@param x stlua.Tensor (.., 2)
+---@param opts? table as of rfftn
+---@return stlua.Tensor # (.., 2)
+function st.fftn(x, opts) end
+
 --- Dimensions first..last as one; all by default.
 --- ```lua
 --- > st.zeros(2, 3, 4):flatten(2):shape()
@@ -2508,6 +2554,12 @@ function st.histogram(t, bins, opts) end
 ---@return any # a deferred tensor, or a model
 function st.hypot(a, b) end
 
+--- The way back from fftn.
+---@param x stlua.Tensor (.., 2)
+---@param opts? table `dim` and `s` as of rfftn, `norm` as of irfftn
+---@return stlua.Tensor # (.., 2)
+function st.ifftn(x, opts) end
+
 --- The function for t[key]: st.index(t, 2), st.index(t, { { 1, 4 }, {} }). With several keys, one for each dimension:
 --- st.index(t, { 1, 4 }, {}) is the same.
 ---@param t stlua.Tensor
@@ -2526,6 +2578,20 @@ function st.index_select(t, dim, index) end
 ---@param a stlua.Tensor (.., n, n)
 ---@return stlua.Tensor # (.., n, n)
 function st.inverse(a) end
+
+--- The way back from rfftn, to real numbers. The imaginary parts that such a transform has not are not looked at.
+--- ```lua
+--- > st.tensor({ 1.0, 2, 3, 4, 5 }):rfftn():irfftn { s = { 5 } }
+--- Tensor[5 F32, 20 B]
+---   1.0000  2.0000  3.0000  4.0000  5.0000
+--- ```
+---@param x stlua.Tensor (.., 2)
+---
+--- `opts`: `dim` and `s` as of rfftn, but that the last size is by default 2 (n - 1): an odd one must be given;
+--- `norm` = "backward" (divided by the number of elements), "ortho" or "forward" (nothing)
+---@param opts? table
+---@return stlua.Tensor
+function st.irfftn(x, opts) end
 
 --- A mask: where two values are close: |a - b| <= atol + rtol * |b|, or equal, infinite ones too.
 ---@param a any
@@ -3126,6 +3192,24 @@ function st.repeat_interleave(t, count, dim) end
 ---@param sizes any one by one or as a table; one of them may be -1: what the others leave
 ---@return stlua.Tensor
 function st.reshape(t, sizes) end
+
+--- Discrete Fourier transform of real numbers. Of the last dimension only the first n // 2 + 1 values are given: the
+--- others are their conjugates.
+--- ```lua
+--- > st.tensor({ 1.0, 2, 3, 4 }):rfftn()
+--- Tensor[3x2 F32, 24 B]
+---   10.0000   0.0000
+---   -2.0000   2.0000
+---   -2.0000   0.0000
+--- ```
+---@param x stlua.Tensor
+---
+--- `opts`: `dim` = a dimension, or a list of them: by default all; `s` = as many sizes, to which they are cut, or
+--- continued by zeros, before; `norm` = "backward" (nothing), "ortho" (divided by the root of the number of
+--- elements) or "forward" (divided by their number)
+---@param opts? table
+---@return stlua.Tensor # x's shape, the last of `dim` n // 2 + 1 long, and a dimension of 2
+function st.rfftn(x, opts) end
 
 --- Elements moved along a dimension by `shift` places; those that leave at one end come in at the other.
 --- ```lua

@@ -66,7 +66,7 @@ end
 
 function suite.test_shapes_without_elements_and_one()
    for _, method in ipairs { "smooth_add", "peft_ties", "mecha_ties", "mecha_ties_dare", "top_k_tensor_sum", "rotate",
-      "cosine_b", "geometric_median", "tensor_sum2", "mecha_slerp" } do
+      "cosine_b", "geometric_median", "tensor_sum2", "mecha_slerp", "crossover", "distribution_crossover" } do
       local def = require("stlua.merging").method(method)
       local base = def.base == "required"
       for _, shape in ipairs { { 0 }, { 0, 3 }, { 1 }, {} } do
@@ -114,6 +114,23 @@ function suite.test_turns()
    check("rotate", { models = { vector(1, 2), vector(3, 6) }, alpha = 0.5 }, { 2, 4 })
    support.raises("arg", { "alignment 0.5", "2 rows and 3 columns", "0 or 1" }, st.merge, "rotate",
       { models = { matrix(2, 3, 1, 2, 3, 4, 5, 6), matrix(2, 3, 1, 0, 0, 0, 1, 0) }, alignment = 0.5 })
+end
+
+function suite.test_frequencies()
+   local a, b = vector(1, 1, 1, 1), vector(1, -1, 3, -3)
+   -- B's transform is 0, -2 - 2i, 8, -2 + 2i; heights are 0, 0.5, 1.
+   check("crossover", { models = { a, b }, alpha = 0.25 }, { 3, -1, 3, -1 })
+   check("crossover", { models = { a, b }, alpha = 0.75 }, { 2, 0, 4, -2 })
+   check("crossover", { models = { a, b }, alpha = 0.25, tilt = 2 }, { -1, 1, 1, -1 })
+   check("crossover", { models = { a, b }, alpha = 0.25, tilt = 1 }, { 1, 0.5, 1.5, 0 })
+   check("crossover", { models = { a, b }, alpha = 0.25, tilt = 4 }, { 3, -1, 3, -1 })
+   check("crossover", { models = { vector(2), vector(4) }, alpha = 0.25 }, { 2 })
+   check("crossover", { models = { a, a }, alpha = 0.25 }, { 1, 1, 1, 1 })
+   check("distribution_crossover", { models = { a, b }, base = vector(0, 1, 2, 3), alpha = 0.5 }, { 3, -1, 3, -1 })
+   check("distribution_crossover", { models = { a, b }, base = vector(3, 2, 1, 0), alpha = 0 }, { 1, -1, 3, -3 })
+   check("distribution_crossover", { models = { a, b }, base = vector(3, 2, 1, 0), alpha = 1 }, { 1, 1, 1, 1 })
+   support.raises("arg", { "crossover: alpha is 1.5", "from 0 to 1" }, st.merge, "crossover",
+      { models = { a, b }, alpha = 1.5 })
 end
 
 -- The median of three neighbours takes out a peak; what is even stays.

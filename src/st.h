@@ -482,6 +482,10 @@ st_status st_dot(st_tensor *a, st_tensor *b, st_tensor **out, st_err *err);
  * one's share, which add up to 1: at most `steps` steps of Karcher's, until one is shorter than `tol`. */
 st_status st_sphere_mean(st_tensor *products, st_tensor *shares, int64_t steps, double tol, st_tensor **out,
                          st_err *err);
+/* A rotation (N x N, F64) with its first n columns kept and the others turned until its logarithm has no part in the
+ * last N - n rows and columns, up to `tol`, in at most `steps` steps: its powers lead from n directions, of which the
+ * columns are the coordinates, to n others by the shortest way. */
+st_status st_stiefel(st_tensor *w, int64_t n, int64_t steps, double tol, st_tensor **out, st_err *err);
 /* `value`, one number, where `holds` is true; else computing it fails with ARG and the message. Both may be deferred.
  */
 st_status st_require(st_tensor *value, st_tensor *holds, const char *message, st_tensor **out, st_err *err);

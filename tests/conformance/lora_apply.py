@@ -189,7 +189,8 @@ def lycoris_cases(w, m):
     v = r(16)
     yield "IA3, columns", {"weight": v, "on_input": torch.tensor(1.0)}, LINEAR, lin * (1 + m * v[None])
     v = r(1, 12, 1, 1)
-    yield "IA3, convolution", {"weight": v, "on_input": torch.tensor(0.0)}, CONV, conv * (1 + m * v.reshape(12, 1, 1, 1))
+    yield "IA3, convolution", {"weight": v, "on_input": torch.tensor(0.0)}, CONV, \
+        conv * (1 + m * v.reshape(12, 1, 1, 1))
     yield "difference", {"diff": r(24, 16), "diff_b": r(24)}, LINEAR, None
     yield "norm", {"w_norm": r(8), "b_norm": r(8)}, NORM, None
     a1, a2, b1, b2 = r(16, 4), r(4, 16), r(24, 4), r(4, 16)

@@ -12,7 +12,7 @@ local lineage = require "stlua.lineage"
 local making = require "stlua.make"
 local map = require "stlua.map"
 local math_ = require "stlua.merge_math"
-local names = require "stlua.lora.names"
+local spellings = require "stlua.lora.spellings"
 local reduce = require "stlua.reduce"
 local text = require "stlua.text"
 
@@ -154,15 +154,9 @@ end
 
 -- The delta of a module at scale alpha / rank, as large as the segment's rows of w.
 local function delta_of(job, w)
-   local m, d = job.module, nil
-   local b, a
+   local m, b, a = job.module, nil, nil
    if m.kind.factors then b, a = m.kind.factors(f32(m.parts)) end
-   if b then
-      d = core.matmul(rows_of(b, job.segment), a)
-   else
-      d = m.kind.delta(f32(m.parts))
-      d = rows_of(d, job.segment)
-   end
+   local d = b and core.matmul(rows_of(b, job.segment), a) or rows_of(m.kind.delta(f32(m.parts)), job.segment)
    if d:numel() ~= w:numel() then wrong_shape(job, w) end
    return (d * m.scale):reshape(w:shape())
 end
@@ -175,7 +169,7 @@ local function change(job, w)
       return kind.apply(w, f32(m.parts), job.strength, m.scale, m.alpha)
    elseif m.parts.dora then
       return dora(w, w + delta_of(job, w), math_.wide(m.parts.dora), job.strength)
-   elseif kind.id == "diff" and not m.parts.diff then
+   elseif kind.id == "difference" and not m.parts.diff then
       return w
    end
    return w + job.strength * delta_of(job, w)
@@ -227,7 +221,7 @@ end
 local function touches_weight(jobs)
    for _, job in ipairs(jobs) do
       local p = job.module.parts
-      if job.strength ~= 0 and not (job.module.kind.id == "diff" and not p.diff)
+      if job.strength ~= 0 and not (job.module.kind.id == "difference" and not p.diff)
          and not (job.module.kind.id == "whole" and not p.whole) then
          return true
       end
@@ -298,7 +292,7 @@ function apply.apply(model, adapters, strength, opts)
    opts = errors.check_options(opts, KNOWN, "st.lora.apply")
    if map.is_model(adapters) then adapters = { { adapters, strength or 1 } } end
    local list = read_list(model, adapters, strength, opts)
-   local by_tensor, missing, matched = assign(names.of(model), list, opts)
+   local by_tensor, missing, matched = assign(spellings.of(model), list, opts)
    check_finite(list)
    local operands = { model }
    for _, entry in ipairs(list) do operands[#operands + 1] = entry.adapter.model end

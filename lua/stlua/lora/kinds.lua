@@ -11,7 +11,7 @@
 
 local kinds = { list = {} }
 
-for _, id in ipairs { "lora", "loha", "lokr", "glora", "oft", "ia3", "diff", "whole" } do
+for _, id in ipairs { "lora", "loha", "lokr", "glora", "oft", "ia3", "difference", "whole" } do
    local kind = require("stlua.lora.kinds." .. id)
    kind.id = id
    kinds.list[#kinds.list + 1] = kind

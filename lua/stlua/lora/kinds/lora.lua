@@ -1,5 +1,5 @@
--- LoRA (Hu et al. 2021, arXiv 2106.09685): W + s B A. A convolution's factors are those of its matrix (out, in * k * k),
--- LoCon's middle tensor (kohya's conv_mid, LyCORIS' tucker) stands between them.
+-- LoRA (Hu et al. 2021, arXiv 2106.09685): W + s B A. A convolution's factors are those of its matrix, (out, in k k);
+-- LoCon's middle tensor (LyCORIS' tucker) stands between them.
 local tucker = require "stlua.lora.tucker"
 
 local function rows_of(t) return t:reshape(t:shape()[1], t:numel() // math.max(t:shape()[1], 1)) end

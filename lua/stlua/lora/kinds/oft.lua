@@ -1,6 +1,6 @@
 -- Diagonal OFT (Qiu et al. 2023, arXiv 2306.07280; LyCORIS) and BOFT (arXiv 2311.06243): rows turned by orthogonal
--- blocks R = (I + Q)(I - Q)^-1, Q = B - B', whose norm alpha may limit; BOFT in stages, between which rows change places
--- as in a butterfly. `rescale` multiplies rows afterwards.
+-- blocks R = (I + Q)(I - Q)^-1, Q = B - B', whose norm alpha may limit; BOFT in stages, between which rows change
+-- places as in a butterfly. `rescale` multiplies rows afterwards.
 local core = require "stlua.core"
 local linalg = require "stlua.linalg"
 local making = require "stlua.make"

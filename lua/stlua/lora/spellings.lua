@@ -9,9 +9,9 @@
 local layouts = require "stlua.lora.layouts"
 local text = require "stlua.text"
 
-local names = {}
-local Names = {}
-Names.__index = Names
+local spellings = {}
+local Spellings = {}
+Spellings.__index = Spellings
 
 local function flat(path) return (path:gsub("%.", "_")) end
 
@@ -162,8 +162,8 @@ end
 --- The names of a checkpoint.
 -- @tparam model model
 -- @treturn table with find, nearest, spell; parts = { { layout =, prefix = }, ... }
-function names.of(model)
-   local self = setmetatable({ parts = find_parts(model) }, Names)
+function spellings.of(model)
+   local self = setmetatable({ parts = find_parts(model) }, Spellings)
    for _, part in ipairs(self.parts) do build(model, part) end
    return self
 end
@@ -171,7 +171,7 @@ end
 --- The place of an adapter's module.
 -- @tparam string module as the adapter spells it, without the suffix
 -- @treturn ?table { part =, path =, segments = }
-function Names:find(module)
+function Spellings:find(module)
    local key = flat(module)
    for _, part in ipairs(self.parts) do
       for _, prefix in ipairs(part.layout.read) do
@@ -186,7 +186,7 @@ function Names:find(module)
 end
 
 --- Spellings near a name that is not there, for messages.
-function Names:nearest(module)
+function Spellings:nearest(module)
    local all = {}
    for _, part in ipairs(self.parts) do
       local prefix = part.layout.kohya and module:find("^lora_") and part.layout.kohya[1] or part.layout.read[1]
@@ -220,7 +220,7 @@ end
 -- @tparam string tensor a weight's name
 -- @tparam string format "kohya", "diffusers" or "peft"
 -- @treturn ?string
-function Names:spell(tensor, format)
+function Spellings:spell(tensor, format)
    for _, part in ipairs(self.parts) do
       if tensor:sub(1, #part.prefix) == part.prefix then
          local path = split(tensor:sub(#part.prefix + 1))
@@ -235,8 +235,8 @@ function Names:spell(tensor, format)
 end
 
 --- The format that programs expect for adapters of this checkpoint: "peft" for language models, else "kohya".
-function Names:default_format()
+function Spellings:default_format()
    return self.parts[1] and self.parts[1].layout.peft and "peft" or "kohya"
 end
 
-return names
+return spellings

@@ -3,6 +3,7 @@
 #include "context.h"
 #include "eval.h"
 #include "mem.h"
+#include "product.h"
 
 st_dtype st_held_dtype(const st_tensor *t)
 {
@@ -16,6 +17,19 @@ const void *st_held(const st_tensor *t) { return t->node == ST_N_VALUES ? t->val
 
 typedef st_status (*visit_fn)(st_tensor *t, st_err *err);
 
+static st_status each_apart(st_tensor *t, visit_fn fn, bool *any, st_err *err);
+
+static st_status each_operand(st_tensor *t, visit_fn fn, bool *any, st_err *err)
+{
+    bool product = st_is_product(t);
+    for (int i = 0; i < t->nargs; i++)
+        ST_TRY(each_apart(product ? st_product_operand(t, i) : t->args[i], fn, any, err));
+    return ST_OK;
+}
+
+/* A product that is in memory for a while, because somebody else needs it whole, counts as if it was not. */
+static bool is_ranged(const st_tensor *t) { return st_is_ranged(t) || (st_is_product(t) && t->pins); }
+
 /* What must be in memory before `t` can be computed in the fused pass: calls fn for each. *any (may be NULL) becomes
  * true if there is something. */
 static st_status each_apart(st_tensor *t, visit_fn fn, bool *any, st_err *err)
@@ -26,6 +40,10 @@ static st_status each_apart(st_tensor *t, visit_fn fn, bool *any, st_err *err)
     st_status s = ST_OK;
     for (size_t i = 0; s == ST_OK && i < n; i++) {
         st_tensor *x = list[i];
+        if (is_ranged(x)) {
+            s = each_operand(x, fn, any, err);
+            continue;
+        }
         bool scattered = x->node == ST_N_VIEW && !x->forced && !st_view_is_plain(x) && x->args[0]->node != ST_N_VALUES;
         bool below = scattered || (x->node == ST_N_STEP && !x->forced);
         if (!below && x->node != ST_N_WHOLE) continue;
@@ -40,9 +58,7 @@ static st_status each_apart(st_tensor *t, visit_fn fn, bool *any, st_err *err)
 static st_status each_input(st_tensor *t, visit_fn fn, st_err *err)
 {
     if (t->node == ST_N_RANGE) return ST_OK;
-    if (t->node != ST_N_WHOLE) return each_apart(t, fn, NULL, err);
-    for (int i = 0; i < t->nargs; i++) ST_TRY(each_apart(t->args[i], fn, NULL, err));
-    return ST_OK;
+    return t->node == ST_N_WHOLE ? each_operand(t, fn, NULL, err) : each_apart(t, fn, NULL, err);
 }
 
 static st_status pin_one(st_tensor *t, st_err *err)

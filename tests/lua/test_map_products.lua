@@ -40,6 +40,10 @@ local WAYS = {
    end,
    function(w, p) return w + p:flip(1) + p end, -- also needed whole
    function(_, p) return p end,
+   function(w, p, f, name) -- factors that must be computed themselves
+      local up, down = f[name .. ".up"], f[name .. ".down"]
+      return w + p + st.cat({ 2 * up, f[name .. ".up_t"]:t() }, 2):matmul(st.cat({ down, down:flip(2) * 0.5 }, 1))
+   end,
    function(w, p) return st.where(p:gt(0), w, p:abs():log1p()) end,
 }
 

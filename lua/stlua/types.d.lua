@@ -876,7 +876,8 @@ function Tensor:masked_select(mask) end
 
 --- Matrix product. Two vectors give their scalar product, a vector counts as a row on the left and as a column on
 --- the right; stacks broadcast. Floats narrower than F32 are multiplied in F32; a large one is never held whole in F32
---- when it is the left operand, or a transposed right one, as in x:matmul(w:t()).
+--- when it is the left operand, or a transposed right one, as in x:matmul(w:t()). A product with a small inner size, at
+--- most 512 and a quarter of both sides, is not held either: w + up:matmul(down) is made as it is written.
 --- ```lua
 --- > a = st.tensor { { 1.0, 2 }, { 3, 4 } }
 --- > a:matmul(st.eye(2) * 2)
@@ -2793,7 +2794,8 @@ function st.masked_select(t, mask) end
 
 --- Matrix product. Two vectors give their scalar product, a vector counts as a row on the left and as a column on
 --- the right; stacks broadcast. Floats narrower than F32 are multiplied in F32; a large one is never held whole in F32
---- when it is the left operand, or a transposed right one, as in x:matmul(w:t()).
+--- when it is the left operand, or a transposed right one, as in x:matmul(w:t()). A product with a small inner size, at
+--- most 512 and a quarter of both sides, is not held either: w + up:matmul(down) is made as it is written.
 --- ```lua
 --- > a = st.tensor { { 1.0, 2 }, { 3, 4 } }
 --- > a:matmul(st.eye(2) * 2)

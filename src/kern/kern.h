@@ -47,6 +47,11 @@ typedef struct st_candidate {
 typedef size_t (*st_bracket_fn)(const st_bracket *b, const float *x, size_t n, st_bracket_seen *seen,
                                 st_candidate *found);
 
+/* Rows of a product of matrices, in ST_STRIP_BYTES of columns: `a` has `rows` rows of k elements, `b` k rows of as many
+ * elements as fit a strip, aligned to its size. Rows of `out` are `width` elements apart. */
+enum { ST_STRIP_BYTES = 64 };
+typedef void (*st_product_fn)(const void *a, const void *b, size_t k, size_t rows, void *out, size_t width);
+
 typedef struct st_kernels {
     const char *name;
     /* Raw little-endian values of a dtype to its register class, and back. NULL for dtypes that are not computed on.
@@ -73,6 +78,7 @@ typedef struct st_kernels {
     /* F32 folds that take raw BF16 instead, of any alignment, and give the same bits; NULL where there is none. */
     const st_fold_fn *fold_bf16; /* [ST_FOLD_COUNT] */
     const st_bracket_fn *bracket;
+    const st_product_fn *product; /* [ST_REG_COUNT]: F32 and F64 */
 } st_kernels;
 
 /* The best level of this processor; STLUA_SIMD=baseline|avx2|avx512 in the environment caps it. */

@@ -624,11 +624,13 @@ typedef struct st_save_opts {
     bool has_dtype; /* cast floating tensors to `dtype` */
     st_dtype dtype;
     bool saturate;
-    bool no_sync;                   /* leave out fsync of file and folder */
-    bool no_replace;                /* an existing target is an error */
-    bool force;                     /* a folder save may replace a folder that holds another model */
-    uint32_t align;                 /* data section starts at a multiple of it: 0 or 8 canonical, 64, 4096 */
-    uint64_t max_shard;             /* bytes; 0 = one file. With it `path` is a folder. */
+    bool no_sync;       /* leave out fsync of file and folder */
+    bool no_replace;    /* an existing target is an error */
+    bool force;         /* a folder save may replace a folder that holds another model */
+    uint32_t align;     /* data section starts at a multiple of it: 0 or 8 canonical, 64, 4096 */
+    uint64_t max_shard; /* bytes; 0 = one file. With it `path` is a folder. */
+    const char
+        *only_file; /* name of a folder's file of weights where one is enough, lent: NULL = "model.safetensors" */
     const st_companion *companions; /* lent until st_plan_free; with max_shard only */
     size_t ncompanions;
 } st_save_opts;

@@ -7,6 +7,7 @@
 
 /* Shares of A's squares below it are rounding errors of F32. */
 static const double ROUNDING = 3e-7;
+static const double SLOWEST = 0.6;
 
 enum { CHEAP = 96 };
 
@@ -68,7 +69,8 @@ static double sum_of(const double *values, int n, int rank)
     return sum;
 }
 
-/* Gains fall at least as fast as a geometric series, at the rate that was seen last: what is ahead is its rest. */
+/* Gains fall at least as fast as a geometric series, at the rate that was seen last: what is ahead is its rest. A rate
+ * better than in a flat spectrum may be that of the large values alone, which are found first: it is not believed. */
 st_status krylov_is_done(krylov *k, int *wait, st_err *err)
 {
     int n = k->columns, w = k->width;
@@ -90,8 +92,8 @@ st_status krylov_is_done(krylov *k, int *wait, st_err *err)
         k->rate = last > 0 ? fmin(gain / last, 0.9) : 0.9;
     }
     k->nvalues = n;
-    double rate = fmin(k->rate, 0.9), ahead = gain * rate / (1 - rate), left = fmax(k->a->total - now, 0),
-           allowed = k->goal->slack * left + ROUNDING * k->a->total;
+    double rate = fmax(fmin(k->rate, 0.9), SLOWEST), ahead = gain * rate / (1 - rate),
+           left = fmax(k->a->total - now, 0), allowed = k->goal->slack * left + ROUNDING * k->a->total;
     *wait = 0;
     if (ahead <= allowed) return ST_OK;
     *wait = 1;
@@ -214,7 +216,7 @@ st_status krylov_finish(krylov *k, krylov_factors *out, st_err *err)
 {
     int m = k->a->m, n = k->a->n, held = k->columns;
     float *best;
-    double rate = fmin(k->rate, 0.9);
+    double rate = fmax(fmin(k->rate, 0.9), SLOWEST);
     ST_TRY(best_directions(k, &out->rank, &best, &out->captured, err));
     size_t r = (size_t)out->rank;
     out->right = st_malloc((size_t)n * r * sizeof(float));

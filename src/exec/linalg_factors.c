@@ -1,7 +1,8 @@
 /* linalg_factors.c - factors of low rank of many matrices, side by side. Layer: exec.
  *
- * A matrix is read once, packed into the panels that the kernel wants (kern.h) and kept so for all steps; one that does
- * not fit into its share of the memory is read and packed anew in each. */
+ * A matrix is read once, packed into the panels that the kernel wants (kern.h) and kept so for all steps, or its
+ * transpose where that has fewer columns, for the basis is then shorter; one that does not fit into its share of the
+ * memory is read and packed anew in each. */
 #include "eval.h"
 #include "krylov.h"
 #include "linalg.h"
@@ -20,7 +21,8 @@ typedef struct layer {
     st_program *program;
     st_lowrank *out;
     uint64_t need; /* bytes */
-    bool whole;
+    int m, n;      /* the matrix's own; a's are those of its transpose where that is taken */
+    bool whole, turned;
     int strip; /* rows, a multiple of R */
     /* The worker's, for as long as it works on this layer: */
     float *packed; /* all panels, or those of a strip */
@@ -35,7 +37,7 @@ static int panels_of(int rows) { return (rows + R - 1) / R; }
 /* Rows [row, row + count) into l->rows. */
 static st_status read_rows(layer *l, int row, int count, st_err *err)
 {
-    uint64_t n = (uint64_t)l->a.n, at = (uint64_t)row * n, end = at + (uint64_t)count * n,
+    uint64_t n = (uint64_t)l->n, at = (uint64_t)row * n, end = at + (uint64_t)count * n,
              tile = st_program_tile(l->program);
     for (char *to = (char *)l->rows; at < end; at += tile) {
         uint64_t now = end - at < tile ? end - at : tile;
@@ -63,6 +65,18 @@ static void pack(const float *rows, size_t n, int count, float *to)
     }
 }
 
+/* The same of the transpose: a panel is R columns. Rows [row, row + count) of m. */
+static void pack_turned(const float *rows, size_t n, int row, int count, size_t m, float *to)
+{
+    for (int i = 0; i < count; i++)
+        for (size_t j = 0; j < n; j += R) {
+            size_t have = n - j < R ? n - j : R;
+            float *x = to + j * m + R * (size_t)(row + i);
+            memcpy(x, rows + (size_t)i * n + j, have * sizeof *x);
+            if (have < R) memset(x + have, 0, (R - have) * sizeof *x);
+        }
+}
+
 static double squares(const float *x, uint64_t n)
 {
     const st_fold_fn fold = st_kern()->fold[ST_F_SUMSQ][ST_R_F32];
@@ -79,32 +93,41 @@ static double squares(const float *x, uint64_t n)
 static st_status load(layer *l, st_err *err)
 {
     l->a.total = 0;
-    for (int row = 0; row < l->a.m; row += l->strip) {
-        int count = l->a.m - row < l->strip ? l->a.m - row : l->strip;
-        size_t n = (size_t)l->a.n;
+    for (int row = 0; row < l->m; row += l->strip) {
+        int count = l->m - row < l->strip ? l->m - row : l->strip;
+        size_t n = (size_t)l->n;
         if (st_ctx_stopped(l->a.ctx)) return st_fail_cancelled(err);
         ST_TRY(read_rows(l, row, count, err));
         l->a.total += squares(l->rows, (uint64_t)count * n);
-        if (l->whole) pack(l->rows, n, count, l->packed + (size_t)row * n);
+        if (l->turned)
+            pack_turned(l->rows, n, row, count, (size_t)l->m, l->packed);
+        else if (l->whole)
+            pack(l->rows, n, count, l->packed + (size_t)row * n);
     }
     if (isfinite(l->a.total)) return ST_OK;
     return linalg_fail(err, ST_ARG, l->t, "the values hold NaN or infinity");
+}
+
+/* The product with the panels of `count` rows from `row` on. */
+static void multiply(const layer *l, const float *packed, int row, int count, const float *x, float *y, float *z)
+{
+    size_t n = (size_t)l->a.n;
+    const st_panel_fn panel = *st_kern()->panel;
+    for (int i = 0; i < count; i += R, packed += R * n) panel(packed, n, x, z, y + (size_t)(row + i) * C);
 }
 
 static st_status apply(krylov_matrix *a, const float *x, float *y, float *z, st_err *err)
 {
     layer *l = (layer *)a;
     size_t n = (size_t)a->n;
-    const st_panel_fn panel = *st_kern()->panel;
+    if (st_ctx_stopped(a->ctx)) return st_fail_cancelled(err);
+    if (l->whole) return multiply(l, l->packed, 0, a->m, x, y, z), ST_OK;
     for (int row = 0; row < a->m; row += l->strip) {
         int count = a->m - row < l->strip ? a->m - row : l->strip;
-        const float *p = l->packed + (l->whole ? (size_t)row * n : 0);
         if (st_ctx_stopped(a->ctx)) return st_fail_cancelled(err);
-        if (!l->whole) {
-            ST_TRY(read_rows(l, row, count, err));
-            pack(l->rows, n, count, l->packed);
-        }
-        for (int i = 0; i < panels_of(count); i++, p += R * n) panel(p, n, x, z, y + (size_t)(row + i * R) * C);
+        ST_TRY(read_rows(l, row, count, err));
+        pack(l->rows, n, count, l->packed);
+        multiply(l, l->packed, row, count, x, y, z);
     }
     return ST_OK;
 }
@@ -148,12 +171,13 @@ static st_status deliver(layer *l, const st_lowrank_goal *g, krylov_factors *f, 
     double total = l->a.total, *block = st_calloc(4 * r, sizeof *block);
     if (!block) return st_fail_nomem(err, 4 * r * sizeof *block);
     double *left = block, *right = left + r, *lost_left = right + r, *lost_right = lost_left + r, rounding = 0;
+    const float *u = l->turned ? f->right : f->left, *v = l->turned ? f->left : f->right;
     for (size_t i = 0; i < r; i++) { /* f->left has length s */
-        left[i] = f->s[i] > 0 ? pow(f->s[i], g->split - 1) : 0;
-        right[i] = f->s[i] > 0 ? pow(f->s[i], 1 - g->split) : 0;
+        left[i] = f->s[i] > 0 ? pow(f->s[i], l->turned ? g->split : g->split - 1) : 0;
+        right[i] = f->s[i] > 0 ? pow(f->s[i], l->turned ? -g->split : 1 - g->split) : 0;
     }
-    st_status s = make_factor(g, f->left, l->a.m, f->rank, left, true, lost_left, &o->left, err);
-    if (s == ST_OK) s = make_factor(g, f->right, l->a.n, f->rank, right, false, lost_right, &o->right, err);
+    st_status s = make_factor(g, u, l->m, f->rank, left, true, lost_left, &o->left, err);
+    if (s == ST_OK) s = make_factor(g, v, l->n, f->rank, right, false, lost_right, &o->right, err);
     for (size_t i = 0; i < r; i++)
         rounding += lost_left[i] * pow(f->s[i], 2 - 2 * g->split) + lost_right[i] * pow(f->s[i], 2 * g->split);
     o->rank = f->rank;
@@ -199,9 +223,9 @@ static st_status reserve(float **p, uint64_t *have, uint64_t need, st_err *err)
 static st_status factor(const job *j, layer *l, scratch *w, st_err *err)
 {
     krylov_factors f = {0};
-    uint64_t n = (uint64_t)l->a.n, rows = (uint64_t)(l->whole ? panels_of(l->a.m) * R : l->strip);
-    ST_TRY(reserve(&w->packed, &w->npacked, rows * n, err));
-    ST_TRY(reserve(&w->rows, &w->nrows, (uint64_t)l->strip * n, err));
+    uint64_t rows = (uint64_t)(l->whole ? panels_of(l->a.m) * R : l->strip);
+    ST_TRY(reserve(&w->packed, &w->npacked, rows * (uint64_t)l->a.n, err));
+    ST_TRY(reserve(&w->rows, &w->nrows, (uint64_t)l->strip * (uint64_t)l->n, err));
     l->packed = w->packed;
     l->rows = w->rows;
     l->lane = &w->lane;
@@ -257,13 +281,16 @@ static st_status run(job *j, size_t n, uint64_t budget, st_err *err)
 /* About: the panels, and a basis of six times as many columns as the rank. */
 static void plan_layer(layer *l, uint64_t budget, int64_t rank)
 {
-    uint64_t n = (uint64_t)l->a.n, m = (uint64_t)l->a.m, packed = (m + R) * n * sizeof(float), least = m < n ? m : n,
-             columns = 6 * (uint64_t)rank + 128;
+    uint64_t n = (uint64_t)l->n, m = (uint64_t)l->m, packed = (m * n + R * (m > n ? m : n)) * sizeof(float),
+             least = m < n ? m : n, columns = 6 * (uint64_t)rank + 128;
     uint64_t basis = (m + n) * (columns < least ? columns : least) * sizeof(float);
     l->whole = packed + basis <= budget;
     int rows = (int)(STRIP / (n * sizeof(float)));
     l->strip = rows < R ? R : rows / R * R;
-    if (l->strip > panels_of(l->a.m) * R) l->strip = panels_of(l->a.m) * R;
+    if (l->strip > panels_of(l->m) * R) l->strip = panels_of(l->m) * R;
+    l->turned = l->whole && m < n;
+    l->a.m = l->turned ? l->n : l->m;
+    l->a.n = l->turned ? l->m : l->n;
     l->need = (l->whole ? packed : 0) + basis + 2 * (uint64_t)l->strip * n * sizeof(float);
     l->a.padded = panels_of(l->a.m) * R;
 }
@@ -275,8 +302,8 @@ static st_status check(st_tensor *t, const st_lowrank_goal *g, layer *l, st_err 
     if (t->ndim != 2 || !t->numel)
         return linalg_fail(err, ST_SHAPE, t, "one matrix is needed, not a tensor of %d dimensions", t->ndim);
     linalg_dims d = linalg_dims_of(t);
-    l->a.m = d.m;
-    l->a.n = d.n;
+    l->m = d.m;
+    l->n = d.n;
     if (g->rank < 1 || !(g->split >= 0 && g->split <= 1) || st_dtype_kind(g->dtype) != ST_KIND_FLOAT ||
         st_dtype_reg(g->dtype) != ST_R_F32)
         return st_fail(err, ST_ARG, NULL, NULL, "low rank: a rank of at least 1, a split of 0 to 1, a dtype up to F32");

@@ -47,8 +47,8 @@ typedef struct st_candidate {
 typedef size_t (*st_bracket_fn)(const st_bracket *b, const float *x, size_t n, st_bracket_seen *seen,
                                 st_candidate *found);
 
-/* One panel of a matrix of n columns: `a` holds ST_PANEL_ROWS rows of it, column after column. y = A x and z += A'y, for
- * x and z (n x ST_PANEL_COLS), y (ST_PANEL_ROWS x ST_PANEL_COLS), all row-major and apart. */
+/* One panel of a matrix of n columns: `a` holds ST_PANEL_ROWS rows of it, column after column. y = A x and z += A'y,
+ * for x and z (n x ST_PANEL_COLS), y (ST_PANEL_ROWS x ST_PANEL_COLS), all row-major and apart. */
 enum { ST_PANEL_ROWS = 6, ST_PANEL_COLS = 16 };
 typedef void (*st_panel_fn)(const float *a, size_t n, const float *x, float *z, float *y);
 

@@ -55,10 +55,13 @@ print(st.json.encode(out))"""
 
 def residuals():
     kinds = ["normal", "rounding", "slow", "root", "inverse", "fast", "equal", "step"]
-    sizes = [(512, 384), (384, 700), (1000, 130), (70, 40)]
+    sizes = [(500, 300), (200, 520), (70, 40)]
     deltas = {f"{kind}-{m}x{n}": spectrum(kind, m, n) for kind in kinds for m, n in sizes}
     save_file(deltas, at("deltas.safetensors"))
-    rows = json.loads(script(RESIDUALS % (at("deltas.safetensors"), folder), json.dumps([4, 16, 32, 128, 256])))
+    ran = script(RESIDUALS % (at("deltas.safetensors"), folder), json.dumps([4, 16, 32, 100, 256]))
+    if not check(ran.returncode == 0, "extract: spectra", ran.stderr):
+        return
+    rows = json.loads(ran.stdout)
     for name, rank, got_rank, retained, norm, ahead, columns in rows:
         d = deltas[name].double().numpy()
         s = numpy.linalg.svd(d, compute_uv=False) ** 2

@@ -76,15 +76,17 @@ local function delta(base, tuned, layer)
    return #layer.shape == 2 and d or d:reshape(layer.shape[1], -1)
 end
 
--- An error about a difference names the model that is to blame.
-local function blame(e, base, tuned)
-   if not (errors.is(e) and e.code == "arg" and e.tensor) then error(e, 0) end
-   for _, model in ipairs { tuned, base } do
-      local t = model:find(e.tensor) and model:get(e.tensor)
-      if t and not t:cast("F32"):isfinite():all():item() then
-         errors.throw("arg", ("%s: %s holds NaN or infinity: no difference to it can be decomposed (except = leaves "
-            .. "it out)"):format(lineage.formula(model), text.quote(e.tensor)),
-            { tensor = e.tensor, file = (t:source()) })
+-- An error about a difference names the tensor and the model that are to blame.
+local function blame(e, base, tuned, layers)
+   if not (errors.is(e) and e.code == "arg") then error(e, 0) end
+   for _, layer in ipairs(layers) do
+      for _, model in ipairs { tuned, base } do
+         local t = (not e.tensor or e.tensor == layer.name) and model:get(layer.name)
+         if t and not t:cast("F32"):isfinite():all():item() then
+            errors.throw("arg", ("%s: %s holds NaN or infinity: no difference to it can be decomposed (except = "
+               .. "leaves it out)"):format(lineage.formula(model), text.quote(layer.name)),
+               { tensor = layer.name, file = (t:source()) })
+         end
       end
    end
    error(e, 0)
@@ -97,7 +99,7 @@ local function factor(base, tuned, layers, rank, opts, to)
    local goal = { rank = rank, energy = opts.energy, ratio = opts.sv_ratio, seed = opts.seed or 0, dtype = to,
       split = SPLIT[opts.distribute or "both"] }
    local ok, found = pcall(opts.exact and exact.factors or core.factors, list, goal)
-   if not ok then blame(found, base, tuned) end
+   if not ok then blame(found, base, tuned, layers) end
    for i, layer in ipairs(layers) do
       for key, value in pairs(found[i]) do layer[key] = value end
       layer.wanted = rank

@@ -7,7 +7,7 @@
 
 /* Shares of A's squares below it are rounding errors of F32. */
 static const double ROUNDING = 3e-7;
-static const double SLOWEST = 0.6;
+static const double SLOWEST = 0.6, SMALL = 1e-4;
 
 enum { CHEAP = 96 };
 
@@ -104,7 +104,35 @@ st_status krylov_is_done(krylov *k, int *wait, st_err *err)
 
 /* ---------------------------------------------------------------- the factors */
 
-/* The eigenvectors of t for its largest values, in F32, largest first: columns x rank. */
+static double *widened(const float *x, size_t n)
+{
+    double *wide = st_malloc(n * sizeof *wide);
+    for (size_t i = 0; wide && i < n; i++) wide[i] = (double)x[i];
+    return wide;
+}
+
+/* x'x, in F64. */
+static st_status gram_of(const float *x, size_t rows, int n, double *gram, st_err *err)
+{
+    double *wide = widened(x, rows * (size_t)n);
+    if (!wide) return st_fail_nomem(err, rows * (size_t)n * sizeof *wide);
+    blas_gemm(true, 'T', 'N', n, n, (int)rows, wide, (int)rows, wide, (int)rows, 0, gram, n);
+    st_free(wide);
+    return ST_OK;
+}
+
+/* Eigenvectors of t, in F64, by rows of ascending values; `a` has room for them. */
+static st_status eigenvectors(krylov *k, double *a, double *values, int *rank, st_err *err)
+{
+    size_t n = (size_t)k->columns;
+    ST_TRY(krylov_eigen((int)n, a, (int)n, true, values, err));
+    for (size_t i = 0; i < n; i++) k->values[i] = values[n - 1 - i];
+    *rank = krylov_rank(k, k->values, (int)n);
+    return ST_OK;
+}
+
+/* The eigenvectors of v'A'A v for its largest values, in F32, largest first: columns x rank. t was summed in F32:
+ * values that are small beside the first are lost in it, and come from A v instead. */
 static st_status best_directions(krylov *k, int *rank, float **out, double *captured, st_err *err)
 {
     size_t n = (size_t)k->columns;
@@ -112,14 +140,14 @@ static st_status best_directions(krylov *k, int *rank, float **out, double *capt
     *out = NULL;
     st_status s = a && values ? ST_OK : st_fail_nomem(err, n * n * sizeof *a);
     for (size_t j = 0; s == ST_OK && j < n; j++) memcpy(a + j * n, k->t + j * (size_t)k->cap, n * sizeof *a);
-    if (s == ST_OK) s = krylov_eigen((int)n, a, (int)n, true, values, err);
-    *captured = 0;
-    for (size_t i = 0; s == ST_OK && i < n; i++) {
-        *captured += values[i];
-        k->values[i] = values[n - 1 - i];
+    if (s == ST_OK) s = eigenvectors(k, a, values, rank, err);
+    if (s == ST_OK && k->values[*rank - 1] < SMALL * k->values[0]) {
+        s = gram_of(k->av, (size_t)k->a->m, (int)n, a, err);
+        if (s == ST_OK) s = eigenvectors(k, a, values, rank, err);
     }
+    *captured = 0;
+    for (size_t i = 0; s == ST_OK && i < n; i++) *captured += values[i];
     if (s == ST_OK) {
-        *rank = krylov_rank(k, k->values, (int)n);
         *out = st_malloc(n * (size_t)*rank * sizeof **out);
         if (!*out) s = st_fail_nomem(err, n * (size_t)*rank * sizeof **out);
     }
@@ -128,13 +156,6 @@ static st_status best_directions(krylov *k, int *rank, float **out, double *capt
     st_free(a);
     st_free(values);
     return s;
-}
-
-static double *widened(const float *x, size_t n)
-{
-    double *wide = st_malloc(n * sizeof *wide);
-    for (size_t i = 0; wide && i < n; i++) wide[i] = (double)x[i];
-    return wide;
 }
 
 /* x (rows x n) = x change, in F64. */
@@ -150,16 +171,6 @@ static st_status rotate(float *x, size_t rows, int n, const double *change, st_e
     st_free(from);
     st_free(to);
     return memory ? ST_OK : st_fail_nomem(err, 2 * count * sizeof *to);
-}
-
-/* x'x, in F64. */
-static st_status gram_of(const float *x, size_t rows, int n, double *gram, st_err *err)
-{
-    double *wide = widened(x, rows * (size_t)n);
-    if (!wide) return st_fail_nomem(err, rows * (size_t)n * sizeof *wide);
-    blas_gemm(true, 'T', 'N', n, n, (int)rows, wide, (int)rows, wide, (int)rows, 0, gram, n);
-    st_free(wide);
-    return ST_OK;
 }
 
 /* The inverse of the upper factor of the Gram matrix g, which is nearly the identity, by columns. */

@@ -73,7 +73,7 @@ def residuals():
         good = residual <= 1.001 * best + 1e-6 * total and abs(told - residual) <= 1e-6 * total \
             and got_rank == min(rank, *d.shape) and abs(norm ** 2 - total) <= 1e-6 * total
         check(good, f"extract: {name} at rank {rank}", f"residual {residual / total}, best {best / total}, told "
-              f"{told / total}, ratio {residual / max(best, 1e-300)}, rank {got_rank}, {columns} columns, ahead {ahead}")
+              f"{told / total}, ratio {residual / max(best, 1e-300)}, rank {got_rank}, {columns} columns")
 
 
 # ---------------------------------------------------------------- PEFT

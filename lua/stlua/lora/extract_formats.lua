@@ -82,7 +82,8 @@ function formats.peft_config(layers, about)
       peft_type = "LORA", task_type = about.causal and "CAUSAL_LM" or core.null,
       base_model_name_or_path = about.base or core.null, inference_mode = true,
       r = r, lora_alpha = r, rank_pattern = patterns, alpha_pattern = patterns, lora_dropout = 0.0,
-      target_modules = targets(layers, about.left_out), modules_to_save = #about.saved > 0 and core.array(about.saved) or core.null,
+      target_modules = targets(layers, about.left_out),
+      modules_to_save = #about.saved > 0 and core.array(about.saved) or core.null,
       bias = "none", use_rslora = false, use_dora = false, fan_in_fan_out = false, init_lora_weights = true,
    }
 end

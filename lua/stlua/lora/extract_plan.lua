@@ -20,7 +20,8 @@ local function choosers(opts)
          tests[key] = test
          checks[#checks + 1] = function(names)
             for _, glob in ipairs(unused()) do
-               errors.throwf("name", "%s: no tensor matches %s%s", key, text.quote(glob), text.did_you_mean(glob, names))
+               errors.throwf("name", "%s: no tensor matches %s%s", key, text.quote(glob),
+                  text.did_you_mean(glob, names))
             end
          end
       end

@@ -35,7 +35,9 @@ local function fail(...) errors.throwf("arg", "lora.extract: " .. (...), select(
 local function check_ranks(opts)
    for _, key in ipairs { "rank", "max_rank", "conv_rank" } do
       local n = opts[key]
-      if n and (math.type(n) ~= "integer" or n < 1) then fail("%s = %s: give a whole number from 1", key, tostring(n)) end
+      if n and (math.type(n) ~= "integer" or n < 1) then
+         fail("%s = %s: give a whole number from 1", key, tostring(n))
+      end
    end
    if opts.energy and not (opts.energy > 0 and opts.energy <= 1) then
       fail("energy = %g: give a share above 0, at most 1", opts.energy)

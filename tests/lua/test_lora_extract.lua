@@ -115,8 +115,8 @@ function suite.test_clamped_rank_is_said()
 end
 
 function suite.test_threads_and_seed()
-   local base, tuned = models()
-   tuned = st.model { { Q:format(0), st.randn({ 80, 72 }, { seed = 9 }) },
+   local base = models()
+   local tuned = st.model { { Q:format(0), st.randn({ 80, 72 }, { seed = 9 }) },
       { Q:format(1), st.randn({ 80, 72 }, { seed = 10 }) } }
    base = base:select("*layers.0.*", "*layers.1.*")
    local seen, before = {}, st.threads()

@@ -6,8 +6,8 @@ local core = require "stlua.core"
 local exact = {}
 
 local function rank_of(s, goal, total)
-   local most, rank = math.min(goal.rank, #s), nil
-   rank = most
+   local most = math.min(goal.rank, #s)
+   local rank = most
    if goal.energy then
       local sum = 0
       rank = 0

@@ -42,7 +42,7 @@ local function check_ranks(opts)
    if opts.energy and not (opts.energy > 0 and opts.energy <= 1) then
       fail("energy = %g: give a share above 0, at most 1", opts.energy)
    end
-   if opts.sv_ratio and not (opts.sv_ratio >= 1) then
+   if opts.sv_ratio and (opts.sv_ratio < 1 or opts.sv_ratio ~= opts.sv_ratio) then
       fail("sv_ratio = %g: give the largest singular value divided by the smallest to keep, such as 20", opts.sv_ratio)
    end
    if opts.rank and (opts.energy or opts.sv_ratio) then

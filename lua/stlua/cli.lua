@@ -206,23 +206,33 @@ local function options_of(args, recipe)
    }
 end
 
+--- Runs fn(...) and shows its progress.
+-- @return its result
+-- @treturn number seconds
+function cli.watch(fn, ...)
+   local mode = settings.json and "json" or (not settings.quiet and core.isatty(2)) and "terminal" or "none"
+   local stop = progress.start(mode, io.stderr)
+   local ok, result = pcall(fn, ...)
+   local seconds = stop()
+   if not ok then error(result, 0) end
+   return result, seconds
+end
+
 --- Saves with the options that output_options read, shows progress, sums up, prints names that the user did not
 -- choose.
--- @tparam {table,...} list { model, path, recipe = table, files = other files of the folder }
+-- @tparam {table,...} list { model, path, recipe = table, files = other files of the folder, only_file =,
+--   max_shard_size = }
 -- @tparam table args
 function cli.save(list, args)
    local jobs, tensors, names = {}, 0, {}
    for i, entry in ipairs(list) do
       local job = options_of(args, entry.recipe)
-      job[1], job[2], job.files = entry[1], entry[2], entry.files
+      job[1], job[2], job.files, job.only_file = entry[1], entry[2], entry.files, entry.only_file
+      job.max_shard_size = job.max_shard_size or entry.max_shard_size
       jobs[i], names[i] = job, entry[2]
       tensors = tensors + entry[1]:count()
    end
-   local mode = settings.json and "json" or (not settings.quiet and core.isatty(2)) and "terminal" or "none"
-   local stop = progress.start(mode, io.stderr)
-   local ok, bytes = pcall(require("stlua.save").save_all, jobs)
-   local seconds = stop()
-   if not ok then error(bytes, 0) end
+   local bytes, seconds = cli.watch(require("stlua.save").save_all, jobs)
    if settings.json then
       io.stderr:write(core.json_encode { event = "saved", paths = core.array(names), tensors = tensors, bytes = bytes,
          seconds = seconds }, "\n")

@@ -1848,9 +1848,10 @@ function Model:rows(first, last, style) end
 --- `opts`: `dtype` of all floating tensors, `saturate` (F8: clamp instead of NaN or infinity); `sync` = false
 --- leaves out the syncs, `replace` = false refuses an existing file, `force` = true lets a folder replace another
 --- model; `max_shard_size` = "5GB" writes shards and an index; `align` = 64 or 4096 aligns the data section;
---- `files` = { ["config.json"] = text, ... } go into the folder of shards in the same step; `metadata` = keys to
---- set (false removes one); `recipe` = false leaves the recipe out, a table adds to it; `hash_inputs` = true adds
---- the SHA-256 of whole inputs to the recipe
+--- `files` = { ["config.json"] = text, ... } go into the folder of shards in the same step; `only_file` = the name
+--- of its file of weights where one is enough, "model.safetensors" if not told; `metadata` = keys to set (false
+--- removes one); `recipe` = false leaves the recipe out, a table adds to it; `hash_inputs` = true adds the SHA-256
+--- of whole inputs to the recipe
 ---@param opts? table
 ---@return integer # bytes written
 function Model:save(path, opts) end
@@ -3250,9 +3251,10 @@ function st.rsqrt(x) end
 --- `opts`: `dtype` of all floating tensors, `saturate` (F8: clamp instead of NaN or infinity); `sync` = false
 --- leaves out the syncs, `replace` = false refuses an existing file, `force` = true lets a folder replace another
 --- model; `max_shard_size` = "5GB" writes shards and an index; `align` = 64 or 4096 aligns the data section;
---- `files` = { ["config.json"] = text, ... } go into the folder of shards in the same step; `metadata` = keys to
---- set (false removes one); `recipe` = false leaves the recipe out, a table adds to it; `hash_inputs` = true adds
---- the SHA-256 of whole inputs to the recipe
+--- `files` = { ["config.json"] = text, ... } go into the folder of shards in the same step; `only_file` = the name
+--- of its file of weights where one is enough, "model.safetensors" if not told; `metadata` = keys to set (false
+--- removes one); `recipe` = false leaves the recipe out, a table adds to it; `hash_inputs` = true adds the SHA-256
+--- of whole inputs to the recipe
 ---@param opts? table
 ---@return integer # bytes written
 function st.save(model, path, opts) end
@@ -3751,5 +3753,43 @@ function st.npy.save(path, what, opts) end
 ---@param opts? table
 ---@return stlua.Model
 function st.lora.apply(model, adapters, strength, opts) end
+
+--- The adapter that leads from one model to another. Differences are taken in F32; for each weight the best factors of
+--- a rank are found by block Krylov subspaces from a random start, until no more than 1.001 times the smallest possible
+--- residual is left, as its growth tells; the bits hang on the seed and not on the number of threads. Computed at once,
+--- a layer a thread; what is held are these layers and all factors.
+---
+--- In the result each of `layers` is a certificate: name, module, shape, rank, norm of the difference, retained (the
+--- share of its square that the factors hold, exact), captured (the share that the whole subspace holds), ahead (an
+--- estimate of the share that the best factors may hold besides), rounding (the share that the dtype's rounding of
+--- the factors adds to the residual, to first order), error and stored_error (norms of the residual relative to the
+--- difference's, before and after rounding), s (singular values).
+--- ```lua
+--- > base = st.model { { "model.layers.0.mlp.up_proj.weight", st.zeros(96, 80) } }
+--- > d = st.randn({ 96, 3 }, { seed = 1 }):matmul(st.randn({ 3, 80 }, { seed = 2 }))
+--- > tuned = st.model { { "model.layers.0.mlp.up_proj.weight", d } }
+--- > found = st.lora.extract(base, tuned, { rank = 3 })
+--- > found.model:name(1), found.model:tensor(1):shape()
+--- base_model.model.model.layers.0.mlp.up_proj.lora_A.weight       { 3, 80 }
+--- > found.layers[1].retained > 0.999999, found.config.lora_alpha
+--- true    3
+--- ```
+---@param base stlua.Model
+---@param tuned stlua.Model with the same tensors
+---
+--- `opts`: `rank` = 32; or `energy` = 0.95, the smallest rank that holds this share of each difference's square,
+--- and `sv_ratio` = 20, no singular value below the largest divided by this, both up to `max_rank` = 128;
+--- `conv_rank` decomposes kernels of more than 1 x 1, too, as out x (in * height * width); `only`, `except`,
+--- `modules_to_save` = patterns of tensors, the last saved whole; `include_embeddings` = true; `format` = "peft",
+--- "kohya" or "diffusers": by default "peft" for language models, else "kohya"; `dtype` = F16 for kohya, else the
+--- tuned model's where that has 16 bits, else F32; `distribute` = "both", roots of the singular values on both
+--- factors; "up" or "down", all on that one; `exact` = true decomposes with LAPACK; `seed` = 0; `base` = what
+--- PEFT's configuration calls the base model
+---@param opts? table
+---
+--- `result`: model, layers, format, dtype, rank, config (PEFT's, as a table), differing = names of tensors that
+--- differ and are not in the adapter, equal = modules that do not differ, notes
+---@return table
+function st.lora.extract(base, tuned, opts) end
 
 return st

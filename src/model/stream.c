@@ -199,7 +199,7 @@ static int by_place(const void *a, const void *b, const void *arg)
 {
     (void)arg;
     const st_piece *x = *(st_piece *const *)a, *y = *(st_piece *const *)b;
-    if (x->sink != y->sink) return (uintptr_t)x->sink < (uintptr_t)y->sink ? -1 : 1;
+    if (x->file != y->file) return x->file < y->file ? -1 : 1;
     if (x->offset != y->offset) return x->offset < y->offset ? -1 : 1;
     return 0;
 }

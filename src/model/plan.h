@@ -1,0 +1,42 @@
+/* plan.h - what a save consists of: targets, their files, their pieces. Layer: model, between plan.c (makes it) and
+ * plan_run.c (carries it out). */
+#ifndef ST_PLAN_H
+#define ST_PLAN_H
+
+#include "stream.h"
+#include "writer.h"
+
+/* One file to be written. */
+typedef struct plan_unit {
+    char name[64]; /* in the folder; empty for a single file */
+    char *head;    /* header bytes */
+    size_t head_len;
+    uint64_t size;
+    size_t first, count; /* its pieces */
+    st_sink *sink;
+} plan_unit;
+
+typedef struct plan_target {
+    st_model *model;
+    char *path;
+    st_save_opts opts;
+    plan_unit *units;
+    size_t nunits, unit_cap;
+    char *index; /* of shards; NULL for one file */
+    size_t index_len;
+    st_sink *index_sink;
+    st_folder *folder;
+    st_piece *pieces;
+    size_t npieces;
+} plan_target;
+
+struct st_plan {
+    st_ctx *ctx;
+    plan_target *targets;
+    size_t n, cap;
+};
+
+void plan_free_sink(st_sink **k); /* and forgets it */
+uint64_t plan_target_bytes(const plan_target *t);
+
+#endif

@@ -14,7 +14,7 @@ local save = {}
 local KNOWN = {
    dtype = "string", saturate = "boolean", sync = "boolean", replace = "boolean", force = "boolean",
    max_shard_size = "string|number", align = "number",
-   metadata = "table", recipe = "boolean|table", hash_inputs = "boolean", files = "table",
+   metadata = "table", recipe = "boolean|table", hash_inputs = "boolean", files = "table", resume = "boolean",
 }
 
 -- The model as it goes into the file: the same tensors under other metadata where something changes, else the model
@@ -73,7 +73,7 @@ local function job(model, path, opts, who)
       model = with_final_metadata(model, opts, who), path = path, max_shard = shard,
       dtype = opts.dtype and dtype.check(opts.dtype, true, who), saturate = opts.saturate,
       sync = opts.sync, replace = opts.replace, force = opts.force, align = opts.align,
-      files = opts.files and companions(opts.files, shard, who),
+      files = opts.files and companions(opts.files, shard, who), resume = opts.resume,
    }
 end
 
@@ -93,7 +93,10 @@ end
 --   `max_shard_size` = "5GB" writes shards and an index; `align` = 64 or 4096 aligns the data section;
 --   `files` = { ["config.json"] = text, ... } go into the folder of shards in the same step;
 --   `metadata` = keys to set (false removes one); `recipe` = false leaves the recipe out, a table adds to it;
---   `hash_inputs` = true adds the SHA-256 of whole inputs to the recipe
+--   `hash_inputs` = true adds the SHA-256 of whole inputs to the recipe;
+--   `resume` = true keeps what is done, under a hidden name beside the file, when the save is interrupted or killed, and
+--   goes on from it when the same is saved again: same inputs (they must be files), same operations, same options. The
+--   bytes are those of a save in one go. What is kept is removed by the next save to that file that cannot use it
 -- @treturn integer bytes written
 -- @raise "io", "space", "exists", "dtype", "quant", "changed", "cancelled"
 function save.save(model, path, opts)
@@ -108,7 +111,7 @@ end
 --     > st.save_all(list) > 0
 --     true
 -- @tparam {table,...} list entries { model, path, ...options of save }
--- @tparam[opt] table opts options for all of them
+-- @tparam[opt] table opts options for all of them; `resume` in one of them is meant for all
 -- @treturn integer bytes written
 function save.save_all(list, opts)
    if type(list) ~= "table" or #list == 0 then

@@ -52,7 +52,8 @@ static int progress_call(lua_State *L)
     lua_pushinteger(L, (lua_Integer)p->done);
     lua_pushinteger(L, (lua_Integer)p->total);
     lua_pushnumber(L, p->seconds);
-    lua_call(L, 4, 0);
+    lua_pushinteger(L, (lua_Integer)p->there);
+    lua_call(L, 5, 0);
     return 0;
 }
 
@@ -69,7 +70,8 @@ static bool on_progress(void *user, const st_progress *p)
     return !c->failed;
 }
 
-/* core.progress(fn | nil): fn(phase, done, total, seconds), at most ten times a second. */
+/* core.progress(fn | nil): fn(phase, done, total, seconds, there), at most ten times a second; there: of what is
+ * done, the bytes that an earlier save had written. */
 static int set_progress(lua_State *L)
 {
     bind_context *c = bind_context_get(L);

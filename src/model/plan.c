@@ -26,14 +26,23 @@ void plan_free_sink(st_sink **k)
     *k = NULL;
 }
 
-static void free_target(plan_target *t)
+static void close_target(plan_target *t)
 {
-    for (size_t i = 0; i < t->nunits; i++) {
-        plan_free_sink(&t->units[i].sink);
-        st_free(t->units[i].head);
-    }
+    for (size_t i = 0; i < t->nunits; i++) plan_free_sink(&t->units[i].sink);
     plan_free_sink(&t->index_sink);
     st_folder_free(t->folder);
+    t->folder = NULL;
+}
+
+void plan_close(st_plan *p)
+{
+    for (size_t i = 0; i < p->n; i++) close_target(&p->targets[i]);
+}
+
+static void free_target(plan_target *t)
+{
+    close_target(t);
+    for (size_t i = 0; i < t->nunits; i++) st_free(t->units[i].head);
     for (size_t i = 0; i < t->npieces; i++) st_tensor_unref(t->pieces[i].out.t);
     st_free(t->pieces);
     st_free(t->units);
@@ -45,6 +54,7 @@ void st_plan_free(st_plan *p)
 {
     if (!p) return;
     for (size_t i = 0; i < p->n; i++) free_target(&p->targets[i]);
+    st_free(p->resume.sinks);
     st_free(p->targets);
     st_free(p);
 }
@@ -238,6 +248,7 @@ st_status st_plan_add(st_plan *p, st_model *m, const char *path, const st_save_o
         free_target(t);
     else
         p->n++;
+    if (s == ST_OK) p->resumes |= t->opts.resume;
     return s;
 }
 

@@ -19,11 +19,24 @@ static st_status write_companion(plan_target *t, const st_companion *c, st_err *
     return s;
 }
 
-static st_status open_target(st_ctx *ctx, plan_target *t, st_err *err)
+/* Room for all of a folder at once; a single file's is looked for when it is opened. Both after dead saves' leftovers
+ * were removed. */
+static st_status open_folder(plan_target *t, const st_writer_opts *w, st_err *err)
 {
-    st_writer_opts w = {.no_sync = t->opts.no_sync, .no_replace = t->opts.no_replace, .ctx = ctx};
-    ST_TRY(st_writer_space(t->path, plan_target_bytes(t), err));
-    if (t->opts.max_shard) ST_TRY(st_folder_open(t->path, t->opts.force, &w, &t->folder, err));
+    ST_TRY(st_folder_open(t->path, t->opts.force, w, &t->folder, err));
+    uint64_t need = plan_target_bytes(t), there = st_folder_there(t->folder);
+    return st_writer_space(t->path, need > there ? need - there : 0, err);
+}
+
+static st_status open_target(const st_plan *p, size_t number, st_err *err)
+{
+    plan_target *t = &p->targets[number];
+    st_writer_opts w = {.no_sync = t->opts.no_sync,
+                        .no_replace = t->opts.no_replace,
+                        .ctx = p->ctx,
+                        .partial = plan_number(p, number),
+                        .found = p->resume.mark.bytes > 0};
+    if (t->opts.max_shard) ST_TRY(open_folder(t, &w, err));
     for (size_t i = 0; t->folder && i < t->opts.ncompanions; i++)
         ST_TRY(write_companion(t, &t->opts.companions[i], err));
     for (size_t u = 0; u < t->nunits; u++) {
@@ -46,7 +59,7 @@ static st_status check_sources(const st_plan *p, st_err *err)
             st_tensor **list, *root = p->targets[i].pieces[j].out.t;
             size_t n;
             const st_source *last = NULL;
-            ST_TRY(st_topological(&root, 1, true, &list, &n, err));
+            ST_TRY(st_topological(&root, 1, ST_BELOW_NEEDED, &list, &n, err));
             st_status s = ST_OK;
             for (size_t k = 0; s == ST_OK && k < n; k++) {
                 st_source *src = list[k]->source;
@@ -89,7 +102,7 @@ static st_status write_pieces(st_plan *p, st_err *err)
     st_piece *all = st_calloc(n + 1, sizeof *all);
     if (!all) return st_fail_nomem(err, n * sizeof *all);
     st_status s = group_pieces(p, all, err);
-    if (s == ST_OK) s = st_stream(p->ctx, all, n, err);
+    if (s == ST_OK) s = st_stream(p->ctx, all, n, p->resumes ? &p->resume : NULL, err);
     st_free(all);
     return s;
 }
@@ -119,11 +132,10 @@ static st_status commit_target(plan_target *t, st_err *err)
     return t->folder ? st_folder_commit(t->folder, err) : ST_OK;
 }
 
-st_status st_plan_run(st_plan *p, st_err *err)
+static st_status write_all(st_plan *p, st_err *err)
 {
-    if (st_ctx_cancelled(p->ctx)) return st_fail_cancelled(err);
-    ST_TRY(check_sources(p, err));
-    for (size_t i = 0; i < p->n; i++) ST_TRY(open_target(p->ctx, &p->targets[i], err));
+    for (size_t i = 0; i < p->n; i++) ST_TRY(open_target(p, i, err));
+    if (p->resumes) ST_TRY(plan_resume_sinks(p, err));
     st_progress_begin(p->ctx, "write", st_plan_bytes(p));
     ST_TRY(write_pieces(p, err));
     for (size_t i = 0; i < p->n; i++) ST_TRY(sync_target(&p->targets[i], err));
@@ -131,4 +143,17 @@ st_status st_plan_run(st_plan *p, st_err *err)
     if (st_ctx_cancelled(p->ctx)) return st_fail_cancelled(err);
     for (size_t i = 0; i < p->n; i++) ST_TRY(commit_target(&p->targets[i], err));
     return ST_OK;
+}
+
+st_status st_plan_run(st_plan *p, st_err *err)
+{
+    if (st_ctx_cancelled(p->ctx)) return st_fail_cancelled(err);
+    ST_TRY(check_sources(p, err));
+    if (p->resumes) ST_TRY(plan_resume_begin(p, err));
+    st_status s = write_all(p, err);
+    if (p->resumes)
+        plan_resume_end(p, s, err);
+    else
+        plan_close(p);
+    return s;
 }

@@ -4,6 +4,7 @@
 
 #include "context.h"
 #include "program.h"
+#include "resume.h"
 
 /* One tensor of one target. `sink` is borrowed. */
 typedef struct st_piece {
@@ -15,7 +16,8 @@ typedef struct st_piece {
     size_t group;           /* pieces with the same group have equal element counts and are computed together */
 } st_piece;
 
-/* Writes all pieces. They are sorted here: by file and offset, groups where their first piece stands. */
-st_status st_stream(st_ctx *ctx, st_piece *pieces, size_t n, st_err *err);
+/* Writes all pieces. They are sorted here: by file and offset, groups where their first piece stands. With `r`
+ * (may be NULL) what lies before its mark is there already, and new marks are written as the work goes on. */
+st_status st_stream(st_ctx *ctx, st_piece *pieces, size_t n, st_resume *r, st_err *err);
 
 #endif

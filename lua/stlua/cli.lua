@@ -222,8 +222,8 @@ function cli.save(list, args)
    local mode = settings.json and "json" or (not settings.quiet and core.isatty(2)) and "terminal" or "none"
    local what = core.escape(#names == 1 and names[1] or ("%d files"):format(#names))
    local stop = progress.start(mode, io.stderr, function(there, total)
-      cli.note(("%s: going on from %d %% (%s are there)"):format(what, math.floor(there / total * 100), core.size(there)),
-         "resumed")
+      local percent = math.floor(there / total * 100)
+      cli.note(("%s: going on from %d %% (%s are there)"):format(what, percent, core.size(there)), "resumed")
    end)
    local ok, bytes = pcall(require("stlua.save").save_all, jobs)
    local seconds, there = stop()

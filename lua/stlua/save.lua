@@ -94,9 +94,9 @@ end
 --   `files` = { ["config.json"] = text, ... } go into the folder of shards in the same step;
 --   `metadata` = keys to set (false removes one); `recipe` = false leaves the recipe out, a table adds to it;
 --   `hash_inputs` = true adds the SHA-256 of whole inputs to the recipe;
---   `resume` = true keeps what is done, under a hidden name beside the file, when the save is interrupted or killed, and
+--   `resume` = true keeps what is done, under a hidden name beside the file, if the save is interrupted or killed, and
 --   goes on from it when the same is saved again: same inputs (they must be files), same operations, same options. The
---   bytes are those of a save in one go. What is kept is removed by the next save to that file that cannot use it
+--   bytes are those of a save in one go. The next save to that file removes what it cannot go on from
 -- @treturn integer bytes written
 -- @raise "io", "space", "exists", "dtype", "quant", "changed", "cancelled"
 function save.save(model, path, opts)

@@ -1809,7 +1809,10 @@ function Model:rows(first, last, style) end
 --- model; `max_shard_size` = "5GB" writes shards and an index; `align` = 64 or 4096 aligns the data section;
 --- `files` = { ["config.json"] = text, ... } go into the folder of shards in the same step; `metadata` = keys to
 --- set (false removes one); `recipe` = false leaves the recipe out, a table adds to it; `hash_inputs` = true adds
---- the SHA-256 of whole inputs to the recipe
+--- the SHA-256 of whole inputs to the recipe; `resume` = true keeps what is done, under a hidden name beside the
+--- file, if the save is interrupted or killed, and goes on from it when the same is saved again: same inputs (they
+--- must be files), same operations, same options. The bytes are those of a save in one go. The next save to that
+--- file removes what it cannot go on from
 ---@param opts? table
 ---@return integer # bytes written
 function Model:save(path, opts) end
@@ -3163,7 +3166,10 @@ function st.rsqrt(x) end
 --- model; `max_shard_size` = "5GB" writes shards and an index; `align` = 64 or 4096 aligns the data section;
 --- `files` = { ["config.json"] = text, ... } go into the folder of shards in the same step; `metadata` = keys to
 --- set (false removes one); `recipe` = false leaves the recipe out, a table adds to it; `hash_inputs` = true adds
---- the SHA-256 of whole inputs to the recipe
+--- the SHA-256 of whole inputs to the recipe; `resume` = true keeps what is done, under a hidden name beside the
+--- file, if the save is interrupted or killed, and goes on from it when the same is saved again: same inputs (they
+--- must be files), same operations, same options. The bytes are those of a save in one go. The next save to that
+--- file removes what it cannot go on from
 ---@param opts? table
 ---@return integer # bytes written
 function st.save(model, path, opts) end
@@ -3177,7 +3183,7 @@ function st.save(model, path, opts) end
 --- true
 --- ```
 ---@param list table[] entries { model, path, ...options of save }
----@param opts? table options for all of them
+---@param opts? table options for all of them; `resume` in one of them is meant for all
 ---@return integer # bytes written
 function st.save_all(list, opts) end
 

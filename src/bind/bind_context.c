@@ -63,6 +63,7 @@ static bool on_progress(void *user, const st_progress *p)
     bind_context *c = user;
     if (c->failed) return false;
     if (!c->busy || !lua_checkstack(c->L, 4)) return true;
+    if (st_ctx_cancelled(c->ctx)) return true; /* a hook would throw in there, and the work has more to say */
     st_progress copy = *p;
     lua_pushcfunction(c->L, progress_call);
     lua_pushlightuserdata(c->L, &copy);

@@ -406,10 +406,11 @@ static st_status writer_commit(st_sink *k, st_err *err)
 
 static void close_file(void *fd) { sys_close((int)(intptr_t)fd); }
 
-/* The last close of a file without a name gives its pages back, which takes a quarter of a second per gigabyte. */
+/* The last close of a file without a name gives its pages back, which takes a quarter of a second per gigabyte. What is
+ * kept is closed at once: its lock must go. */
 static void give_up_file(const writer *w)
 {
-    st_ctx *ctx = w->done ? NULL : w->opts.ctx;
+    st_ctx *ctx = w->done || w->sink.keep ? NULL : w->opts.ctx;
     if (ctx && st_ctx_cancelled(ctx))
         st_ctx_later(ctx, close_file, (void *)(intptr_t)w->fd);
     else

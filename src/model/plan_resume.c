@@ -159,6 +159,6 @@ void plan_resume_end(st_plan *p, st_status s, st_err *err)
     if (!keep || !err) return;
     size_t len = strlen(err->message);
     snprintf(err->message + len, sizeof err->message - len,
-             "; %d %% are done and kept: the same save with resume goes on from there",
+             "; %d %% are done and kept: run the same again, with resume, to go on from there",
              (int)(100 * (double)r->mark.bytes / (double)st_plan_bytes(p)));
 }

@@ -25,7 +25,7 @@ static st_status write_mark(st_resume *r, const st_mark *mark, st_err *err)
 st_status st_resume_note(st_resume *r, const st_mark *mark, st_err *err)
 {
     double began = sys_seconds();
-    st_status s = write_mark(r, mark, err);
+    st_status s = mark->bytes > r->mark.bytes ? write_mark(r, mark, err) : ST_OK;
     double now = sys_seconds(), wait = TIMES * (now - began);
     r->due = now + (wait < SOONEST ? SOONEST : wait > LATEST ? LATEST : wait);
     return s;

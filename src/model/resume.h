@@ -18,7 +18,7 @@ typedef struct st_resume {
 void st_resume_wait(st_resume *r);
 /* True, once, when it is time for a mark. Under the context's lock; whoever gets it calls st_resume_note. */
 bool st_resume_due(st_resume *r);
-/* Brings what was written to the disk, then writes the mark. */
+/* Brings what was written to the disk, then writes the mark, if it lies behind the last one. */
 st_status st_resume_note(st_resume *r, const st_mark *mark, st_err *err);
 
 #endif

@@ -210,12 +210,13 @@ static st_mark watermark(const stream *s)
     return m;
 }
 
-/* The worker that finds a mark due writes it, while the others go on. */
-static st_status note(stream *s, st_err *err)
+/* The worker that finds a mark due writes it, while the others go on. Its own chunk is done. */
+static st_status note(stream *s, unsigned worker, chunk *c, st_err *err)
 {
     st_mark m;
     if (!s->resume) return ST_OK;
     st_ctx_lock(s->ctx);
+    give_back(s, worker, c);
     bool due = st_resume_due(s->resume);
     if (due) m = watermark(s);
     st_ctx_unlock(s->ctx);
@@ -232,7 +233,6 @@ static st_status last_note(stream *s, st_status status, st_err *err)
 {
     st_err own;
     st_mark m = watermark(s);
-    if (m.bytes <= s->resume->mark.bytes) return status;
     st_status noted = st_resume_note(s->resume, &m, status == ST_OK ? err : &own);
     return status == ST_OK ? noted : status;
 }
@@ -265,7 +265,7 @@ static st_status worker(void *arg, unsigned number, st_err *err)
         status = c.it->pieces[0]->raw ? copy_chunk(&c, &w, err) : compute_chunk(&c, &w, err);
         st_progress_add(s->ctx, bytes_of(c.it, c.count));
         if (number == 0) st_progress_tick(s->ctx, false);
-        if (status == ST_OK) status = note(s, err);
+        if (status == ST_OK) status = note(s, number, &c, err);
     }
     if (status == ST_OK) { /* of a chunk that failed nobody knows how far it came */
         st_ctx_lock(s->ctx);

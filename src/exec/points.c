@@ -145,7 +145,7 @@ static st_status points_of(points *p, st_tensor *t, const uint64_t *at, st_tenso
 {
     st_tensor **nodes;
     size_t n, done = 0;
-    ST_TRY(st_topological(&t, 1, false, &nodes, &n, err));
+    ST_TRY(st_topological(&t, 1, ST_BELOW_FUSED, &nodes, &n, err));
     pair *list = st_calloc(n, sizeof *list);
     st_status s = list ? ST_OK : st_fail_nomem(err, n * sizeof *list);
     for (; s == ST_OK && done < n; done++) {
@@ -168,7 +168,7 @@ static bool holds_much(st_tensor *t)
     st_tensor **nodes;
     size_t n;
     bool much = false;
-    if (st_topological(&t, 1, false, &nodes, &n, NULL) != ST_OK) return false;
+    if (st_topological(&t, 1, ST_BELOW_FUSED, &nodes, &n, NULL) != ST_OK) return false;
     for (size_t i = 0; i < n && !much; i++) {
         const st_tensor *x = nodes[i];
         much = x->node == ST_N_VIEW && !x->forced && !st_view_is_plain(x) && !st_held(x->args[0]) &&

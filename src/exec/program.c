@@ -527,7 +527,7 @@ st_status st_program_new(st_ctx *ctx, const st_output *outs, size_t nouts, st_pr
         p->numel = outs[i].t->numel;
     }
     if (s == ST_OK) s = st_reduce_ahead(ctx, roots, nouts, err);
-    if (s == ST_OK) s = st_topological(roots, nouts, false, &list, &n, err);
+    if (s == ST_OK) s = st_topological(roots, nouts, ST_BELOW_FUSED, &list, &n, err);
     if (s == ST_OK) {
         compiler c = {.p = p, .ctx = ctx, .err = err, .k = st_kern()};
         s = compile(&c, list, n);

@@ -250,7 +250,7 @@ st_status st_reduce_ahead(st_ctx *ctx, st_tensor *const *roots, size_t nroots, s
         st_tensor **list;
         size_t n, all;
         bool any = false;
-        ST_TRY(st_topological(roots, nroots, true, &list, &n, err));
+        ST_TRY(st_topological(roots, nroots, ST_BELOW_NEEDED, &list, &n, err));
         all = n;
         for (size_t i = 0; i < all && !any; i++) any = is_reduction(list[i]);
         st_status s = any ? ready(list, &n, err) : ST_OK;

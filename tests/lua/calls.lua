@@ -61,7 +61,7 @@ several("all any sum mean prod std var amax amin count_nonzero nansum nanmean lo
 several("argmax argmin median min max", function(w) return w.t, 2, { keepdim = true } end)
 several("argsort sort", function(w) return w.t, 2, { descending = true } end)
 several("cumsum cumprod softmax log_softmax unbind squeeze unsqueeze", function(w) return w.t, 1 end)
-several("cholesky det eigh inverse pinv nuclear_norm qr svd svdvals", function(w) return w.square end)
+several("cholesky det eigh inverse linear_sum_assignment pinv nuclear_norm qr svd svdvals", function(w) return w.square end)
 several("matmul mm solve kron", function(w) return w.square, w.square end)
 several("bmm", function(w) return w.stack, w.stack end)
 several("dot outer", function(w) return w.v, w.v end)

@@ -101,4 +101,6 @@ return {
    },
    ["stlua.mergekit"] = {
    },
+   ["stlua.rebasin"] = {
+   },
 }

@@ -3126,6 +3126,29 @@ function st.randn(...) end
 ---@return stlua.Tensor
 function st.randn_like(t, opts) end
 
+--- Git Re-Basin by weight matching (Ainsworth, Hayase and Srinivasa, 2022, arXiv 2209.04836, algorithm 1): B with its
+--- hidden units (channels, heads, channels of an MLP) in the order that brings its weights nearest to A's. The result
+--- computes what B computes, but for rounding; merged with A by any method it gives more than B does where the two were
+--- trained apart. Fine-tuned models of one base are in order already: nothing moves.
+---
+--- The permutations are found at once, reading both models; the result is deferred. Memory: three matrices of units x
+--- units in F32 (380 MB for an MLP of 5,632) and pieces of two tensors.
+---@param a stlua.Model
+---
+--- `b`: of the same architecture: Llama and its like, Stable Diffusion 1, the U-Net of Stable Diffusion XL
+---@param b stlua.Model
+---
+--- `opts`: `architecture` = "llama", "sd15" or "sdxl", by default told by the tensors; `head_dim` = the size of an
+--- attention head (of Llama, which must be given: 0 leaves heads in place); `iterations` = 100 rounds at most;
+--- `seed` = 0, of the order in which groups of units are looked at
+---@param opts? table
+---@return stlua.Model # B, permuted
+---
+--- `result`: { architecture =, groups = how many there are, moved = names of those that were permuted, gains = what
+--- each improvement added to the sum of A * B over all weights, rounds = }
+---@return table
+function st.rebasin(a, b, opts) end
+
 --- 1 / x.
 ---@param x any tensor or model
 function st.reciprocal(x) end

@@ -107,9 +107,8 @@ end
 -- The axes of a tensor as its rule has them, with %1 ... filled in; nil where no rule is about it.
 local function axes_of(arch, name)
    for i, found in ipairs(compiled(arch)) do
-      local captures = { name:match(found) }
-      if captures[1] then
-         local axes = {}
+      if name:find(found) then
+         local captures, axes = { name:match(found) }, {}
          for d = 2, #arch.rules[i] do
             axes[d - 1] = arch.rules[i][d]:gsub("%%(%d)", function(k) return captures[tonumber(k)] end)
          end

@@ -145,7 +145,7 @@ function A.rebasin()
       .. "mlp.down_proj"):gmatch("%S+") do
       add("model.layers.0." .. name .. ".weight", 4, 4)
    end
-   return st.model(list), st.model(list), { head_dim = 2 }
+   return st.model(list), st.model(list), { head_dim = 0 }
 end
 function A.repeat_interleave(w) return w.t, 2, 1 end
 function A.roll(w) return w.t, 1, 2 end

@@ -267,6 +267,9 @@ function doc.catalogue()
    add_table(list, "st.", st, read_module("stlua").by_name, reference)
    add_table(list, "st.json.", st.json, read_module("stlua.json").by_name, reference)
    add_table(list, "st.npy.", st.npy, read_module("stlua.npy").by_name, reference)
+   for _, name in ipairs(sorted_keys(st.lora)) do
+      add_table(list, "st.lora.", { [name] = st.lora[name] }, read_module("stlua.lora." .. name).by_name, reference)
+   end
    add_methods(list, "Tensor:", core.Tensor, reference)
    add_methods(list, "Model:", core.Model, reference)
    add(list, "who", nil, reference.who)

@@ -27,6 +27,8 @@ local st = {
    json = require "stlua.json",
    --- NumPy's .npy and .npz files: load, save.
    npy = {},
+   --- Low-rank adapters: apply, extract and what else people do with them (src/LORA.md).
+   lora = {},
 }
 
 parts.later(st, "map", "stlua.map")
@@ -43,6 +45,7 @@ parts.later(st, "diff", "stlua.diff")
 parts.later(st, "hist", "stlua.hist")
 parts.later(st.npy, "load", "stlua.npy")
 parts.later(st.npy, "save", "stlua.npy")
+parts.later(st.lora, "apply", "stlua.lora.apply")
 
 -- One function per operation (st.add, st.where, st.minimum, st.exp ...), st.lerp, st.clamp, st.apply; what is put
 -- together from them (st.rsqrt, st.isnan ...); st.cat, st.flip ...; st.tensor, st.zeros ...; st.sum, st.sort ...;

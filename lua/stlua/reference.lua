@@ -16,6 +16,9 @@
 --- NumPy's files, .npy and uncompressed .npz: load, save.
 -- @field st.npy
 
+--- Low-rank adapters: apply, extract and what else there is to do with them (src/LORA.md).
+-- @field st.lora
+
 --- Stands for JSON's null: Lua tables cannot hold nil.
 -- @field st.json.null
 

@@ -2692,6 +2692,9 @@ function st.logical_xor(a, b) end
 ---@return stlua.Tensor # deferred
 function st.logsumexp(t, dim, opts) end
 
+--- Low-rank adapters: apply, extract and what else there is to do with them (src/LORA.md).
+st.lora = {}
+
 --- A mask: where a < b.
 ---@param a stlua.Tensor|number|stlua.Model
 ---@param b stlua.Tensor|number|stlua.Model
@@ -3699,5 +3702,22 @@ function st.npy.load(path, opts) end
 ---@param what any a tensor, a model, or { name = tensor }
 ---@param opts? table `raw` = true writes such floats as the unsigned integers of their bits instead
 function st.npy.save(path, what, opts) end
+
+--- Merges adapters into a model: W + strength * alpha / rank * B A for LoRA, and what stands for it for the other kinds
+--- (LoCon, LoHa, LoKr, GLoRA, DoRA, OFT, BOFT, IA3, differences, whole tensors), in every program's spelling. The
+--- result is deferred, computed in F32 and rounded once to the model's dtypes.
+---@param model stlua.Model a checkpoint
+---
+--- `adapters`: a file, a folder of PEFT, a model of its tensors, or a list of { adapter, strength, blocks = as of
+--- st.block_weights }
+---@param adapters {...}|string|stlua.Model
+---@param strength? number|table or by part, { unet = 0.8, te = 0.5 }
+---
+--- `opts`: `allow_unmatched` = true leaves out modules that match nothing, which is an error otherwise; `invert` =
+--- true takes the adapters out again (exactly but for rounding, where they add); `blocks` = a factor by block, as
+--- of st.block_weights
+---@param opts? table
+---@return stlua.Model
+function st.lora.apply(model, adapters, strength, opts) end
 
 return st

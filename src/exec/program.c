@@ -198,7 +198,15 @@ static bool copies(const compiler *c, st_kern_fn fn, st_dtype d)
     return cls != ST_R_NONE && fn == c->k->conv[cls][cls];
 }
 
-static st_status compile_leaf(compiler *c, const st_tensor *t, int *dst)
+/* A leaf that nobody reads but outputs that take it as it lies. */
+static bool is_taken_raw(const compiler *c, const st_tensor *t, int uses)
+{
+    for (size_t i = 0; i < c->p->nouts; i++)
+        if (c->p->outs[i].t == t) return uses == 1 && c->p->outs[i].may_be_raw;
+    return false;
+}
+
+static st_status compile_leaf(compiler *c, const st_tensor *t, int uses, int *dst)
 {
     st_dtype held;
     int index = -1;
@@ -221,7 +229,7 @@ static st_status compile_leaf(compiler *c, const st_tensor *t, int *dst)
                   .values = st_held(t),
                   .width = st_dtype_bits(held) / 8};
         ST_TRY(add_leaf(c, l, &index));
-        in_place = copies(c, c->k->load[held], held);
+        in_place = copies(c, c->k->load[held], held) || (held == ST_BF16 && is_taken_raw(c, t, uses));
     }
     *dst = in_place ? leaf_reg(index) : new_reg(c);
     if (in_place) return ST_OK;
@@ -358,7 +366,7 @@ static st_status compile_node(compiler *c, const st_tensor *t, int uses)
         ST_TRY(repeated_reg(c, t, st_dtype_reg(t->dtype), &dst));
         uses++; /* never given back */
     } else {
-        ST_TRY(compile_leaf(c, t, &dst));
+        ST_TRY(compile_leaf(c, t, uses, &dst));
     }
     bool computed = !is_repeated(t);
     for (size_t i = 0; c->fresh && computed && dst >= 0 && i < c->p->nouts; i++)
@@ -671,6 +679,17 @@ st_status st_program_run(const st_program *p, st_lane *lane, uint64_t start, uin
     for (size_t b = 0; b < count; b += p->block)
         run_span(&(span){p, lane->buf, p->block, start + b, b, count - b < p->block ? count - b : p->block, outs});
     return ST_OK;
+}
+
+bool st_program_is_raw(const st_program *p, size_t i)
+{
+    if (!p->outs[i].may_be_raw) return false;
+    for (size_t k = 0; k < p->ninstrs; k++)
+        if (p->instrs[k].output == (int)i) {
+            int reg = p->instrs[k].src[0];
+            return reg < 0 && p->leaves[-2 - reg].width == sizeof(uint16_t);
+        }
+    return false;
 }
 
 st_status st_program_each(const st_program *p, st_lane *lane, uint64_t start, uint64_t count, uint64_t row,

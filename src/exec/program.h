@@ -11,6 +11,7 @@ typedef struct st_output {
     st_tensor *t;
     st_dtype dtype;
     bool saturate;
+    bool may_be_raw; /* F32 of BF16: st_program_each may hand it out as it lies in memory or in the file */
 } st_output;
 
 typedef struct st_program st_program;
@@ -42,6 +43,8 @@ st_status st_program_run(const st_program *p, st_lane *lane, uint64_t start, uin
 /* The same without storing, for outputs whose dtype is their register class: `fn` is called for block after block,
  * which begin `at` elements behind `start`; blocks[i] is then output i. Blocks have a multiple of ST_FOLD_BLOCK
  * elements, or hold whole rows of `row` elements, or end where their row ends. */
+/* Whether output i, which may be raw, is. */
+bool st_program_is_raw(const st_program *p, size_t i);
 typedef void (*st_block_fn)(void *arg, uint64_t at, size_t n);
 st_status st_program_each(const st_program *p, st_lane *lane, uint64_t start, uint64_t count, uint64_t row,
                           const void **blocks, st_block_fn fn, void *arg, st_err *err);

@@ -136,6 +136,26 @@ static void add_reduction(st_pass *p, st_tensor *t, void *out)
 
 enum { RUN = 16 * ST_FOLD_BLOCK }; /* elements computed at a time, of all operands together: they stay in the cache */
 
+/* Operands are BF16 as it lies where every fold over them has a kernel for that. */
+static void allow_raw(st_pass *p)
+{
+    for (size_t o = 0; o < p->nouts; o++)
+        p->outs[o].may_be_raw = p->inner == 1 && p->outs[o].t->dtype == ST_BF16 && p->outs[o].dtype == ST_F32;
+    for (size_t i = 0; i < p->nreds; i++)
+        if (!st_kern()->fold_bf16[p->reds[i].fold])
+            p->outs[p->reds[i].x].may_be_raw = p->outs[p->reds[i].y].may_be_raw = false;
+}
+
+static void choose_folds(st_pass *p)
+{
+    for (size_t i = 0; i < p->nreds; i++) {
+        st_reducing *r = &p->reds[i];
+        bool raw = st_program_is_raw(p->program, r->x);
+        r->fn = raw ? st_kern()->fold_bf16[r->fold] : st_kern()->fold[r->fold][r->reg];
+        r->width = raw ? sizeof(uint16_t) : st_reg_size(r->reg);
+    }
+}
+
 static st_status run(st_pass *p, st_err *err)
 {
     if (p->row == 0) { /* nothing to fold */
@@ -143,7 +163,9 @@ static st_status run(st_pass *p, st_err *err)
             for (uint64_t n = 0; n < p->results; n++) st_reduction_finish(&p->reds[i], &(st_partial){.n = 0}, n);
         return ST_OK;
     }
+    allow_raw(p);
     ST_TRY(st_program_new(p->ctx, p->outs, p->nouts, &p->program, err));
+    choose_folds(p);
     uint64_t tile = st_program_tile(p->program) / ST_FOLD_BLOCK * ST_FOLD_BLOCK;
     p->run = RUN / p->nouts / ST_FOLD_BLOCK * ST_FOLD_BLOCK;
     if (p->run > tile) p->run = tile;

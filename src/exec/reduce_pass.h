@@ -12,6 +12,8 @@ typedef struct st_reducing {
     st_fold fold;
     st_reg reg;  /* in which the operands are taken */
     size_t x, y; /* outputs of the program */
+    st_fold_fn fn;
+    size_t width; /* bytes of an element as fn takes it */
     void *out;
 } st_reducing;
 

@@ -36,9 +36,9 @@ static void fold_part(hand *h, uint64_t in_row, size_t skip, size_t n)
     for (size_t b = 0; b < n; b += ST_FOLD_BLOCK)
         for (size_t r = 0; r < p->nreds; r++) {
             const st_reducing *red = &p->reds[r];
-            size_t at = (skip + b) * st_reg_size(red->reg), count = n - b < ST_FOLD_BLOCK ? n - b : ST_FOLD_BLOCK;
-            st_kern()->fold[red->fold][red->reg](&h->acc[r], (const char *)h->blocks[red->x] + at,
-                                                 (const char *)h->blocks[red->y] + at, count, in_row + b);
+            size_t at = (skip + b) * red->width, count = n - b < ST_FOLD_BLOCK ? n - b : ST_FOLD_BLOCK;
+            red->fn(&h->acc[r], (const char *)h->blocks[red->x] + at, (const char *)h->blocks[red->y] + at, count,
+                    in_row + b);
         }
 }
 

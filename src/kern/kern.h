@@ -70,6 +70,8 @@ typedef struct st_kernels {
     /* Reductions of a block (fold.h) by register class; NULL where there is none. */
     const st_fold_fn (*fold)[ST_REG_COUNT];                 /* [ST_FOLD_COUNT] */
     const st_fold_columns_fn (*fold_columns)[ST_REG_COUNT]; /* [ST_FOLD_COUNT] */
+    /* F32 folds that take raw BF16 instead, of any alignment, and give the same bits; NULL where there is none. */
+    const st_fold_fn *fold_bf16; /* [ST_FOLD_COUNT] */
     const st_bracket_fn *bracket;
 } st_kernels;
 

@@ -88,7 +88,7 @@ static st_status make_piece(target *t, size_t i, st_piece *out, st_err *err)
     st_tensor *x;
     ST_TRY(st_model_tensor(t->model, i, &x, err));
     st_dtype d = t->opts.has_dtype && st_dtype_is_float(x->dtype) ? t->opts.dtype : x->dtype;
-    *out = (st_piece){.out = {x, d, t->opts.saturate}, .raw = d == x->dtype && st_is_raw(x)};
+    *out = (st_piece){.out = {.t = x, .dtype = d, .saturate = t->opts.saturate}, .raw = d == x->dtype && st_is_raw(x)};
     if (out->raw) {
         out->bytes = st_tensor_nbytes(x);
         return ST_OK;

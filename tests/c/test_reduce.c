@@ -269,6 +269,34 @@ static void test_levels_give_the_same_bits(void **state)
     }
 }
 
+/* BF16 folded as it lies, at any address, gives what it gives widened. */
+static void test_raw_bf16(void **state)
+{
+    (void)state;
+    static unsigned char raw[2048 * 2 + 1];
+    static float x[2048];
+    rng r = {10};
+    for (int round = 0; round < 80; round++) {
+        size_t n = round < 40 ? 1 + rng_below(&r, 2048) : 1 + (size_t)(round - 40);
+        for (size_t i = 0; i < n; i++) {
+            uint16_t bits = (uint16_t)rng_next(&r); /* every second round without Inf and NaN */
+            if (round % 2 && (bits & 0x7f80) == 0x7f80) bits &= 0xbfff;
+            uint32_t wide = (uint32_t)bits << 16;
+            memcpy(raw + 1 + 2 * i, &bits, 2);
+            memcpy(&x[i], &wide, 4);
+        }
+        for (int fold = 0; fold < ST_FOLD_COUNT; fold++)
+            for (unsigned l = 0; st_kern_level(l); l++) {
+                st_partial want = {.f = 3}, got = want;
+                if (!st_kern_level(l)->fold_bf16[fold]) continue;
+                st_kern_level(0)->fold[fold][ST_R_F32](&want, x, NULL, n, 0);
+                st_kern_level(l)->fold_bf16[fold](&got, raw + 1, NULL, n, 0);
+                assert_int_equal(got.n, want.n);
+                if (want.f == want.f || got.f == got.f) assert_memory_equal(&got.f, &want.f, sizeof got.f);
+            }
+    }
+}
+
 /* ---------------------------------------------------------------- one pass */
 
 static st_tensor *of_source(mem_source *m, st_dtype d, int64_t n)
@@ -599,6 +627,7 @@ int main(void)
         cmocka_unit_test(test_variance_keeps_its_digits),
         cmocka_unit_test(test_threads_give_the_same_bits),
         cmocka_unit_test(test_levels_give_the_same_bits),
+        cmocka_unit_test(test_raw_bf16),
         cmocka_unit_test(test_one_pass_for_several),
         cmocka_unit_test(test_passes_in_order),
         cmocka_unit_test(test_rows_are_reduced_alike),

@@ -1,0 +1,106 @@
+--- Reading an adapter: which modules it has, of which kind, at which scale - for every format that st.lora knows.
+-- Layer: Lua, above stlua.core.
+
+local core = require "stlua.core"
+local errors = require "stlua.errors"
+local kinds = require "stlua.lora.kinds"
+local lineage = require "stlua.lineage"
+local open = require "stlua.open"
+local peft = require "stlua.lora.peft"
+local text = require "stlua.text"
+
+local adapter = {}
+
+-- Old diffusers: attention processors, of which the output has no number.
+local function plain(module)
+   module = module:gsub("%.processor%.to_", ".to_"):gsub("%.to_out$", ".to_out.0")
+   return module
+end
+
+local function group(model)
+   local modules, by_name, others = {}, {}, {}
+   for i = 1, model:count() do
+      local name = model:name(i)
+      local module, part, suffix = kinds.split(name)
+      if not module then
+         others[#others + 1] = name
+      else
+         module = plain(module)
+         local m = by_name[module]
+         if not m then
+            m = { name = module, parts = {}, tensors = {}, suffixes = {} }
+            by_name[module] = m
+            modules[#modules + 1] = m
+         end
+         m.parts[part], m.tensors[part], m.suffixes[part] = model:tensor(i), name, suffix
+      end
+   end
+   return modules, others
+end
+
+-- Of one number, whatever its shape.
+local function number_of(t) return t:cast("F64"):reshape {}:item() end
+
+-- Scale: alpha by the rank of the file, else PEFT's configuration, else 1.
+local function set_scale(m, config)
+   local kind = m.kind
+   m.rank = kind.rank and kind.rank(m.parts) or nil
+   m.alpha = m.parts.alpha and number_of(m.parts.alpha) or nil
+   m.scale = 1
+   if kind.unscaled or not m.rank then return end
+   if m.alpha then
+      m.scale = m.alpha / m.rank
+   elseif config then
+      m.scale, m.alpha = peft.scale(config, m.name, m.rank)
+   end
+end
+
+-- All that is wrong with a file, at once.
+local function classify(a)
+   local wrong, kept = {}, {}
+   for _, m in ipairs(a.modules) do
+      m.kind = kinds.of(m.parts)
+      if m.kind then
+         set_scale(m, a.config)
+         kept[#kept + 1] = m
+      else
+         local there = {}
+         for _, name in pairs(m.tensors) do there[#there + 1] = text.quote(name) end
+         table.sort(there)
+         wrong[#wrong + 1] = core.error("format", ("%s: %s alone %s no adapter: parts are missing"):format(a.label,
+            table.concat(there, ", "), #there == 1 and "is" or "are"))
+      end
+   end
+   errors.throw_all(wrong, "cannot be read")
+   a.modules = kept
+end
+
+--- The adapter in a model of its tensors.
+-- @tparam model model
+-- @tparam[opt] table config as peft.read gives it
+-- @treturn table label; modules = { { name, kind, parts, tensors, rank, alpha, scale }, ... }, tensors being the names;
+--   others = names that belong to no kind; config; metadata
+function adapter.of(model, config)
+   local a = { label = lineage.formula(model), model = model, metadata = model:metadata() }
+   a.config = config or peft.of_metadata(a.metadata)
+   a.modules, a.others = group(model)
+   if #a.modules == 0 then
+      errors.throwf("format", "%s: no tensor of it is part of an adapter (LoRA, LoHa, LoKr, OFT, IA3, differences)",
+         a.label)
+   end
+   classify(a)
+   return a
+end
+
+--- Opens an adapter: a file, or a folder that PEFT or diffusers wrote.
+-- @tparam string|model what
+-- @treturn table as adapter.of
+function adapter.open(what)
+   if type(what) ~= "string" then return adapter.of(what) end
+   local stat = core.stat(what)
+   if not stat or stat.type ~= "dir" then return adapter.of(open.open(what), peft.beside(what)) end
+   local file = peft.file_in(what)
+   return adapter.of(open.open(file or what), peft.read(what))
+end
+
+return adapter

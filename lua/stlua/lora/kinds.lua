@@ -1,0 +1,71 @@
+--- The kinds of adapters, by the suffixes of their tensors' names: a new one is a file in lua/stlua/lora/kinds and a
+-- line here.
+-- Layer: Lua, above stlua.core.
+--
+-- A kind: title; suffixes = { [suffix] = part }; needs = the sets of parts of which one must be there; rank(p) of the
+-- parts; out(p) rows of the module; unscaled where alpha / rank does not multiply. What it does to a weight, one of
+--    factors(p) -> B (out, r), A (r, in * k * k): B A is added; nil where delta is to be asked
+--    delta(p) -> a tensor that is added, as large as the weight
+--    apply(w, p, m, s, alpha) -> the new weight, at strength m with s = alpha / rank
+-- and apply_bias(b, p, m) for a bias; the part "bias_diff" is added to one by the engine.
+
+local kinds = { list = {} }
+
+for _, id in ipairs { "lora", "loha", "lokr", "glora", "oft", "ia3", "difference", "whole" } do
+   local kind = require("stlua.lora.kinds." .. id)
+   kind.id = id
+   kinds.list[#kinds.list + 1] = kind
+end
+
+-- Of no kind alone: scale, and DoRA's magnitudes (arXiv 2402.09353).
+local SHARED = {
+   [".alpha"] = "alpha", [".dora_scale"] = "dora", [".lora_magnitude_vector"] = "dora",
+   [".lora_magnitude_vector.weight"] = "dora", [".lora_magnitude_vector.default.weight"] = "dora",
+   -- PEFT saves embeddings that an adapter is for with it, since their vocabulary may have grown.
+   [".base_layer.weight"] = "base", [".base_layer.bias"] = "base_bias",
+}
+
+local suffixes = {}
+local function add(list)
+   for suffix, part in pairs(list) do suffixes[#suffixes + 1] = { suffix, part } end
+end
+add(SHARED)
+for _, kind in ipairs(kinds.list) do add(kind.suffixes) end
+table.sort(suffixes, function(a, b) return #a[1] > #b[1] or #a[1] == #b[1] and a[1] < b[1] end)
+
+-- XLabs numbers the stream behind the module's name.
+local function xlabs(name)
+   local module, stream, side = name:match("^(.+%.processor%.%a+_lora)(%d?)%.(%a+)%.weight$")
+   if module and (side == "down" or side == "up") and name:find("_blocks%.%d+%.processor") then
+      return module .. stream, side
+   end
+end
+
+--- The module and the part that a tensor's name means; nil for any other name.
+-- @tparam string name
+-- @treturn ?string module
+-- @treturn ?string part
+-- @treturn ?string suffix
+function kinds.split(name)
+   local module, part = xlabs(name)
+   if module then return module, part, "." .. part .. ".weight" end
+   for _, s in ipairs(suffixes) do
+      local suffix = s[1]
+      if #name > #suffix and name:sub(-#suffix) == suffix then return name:sub(1, -#suffix - 1), s[2], suffix end
+   end
+   return nil
+end
+
+--- The kind whose parts these are, or nil.
+function kinds.of(parts)
+   for _, kind in ipairs(kinds.list) do
+      for _, set in ipairs(kind.needs) do
+         local all = true
+         for _, part in ipairs(set) do all = all and parts[part] ~= nil end
+         if all then return kind end
+      end
+   end
+   return nil
+end
+
+return kinds

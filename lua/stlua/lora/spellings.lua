@@ -1,0 +1,242 @@
+--- Which tensors of a checkpoint the modules of an adapter are, by whatever name a program gives them. Names are never
+-- taken apart: the table is built from the checkpoint's own, spelled in every way, dots and underscores being equal.
+-- Layer: Lua, above stlua.core.
+--
+-- A place is a list of segments, each a module of the checkpoint or some of its rows:
+--    { module =, weight = tensor's name, bias = its name, at =, count =, from = }
+-- rows [at, at + count) of it (all without `at`) are rows [from, from + count) of the adapter's module; from 0.
+
+local layouts = require "stlua.lora.layouts"
+local text = require "stlua.text"
+
+local spellings = {}
+local Spellings = {}
+Spellings.__index = Spellings
+
+local function flat(path) return (path:gsub("%.", "_")) end
+
+-- ---------------------------------------------------------------- the checkpoint's modules
+
+-- "a.b" and "weight" of "a.b.weight"; "attn.in_proj_weight" is a weight as well, and the scale of a norm.
+local function split(name)
+   for _, kind in ipairs { "weight", "bias" } do
+      local module = name:match("^(.+)[._]" .. kind .. "$")
+      if module then return module, kind end
+   end
+   return name:match("^(.+)%.scale$") or name, "weight"
+end
+
+-- All modules below a prefix: list in the model's order, by path: { weight =, bias = }.
+local function modules_of(model, prefix)
+   local m = { list = {}, by_path = {} }
+   for i = 1, model:count() do
+      local name = model:name(i)
+      if name:sub(1, #prefix) == prefix then
+         local path, kind = split(name:sub(#prefix + 1))
+         if not m.by_path[path] then
+            m.list[#m.list + 1] = path
+            m.by_path[path] = {}
+         end
+         m.by_path[path][kind] = m.by_path[path][kind] or name
+      end
+   end
+   function m.has(beginning)
+      for _, path in ipairs(m.list) do
+         if path:sub(1, #beginning) == beginning then return true end
+      end
+      return false
+   end
+   function m.count(beginning)
+      local n = 0
+      for _, path in ipairs(m.list) do
+         local number = path:sub(1, #beginning) == beginning and path:match("^%d+", #beginning + 1)
+         if number then n = math.max(n, number + 1) end
+      end
+      return n
+   end
+   return m
+end
+
+-- Whether the checkpoint has this part behind the prefix.
+local function present(model, layout, prefix)
+   local function has(path)
+      return model:find(prefix .. path .. ".weight") or model:find(prefix .. path .. "_weight")
+   end
+   return has(layout.module) and (not layout.also or has(layout.also)) and not (layout.lacks and has(layout.lacks))
+end
+
+local function find_parts(model)
+   local parts, taken = {}, {}
+   for _, layout in ipairs(layouts) do
+      for _, prefix in ipairs(layout.prefixes) do
+         local free = not taken[prefix] and (prefix ~= "" or #parts == 0)
+         if free and (layout.last or present(model, layout, prefix)) then
+            taken[prefix] = true
+            parts[#parts + 1] = { layout = layout, prefix = prefix, modules = modules_of(model, prefix) }
+         end
+      end
+   end
+   return parts
+end
+
+-- ---------------------------------------------------------------- spellings
+
+-- Rows of each part of a fused matrix: thirds; of four, three are as wide as the input.
+local function sizes(model, entry, n)
+   local shape = model:get(entry.weight or entry.bias):shape()
+   if n == 3 then return { shape[1] // 3, shape[1] // 3, shape[1] // 3 } end
+   local width = shape[2]
+   return { width, width, width, shape[1] - 3 * width }
+end
+
+local function add(part, path, segments, style)
+   local key = flat(path)
+   if not part.index[key] then
+      part.index[key] = { part = part, path = path, segments = segments, style = style }
+      part.spelled[#part.spelled + 1] = path
+   end
+end
+
+local function segment(part, path, more)
+   local entry = part.modules.by_path[path]
+   local s = { module = part.prefix .. path, weight = entry.weight, bias = entry.bias }
+   for k, v in pairs(more or {}) do s[k] = v end
+   return s
+end
+
+local function halves_swapped(model, part, path)
+   local entry = part.modules.by_path[path]
+   local half = model:get(entry.weight or entry.bias):shape()[1] // 2
+   return { segment(part, path, { at = 0, count = half, from = half }),
+      segment(part, path, { at = half, count = half, from = 0 }) }
+end
+
+-- The checkpoint has the original: the other names are parts of its rows.
+local function add_parts(model, part, row)
+   local entry = part.modules.by_path[row[1]]
+   if row.attention_rows then
+      local width = model:get(entry.weight):shape()[2]
+      return add(part, row[2], { segment(part, row[1], { at = 0, count = 3 * width, from = 0 }) }, "other")
+   elseif #row == 2 then
+      local place = row.halves_swapped and halves_swapped(model, part, row[1]) or { segment(part, row[1]) }
+      return add(part, row[2], place, "diffusers")
+   end
+   local at = 0
+   for i, count in ipairs(sizes(model, entry, #row - 1)) do
+      add(part, row[i + 1], { segment(part, row[1], { at = at, count = count, from = 0 }) }, "diffusers")
+      at = at + count
+   end
+end
+
+-- The checkpoint has the parts: the original is all of them, one behind the other.
+local function add_whole(model, part, row)
+   local by_path, segments, from = part.modules.by_path, {}, 0
+   if row.halves_swapped then return add(part, row[1], halves_swapped(model, part, row[2]), "original") end
+   if #row == 2 then return add(part, row[1], { segment(part, row[2]) }, "original") end
+   for i = 2, #row do
+      local entry = by_path[row[i]]
+      local count = model:get(entry.weight or entry.bias):shape()[1]
+      segments[i - 1] = segment(part, row[i], { at = 0, count = count, from = from })
+      from = from + count
+   end
+   add(part, row[1], segments, "original")
+end
+
+local function build(model, part)
+   local by_path = part.modules.by_path
+   part.index, part.spelled, part.rows = {}, {}, part.layout.rows and part.layout.rows(part.modules) or {}
+   for _, path in ipairs(part.modules.list) do add(part, path, { segment(part, path) }) end
+   for _, row in ipairs(part.rows) do
+      local others = true
+      for i = 2, #row do others = others and by_path[row[i]] ~= nil end
+      if by_path[row[1]] then
+         add_parts(model, part, row)
+      elseif others and not row.attention_rows then
+         add_whole(model, part, row)
+      end
+   end
+end
+
+-- ---------------------------------------------------------------- asking
+
+--- The names of a checkpoint.
+-- @tparam model model
+-- @treturn table with find, nearest, spell; parts = { { layout =, prefix = }, ... }
+function spellings.of(model)
+   local self = setmetatable({ parts = find_parts(model) }, Spellings)
+   for _, part in ipairs(self.parts) do build(model, part) end
+   return self
+end
+
+--- The place of an adapter's module.
+-- @tparam string module as the adapter spells it, without the suffix
+-- @treturn ?table { part =, path =, segments = }
+function Spellings:find(module)
+   local key = flat(module)
+   for _, part in ipairs(self.parts) do
+      for _, prefix in ipairs(part.layout.read) do
+         local p = flat(prefix)
+         if key:sub(1, #p) == p then
+            local place = part.index[key:sub(#p + 1)]
+            if place then return place end
+         end
+      end
+   end
+   return nil
+end
+
+--- Spellings near a name that is not there, for messages.
+function Spellings:nearest(module)
+   local all = {}
+   for _, part in ipairs(self.parts) do
+      local prefix = part.layout.kohya and module:find("^lora_") and part.layout.kohya[1] or part.layout.read[1]
+      for _, path in ipairs(part.spelled) do
+         all[#all + 1] = module:find(".", 1, true) and prefix .. path or flat(prefix .. path)
+      end
+   end
+   return text.nearest(module, all, 1)[1]
+end
+
+-- A module's path in a style; of a fused matrix in diffusers' style there is none.
+local function styled(part, path, style)
+   for _, row in ipairs(part.rows) do
+      if style == "diffusers" and row[1] == path then return #row == 2 and row[2] or nil end
+      if style == "original" and row[2] == path and #row == 2 then return row[1] end
+   end
+   return path
+end
+
+-- What stands before a module's name: the encoders have numbers where there are several.
+local function prefix_of(self, part, format)
+   local layout = part.layout
+   local own = layout[format]
+   if format ~= "kohya" or not layout.kohya_of_several then return own and own[1] end
+   local encoders = 0
+   for _, p in ipairs(self.parts) do encoders = encoders + (p.layout.part:find("^te") and 1 or 0) end
+   return encoders > 1 and layout.kohya_of_several or own[1]
+end
+
+--- The name that a format has for a module of the checkpoint, nil where it has none (a fused matrix).
+-- @tparam string tensor a weight's name
+-- @tparam string format "kohya", "diffusers" or "peft"
+-- @treturn ?string
+function Spellings:spell(tensor, format)
+   for _, part in ipairs(self.parts) do
+      if tensor:sub(1, #part.prefix) == part.prefix then
+         local path = split(tensor:sub(#part.prefix + 1))
+         local prefix = prefix_of(self, part, format)
+         if not part.modules.by_path[path] or not prefix then return nil end
+         path = styled(part, path, part.layout[format][2])
+         if not path then return nil end
+         return format == "kohya" and prefix .. flat(path) or prefix .. path
+      end
+   end
+   return nil
+end
+
+--- The format that programs expect for adapters of this checkpoint: "peft" for language models, else "kohya".
+function Spellings:default_format()
+   return self.parts[1] and self.parts[1].layout.peft and "peft" or "kohya"
+end
+
+return spellings

@@ -58,9 +58,11 @@ for name, cost in MATRICES.items():
         want_rows, want = linear_sum_assignment(cost.numpy(), maximize)
         c = cost.double().numpy()
         got_sum, want_sum = c[rows, columns].sum(), c[want_rows, want].sum()
-        if len(set(columns)) != len(want) or not (np.diff(rows) > 0).all() or not abs(got_sum - want_sum) <= 1e-12 * np.abs(c).sum():
+        pairs_fit = len(set(columns)) == len(want) and (np.diff(rows) > 0).all()
+        if not pairs_fit or not abs(got_sum - want_sum) <= 1e-12 * np.abs(c).sum():
             problems.append(f"{maximize}: {got_sum} for {want_sum}")
-        if name.startswith(("uniform", "normal")) and not (rows.tolist() == want_rows.tolist() and columns.tolist() == want.tolist()):
+        same = rows.tolist() == want_rows.tolist() and columns.tolist() == want.tolist()
+        if name.startswith(("uniform", "normal")) and not same:
             problems.append(f"{maximize}: other pairs")
     check(not problems, f"linear_sum_assignment, {name}", *problems)
 
@@ -85,8 +87,13 @@ io.write(st.json.encode(info))
     return load_file(at(f"{name}-out.safetensors")), json.loads(run.stdout)
 
 
+def noisy(weights, share):
+    """With noise of that share of each tensor's deviation."""
+    return {n: t + share * t.std(correction=0) * torch.randn_like(t) for n, t in weights.items()}
+
+
 def inner(a, b):
-    return sum((a[n].double() * b[n].double()).sum().item() for n in a if a[n].is_floating_point())
+    return sum((a[n].double() * b[n].double()).sum().item() for n in a)
 
 
 def equal(a, b):
@@ -110,11 +117,10 @@ def check_pair(name, a, b, options, compute, moved):
     check(equal(a, hidden), f"{name}: A hidden is another")
     back, _ = rebasin(a, hidden, options, name + " back")
     check(not equal(a, back), f"{name}: hidden permutations are found again", *equal(a, back))
-    noisy = {n: t + 0.1 * t.std(correction=0) * torch.randn_like(t) if t.is_floating_point() else t for n, t in hidden.items()}
-    back, _ = rebasin(a, noisy, options, name + " noisy")
-    worst = max((a[n] - back[n]).norm() / a[n].norm() for n in a if a[n].is_floating_point() and a[n].norm() > 0)
+    back, _ = rebasin(a, noisy(hidden, 0.1), options, name + " noisy")
+    worst = max((a[n] - back[n]).norm() / a[n].norm() for n in a)
     check(worst < 0.3, f"{name}: with noise, too", worst)
-    still, info = rebasin(a, {n: t + 0.01 * torch.randn_like(t) * t.std(correction=0) for n, t in a.items()}, options, name + " near")
+    _, info = rebasin(a, noisy(a, 0.01), options, name + " near")
     check(not info["moved"], f"{name}: a model in order stays", info["moved"])
     for threads in (1, 2, 3):
         run = script("""
@@ -134,7 +140,10 @@ def llama(config):
     with torch.no_grad():
         for p in model.parameters():
             p.copy_(torch.randn_like(p) * (0.5 if p.dim() == 1 else 0.2) + (p.dim() == 1))
-    return {n: t.clone() for n, t in model.state_dict().items() if not (config.tie_word_embeddings and n == "lm_head.weight")}
+    weights = {n: t.clone() for n, t in model.state_dict().items()}
+    if config.tie_word_embeddings:
+        del weights["lm_head.weight"]
+    return weights
 
 
 try:
@@ -166,7 +175,7 @@ for heads, kv, tied, bias in ((8, 2, False, False), (4, 4, True, False), (6, 3, 
     check(run.returncode == 0 and not equal(a, load_file(merged)), f"{name}: A merged with A hidden is A", run.stderr)
 
 
-# ---------------------------------------------------------------- Stable Diffusion: a ResBlock, a transformer, a text encoder
+# ---------------------------------------------------------------- Stable Diffusion: U-Net blocks and a text encoder
 U, T = "model.diffusion_model.", "cond_stage_model.transformer.text_model."
 C, CONTEXT, EMB = 64, 768, 96
 

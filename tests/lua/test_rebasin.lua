@@ -178,7 +178,8 @@ function suite.test_refusals()
    raises("arg", { "unknown option", "did you mean \"head_dim\"" }, st.rebasin, a, a, { head = 4 })
    raises("arg", { "no architecture", "lama", "llama, sd15, sdxl" }, st.rebasin, a, a, { architecture = "lama" })
    raises("arg", "model", st.rebasin, a, st.zeros(2))
-   raises("shape", { "self_attn.q_proj.weight", "8 elements", "no multiple of 3 (head_dim)" }, st.rebasin, a, a, { head_dim = 3 })
+   raises("shape", { "self_attn.q_proj.weight", "8 elements", "no multiple of 3 (head_dim)" },
+      st.rebasin, a, a, { head_dim = 3 })
    local other = st.model { { "encoder.weight", st.zeros(2, 2) } }
    raises("name", { "no known architecture", "llama (Llama, Mistral", "model.embed_tokens.weight", "sd15" },
       st.rebasin, other, other)

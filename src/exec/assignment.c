@@ -202,13 +202,12 @@ typedef struct stack {
 static st_status scratch_new(lap *a, void **block, st_err *err)
 {
     size_t m = (size_t)a->m, bytes = m * (3 * sizeof(double) + 5 * sizeof(int)) + 1;
-    char *p = st_malloc(bytes);
-    *block = p;
-    if (!p) return st_fail_nomem(err, bytes);
-    a->v = (double *)p;
+    *block = st_malloc(bytes);
+    if (!*block) return st_fail_nomem(err, bytes);
+    a->v = *block;
     a->dist = a->v + m;
     a->row = a->dist + m;
-    a->row_of = (int *)(a->row + m);
+    a->row_of = (void *)(a->row + m);
     a->col_of = a->row_of + m; /* and the rest: there are at least as many columns as rows */
     a->from = a->col_of + m;
     a->todo = a->from + m;

@@ -172,6 +172,11 @@ function A.zero_(w) return w.t:clone() end
 A["json.array"] = function() return { 1, 2 } end
 A["json.decode"] = function() return '{"a":[1,2]}' end
 A["json.encode"] = function() return { a = { 1, 2 } }, { indent = 2 } end
+A["lora.apply"] = function(w)
+   local down, up = w.unit:narrow(1, 1, 1), w.v:narrow(1, 1, 2):reshape(2, 1)
+   local factors = { { "a.lora_A.weight", down }, { "a.lora_B.weight", up } }
+   return st.model { { "a.weight", w.t } }, st.model(factors), 0.5, { allow_unmatched = false }
+end
 A["npy.load"] = function() return support.path("calls.npy") end
 A["npy.save"] = function(w) return support.path("out.npy"), w.t end
 

@@ -5,6 +5,7 @@ local core = require "stlua.core"
 local errors = require "stlua.errors"
 local kinds = require "stlua.lora.kinds"
 local lineage = require "stlua.lineage"
+local map = require "stlua.map"
 local open = require "stlua.open"
 local peft = require "stlua.lora.peft"
 local text = require "stlua.text"
@@ -84,11 +85,13 @@ function adapter.of(model, config)
    local a = { label = lineage.formula(model), model = model, metadata = model:metadata() }
    a.config = config or peft.of_metadata(a.metadata)
    a.modules, a.others = group(model)
-   if #a.modules == 0 then
+   classify(a)
+   local any = false
+   for _, m in ipairs(a.modules) do any = any or m.kind.id ~= "whole" end
+   if not any then
       errors.throwf("format", "%s: no tensor of it is part of an adapter (LoRA, LoHa, LoKr, OFT, IA3, differences)",
          a.label)
    end
-   classify(a)
    return a
 end
 
@@ -96,7 +99,10 @@ end
 -- @tparam string|model what
 -- @treturn table as adapter.of
 function adapter.open(what)
-   if type(what) ~= "string" then return adapter.of(what) end
+   if map.is_model(what) then return adapter.of(what) end
+   if type(what) ~= "string" then
+      errors.throwf("arg", "an adapter is a path or a model of its tensors, not a %s", type(what))
+   end
    local stat = core.stat(what)
    if not stat or stat.type ~= "dir" then return adapter.of(open.open(what), peft.beside(what)) end
    local file = peft.file_in(what)

@@ -380,6 +380,11 @@ st_status st_pinv(st_tensor *a, double rtol, st_tensor **out, st_err *err);
  * st_svd. */
 st_status st_svd_lowrank(st_tensor *a, int64_t k, int niter, uint64_t seed, st_tensor *out[4], st_err *err);
 
+/* Pairs of a row and a column of each matrix, no row and no column twice, as many as its smaller size, whose values add
+ * up to the least (with `maximize` the most): out = rows, ascending, and columns (.., k), I64. Exact, in F64; of equal
+ * sums always the same one. */
+st_status st_linear_sum_assignment(st_tensor *cost, bool maximize, st_tensor *out[2], st_err *err);
+
 /* ---------------------------------------------------------------- tensors: factors of many matrices */
 
 typedef struct st_lowrank_goal {

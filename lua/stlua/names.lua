@@ -66,10 +66,12 @@ return {
       tensor_meta = { "__le", "__lt", },
    },
    ["stlua.linalg"] = {
-      st = { "bmm", "cholesky", "det", "diag", "eigh", "inverse", "kron", "matmul", "mm", "mv", "nuclear_norm",
-         "outer", "pinv", "qr", "solve", "svd", "svd_lowrank", "svdvals", "trace", "tril", "triu", },
-      Tensor = { "bmm", "cholesky", "det", "diag", "eigh", "inverse", "kron", "matmul", "mm", "mv", "nuclear_norm",
-         "outer", "pinv", "qr", "solve", "svd", "svd_lowrank", "svdvals", "trace", "tril", "triu", },
+      st = { "bmm", "cholesky", "det", "diag", "eigh", "inverse", "kron", "linear_sum_assignment", "matmul", "mm",
+         "mv", "nuclear_norm", "outer", "pinv", "qr", "solve", "svd", "svd_lowrank", "svdvals", "trace", "tril",
+         "triu", },
+      Tensor = { "bmm", "cholesky", "det", "diag", "eigh", "inverse", "kron", "linear_sum_assignment", "matmul",
+         "mm", "mv", "nuclear_norm", "outer", "pinv", "qr", "solve", "svd", "svd_lowrank", "svdvals", "trace",
+         "tril", "triu", },
    },
    ["stlua.fourier"] = {
       st = { "fftn", "ifftn", "irfftn", "rfftn", },
@@ -102,5 +104,7 @@ return {
    ["stlua.blocks"] = {
    },
    ["stlua.mergekit"] = {
+   },
+   ["stlua.rebasin"] = {
    },
 }

@@ -767,6 +767,21 @@ function Tensor:lerp(other, weight) end
 ---@param ... any the other operands
 function Tensor:lerp_(...) end
 
+--- The linear assignment problem: pairs of a row and a column, no row and no column twice, as many as the matrix has
+--- of the fewer, whose costs add up to the least. As scipy.optimize.linear_sum_assignment. Exact, in F64; a random
+--- matrix of 5,632 rows takes seconds, costs that are products of two vectors minutes. Of equal sums always the same
+--- one is found.
+--- ```lua
+--- > rows, columns = st.linear_sum_assignment(st.tensor { { 4.0, 1, 3 }, { 2, 0, 5 }, { 3, 2, 2 } })
+--- > columns
+--- Tensor[3 I64, 24 B]
+---   2  1  3
+--- ```
+---@param opts? table `maximize` = true: the largest sum
+---@return stlua.Tensor # rows, ascending (.., k), k the smaller of m and n, I64
+---@return stlua.Tensor # columns (.., k), I64
+function Tensor:linear_sum_assignment(opts) end
+
 --- Natural logarithm.
 ---@return stlua.Tensor # deferred
 function Tensor:log() end
@@ -2667,6 +2682,22 @@ function st.le(a, b) end
 ---@return any # a deferred tensor, a model, or a number when all are numbers
 function st.lerp(a, b, t) end
 
+--- The linear assignment problem: pairs of a row and a column, no row and no column twice, as many as the matrix has
+--- of the fewer, whose costs add up to the least. As scipy.optimize.linear_sum_assignment. Exact, in F64; a random
+--- matrix of 5,632 rows takes seconds, costs that are products of two vectors minutes. Of equal sums always the same
+--- one is found.
+--- ```lua
+--- > rows, columns = st.linear_sum_assignment(st.tensor { { 4.0, 1, 3 }, { 2, 0, 5 }, { 3, 2, 2 } })
+--- > columns
+--- Tensor[3 I64, 24 B]
+---   2  1  3
+--- ```
+---@param a stlua.Tensor costs (.., m, n), finite
+---@param opts? table `maximize` = true: the largest sum
+---@return stlua.Tensor # rows, ascending (.., k), k the smaller of m and n, I64
+---@return stlua.Tensor # columns (.., k), I64
+function st.linear_sum_assignment(a, opts) end
+
 --- `count` numbers at equal distances from `first` to `last`, both included.
 --- ```lua
 --- > st.linspace(0, 1, 5)
@@ -3169,6 +3200,29 @@ function st.randn(...) end
 ---@param opts? table `dtype`, `seed`, `name`
 ---@return stlua.Tensor
 function st.randn_like(t, opts) end
+
+--- Git Re-Basin by weight matching (Ainsworth, Hayase and Srinivasa, 2022, arXiv 2209.04836, algorithm 1): B with its
+--- hidden units (channels, heads, channels of an MLP) in the order that brings its weights nearest to A's. The result
+--- computes what B computes, but for rounding; merged with A by any method it gives more than B does where the two were
+--- trained apart. Fine-tuned models of one base are in order already: nothing moves.
+---
+--- The permutations are found at once, reading both models; the result is deferred. Memory: three matrices of units x
+--- units in F32 (380 MB for an MLP of 5,632) and pieces of two tensors.
+---@param a stlua.Model
+---
+--- `b`: of the same architecture: Llama and its like, Stable Diffusion 1, the U-Net of Stable Diffusion XL
+---@param b stlua.Model
+---
+--- `opts`: `architecture` = "llama", "sd15" or "sdxl", by default told by the tensors; `head_dim` = the size of an
+--- attention head (of Llama, which must be given: 0 leaves heads in place); `iterations` = 100 rounds at most;
+--- `seed` = 0, of the order in which groups of units are looked at
+---@param opts? table
+---@return stlua.Model # B, permuted
+---
+--- `result`: { architecture =, groups = how many there are, moved = names of those that were permuted, gains = what
+--- each improvement added to the sum of A * B over all weights, rounds = }
+---@return table
+function st.rebasin(a, b, opts) end
 
 --- 1 / x.
 ---@param x any tensor or model

@@ -52,6 +52,17 @@ static int core_svd(lua_State *L)
     return fill(L, slots, out, 3, st_svd(bind_tensor(L, 1), full, out, &err), &err);
 }
 
+/* core.linear_sum_assignment(cost [, maximize]): rows, columns (numbers from 0) */
+static int core_assignment(lua_State *L)
+{
+    st_err err;
+    st_tensor **slots[2], *out[2] = {NULL};
+    bind_top(L, 2);
+    bool maximize = bind_boolean(L, 2, false);
+    new_slots(L, slots, 2);
+    return fill(L, slots, out, 2, st_linear_sum_assignment(bind_tensor(L, 1), maximize, out, &err), &err);
+}
+
 /* core.svd_lowrank(a, k, niter, seed): U, S, V, certificate */
 static int core_svd_lowrank(lua_State *L)
 {
@@ -152,8 +163,15 @@ static int core_random(lua_State *L)
 void bind_linalg_open(lua_State *L, int core)
 {
     static const luaL_Reg functions[] = {
-        {"svd", core_svd},     {"svd_lowrank", core_svd_lowrank}, {"pinv", core_pinv}, {"matmul", core_matmul},
-        {"solve", core_solve}, {"random", core_random},           {"fft", core_fft},   {NULL, NULL},
+        {"svd", core_svd},
+        {"svd_lowrank", core_svd_lowrank},
+        {"pinv", core_pinv},
+        {"matmul", core_matmul},
+        {"solve", core_solve},
+        {"random", core_random},
+        {"linear_sum_assignment", core_assignment},
+        {"fft", core_fft},
+        {NULL, NULL},
     };
     lua_pushvalue(L, core);
     luaL_setfuncs(L, functions, 0);

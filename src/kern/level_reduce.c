@@ -175,7 +175,7 @@ DOTS(dot_u64, U64, uint64_t, uint64_t, u, v + X_ * Y_)
 
 /* BF16 widened where it is folded. Said with vectors because compilers find twice as many instructions: a BF16 behind a
  * zero is an F32, so that eight of them become two fours of F32 by interleaving. */
-typedef st_raw_u16 eight __attribute__((vector_size(16), aligned(2), may_alias));
+typedef st_raw_u16 eight __attribute__((vector_size(16), aligned(1), may_alias));
 typedef float four __attribute__((vector_size(16)));
 typedef double wide_four __attribute__((vector_size(32)));
 

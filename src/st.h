@@ -596,6 +596,7 @@ typedef struct st_save_opts {
     bool force;                     /* a folder save may replace a folder that holds another model */
     uint32_t align;                 /* data section starts at a multiple of it: 0 or 8 canonical, 64, 4096 */
     uint64_t max_shard;             /* bytes; 0 = one file. With it `path` is a folder. */
+    const char *file_name;          /* of a folder's only file; NULL = "model.safetensors". Lent until st_plan_free */
     const st_companion *companions; /* lent until st_plan_free; with max_shard only */
     size_t ncompanions;
 } st_save_opts;

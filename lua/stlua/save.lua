@@ -13,9 +13,12 @@ local save = {}
 
 local KNOWN = {
    dtype = "string", saturate = "boolean", sync = "boolean", replace = "boolean", force = "boolean",
-   max_shard_size = "string|number", align = "number",
+   max_shard_size = "string|number", align = "number", file_name = "string",
    metadata = "table", recipe = "boolean|table", hash_inputs = "boolean", files = "table",
 }
+
+--- The options of a save.
+save.options = KNOWN
 
 -- The model as it goes into the file: the same tensors under other metadata where something changes, else the model
 -- itself.
@@ -59,6 +62,14 @@ local function companions(files, shard, who)
    return list
 end
 
+-- The name of a folder's only file.
+local function file_name(name, who)
+   if not name:find("^[^./%z][^/%z]*%.safetensors$") or #name > 63 then
+      errors.throwf("arg", "%s: file_name: %s is no name of a .safetensors file in a folder", who, text.quote(name))
+   end
+   return name
+end
+
 local function job(model, path, opts, who)
    if not map.is_model(model) then errors.throwf("arg", "%s: expected a model, got a %s", who, type(model)) end
    if type(path) ~= "string" or path == "" then errors.throwf("arg", "%s: expected the name of a file", who) end
@@ -73,6 +84,7 @@ local function job(model, path, opts, who)
       model = with_final_metadata(model, opts, who), path = path, max_shard = shard,
       dtype = opts.dtype and dtype.check(opts.dtype, true, who), saturate = opts.saturate,
       sync = opts.sync, replace = opts.replace, force = opts.force, align = opts.align,
+      file_name = opts.file_name and file_name(opts.file_name, who),
       files = opts.files and companions(opts.files, shard, who),
    }
 end
@@ -92,6 +104,7 @@ end
 --   replace another model;
 --   `max_shard_size` = "5GB" writes shards and an index; `align` = 64 or 4096 aligns the data section;
 --   `files` = { ["config.json"] = text, ... } go into the folder of shards in the same step;
+--   `file_name` = "adapter_model.safetensors" names the folder's file, where one is enough;
 --   `metadata` = keys to set (false removes one); `recipe` = false leaves the recipe out, a table adds to it;
 --   `hash_inputs` = true adds the SHA-256 of whole inputs to the recipe
 -- @treturn integer bytes written

@@ -78,10 +78,11 @@ end
 --- The adapter in a model of its tensors.
 -- @tparam model model
 -- @tparam[opt] table config as peft.read gives it
--- @treturn table label; modules = { { name, kind, parts, tensors, rank, alpha, scale }, ... }, tensors being the names;
---   others = names that belong to no kind; config; metadata
-function adapter.of(model, config)
-   local a = { label = lineage.formula(model), model = model, metadata = model:metadata() }
+-- @tparam[opt] string config_text its file
+-- @treturn table label; modules = { { name, kind, parts, tensors, suffixes, rank, alpha, scale }, ... }, tensors being
+--   the names; others = names that belong to no kind; config, config_text; metadata
+function adapter.of(model, config, config_text)
+   local a = { label = lineage.formula(model), model = model, metadata = model:metadata(), config_text = config_text }
    a.config = config or peft.of_metadata(a.metadata)
    a.modules, a.others = group(model)
    if #a.modules == 0 then
@@ -96,7 +97,10 @@ end
 -- @tparam string|model what
 -- @treturn table as adapter.of
 function adapter.open(what)
-   if type(what) ~= "string" then return adapter.of(what) end
+   if type(what) ~= "string" then
+      local files = what:files()
+      return adapter.of(what, table.unpack(#files == 1 and { peft.beside(files[1].path) } or {}))
+   end
    local stat = core.stat(what)
    if not stat or stat.type ~= "dir" then return adapter.of(open.open(what), peft.beside(what)) end
    local file = peft.file_in(what)

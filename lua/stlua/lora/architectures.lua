@@ -120,8 +120,8 @@ local function add_transformer(out, prefix, depth)
 end
 
 -- A U-Net, by the depth of the transformers of each level (0: none).
-local function unet_names(depths, middle)
-   local out = { "input_blocks.0.0", "time_embed.0", "time_embed.2", "label_emb.0.0", "label_emb.0.2", "out.0", "out.2" }
+local function unet_names(depths, middle, more)
+   local out = { "input_blocks.0.0", "time_embed.0", "time_embed.2", "out.0", "out.2", table.unpack(more or {}) }
    for level = 0, #depths - 1 do
       local down, up = depths[level + 1], depths[#depths - level]
       for j = 1, 2 do
@@ -202,7 +202,7 @@ local PARTS = {
          { "cond_stage_model.transformer.", clip_names() } }
    end,
    sdxl = function()
-      return { { "model.diffusion_model.", unet_names({ 0, 2, 10 }, 10) },
+      return { { "model.diffusion_model.", unet_names({ 0, 2, 10 }, 10, { "label_emb.0.0", "label_emb.0.2" }) },
          { "conditioner.embedders.0.transformer.", clip_names() }, { "text_encoders.clip_g.transformer.", clip_names() } }
    end,
    flux = function(m)

@@ -26,22 +26,24 @@ function peft.file_in(folder)
    return nil
 end
 
---- The configuration in a folder; nil without one.
+--- The configuration in a folder, and its text; nil without one.
 -- @raise "format" for what is no configuration
 function peft.read(folder)
    local path = folder:gsub("/+$", "") .. "/adapter_config.json"
    if not core.stat(path) then return nil end
-   local ok, config = pcall(core.json_decode, read_text(path))
+   local content = read_text(path)
+   local ok, config = pcall(core.json_decode, content)
    if not ok or type(config) ~= "table" then
       errors.throw("format", ("%s: not a JSON object"):format(core.escape(path)), { file = path })
    end
-   return config
+   return config, content
 end
 
 --- The configuration beside a file of PEFT's own name.
 function peft.beside(path)
    local folder = path:match("^(.*)/[^/]*$") or "."
-   return path:sub(-#FILE) == FILE and peft.read(folder) or nil
+   if path:sub(-#FILE) ~= FILE then return nil end
+   return peft.read(folder)
 end
 
 local function decode(s)

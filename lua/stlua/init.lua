@@ -46,6 +46,7 @@ parts.later(st.npy, "load", "stlua.npy")
 parts.later(st.npy, "save", "stlua.npy")
 parts.later(st.lora, "apply", "stlua.lora.apply")
 parts.later(st.lora, "convert", "stlua.lora.convert")
+parts.later(st.lora, "resize", "stlua.lora.resize")
 parts.later(st.lora, "write", "stlua.lora.write")
 
 -- One function per operation (st.add, st.where, st.minimum, st.exp ...), st.lerp, st.clamp, st.apply; what is put

@@ -2,6 +2,8 @@
 -- Layer: Lua, above stlua.core.
 
 local core = require "stlua.core"
+local dtype = require "stlua.dtype"
+local elementwise = require "stlua.elementwise"
 local errors = require "stlua.errors"
 local kinds = require "stlua.lora.kinds"
 local lineage = require "stlua.lineage"
@@ -91,6 +93,29 @@ function adapter.of(model, config, config_text)
    end
    classify(a)
    return a
+end
+
+--- Values that are not finite, as errors that name tensor and file: they would spoil everything without a word.
+function adapter.check_finite(list, title)
+   local bad = {}
+   for _, a in ipairs(list) do
+      for _, m in ipairs(a.modules) do
+         for part, t in pairs(m.parts) do
+            if dtype.is_float(t:dtype()) and t:numel() > 0 and not elementwise.isfinite(t):all():item() then
+               bad[#bad + 1] = core.error("arg", ("%s: %s holds NaN or infinite values"):format(a.label,
+                  text.quote(m.tensors[part])), { tensor = m.tensors[part] })
+            end
+         end
+      end
+   end
+   table.sort(bad, function(x, y) return x.message < y.message end)
+   errors.throw_all(bad, title)
+end
+
+--- The alpha whose share of the rank is the scale, whatever a configuration said.
+function adapter.alpha(m)
+   if m.alpha and m.alpha / m.rank == m.scale then return m.alpha end
+   return m.scale * m.rank
 end
 
 --- Opens an adapter: a file, or a folder that PEFT or diffusers wrote.

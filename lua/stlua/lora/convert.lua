@@ -126,20 +126,14 @@ local function magnitudes(m, to)
    return conv and d:reshape(1, rows, 1, 1) or d:reshape(rows)
 end
 
--- The alpha whose scale is alpha / rank, whatever the configuration said.
-local function alpha_of(m)
-   if m.alpha and m.alpha / m.rank == m.scale then return m.alpha end
-   return m.scale * m.rank
-end
-
 -- A module under another name, its tensors untouched.
 local function renamed(m, name, to)
-   return { name = name, up = m.parts.up, down = m.parts.down, mid = m.parts.mid, rank = m.rank, alpha = alpha_of(m),
+   return { name = name, up = m.parts.up, down = m.parts.down, mid = m.parts.mid, rank = m.rank, alpha = adapter.alpha(m),
       alpha_tensor = m.parts.alpha, dora = m.parts.dora and magnitudes(m, to), bias = m.parts.bias_diff }
 end
 
 local function factors(m)
-   return { up = m.parts.up, down = m.parts.down, rank = m.rank, alpha = alpha_of(m) }
+   return { up = m.parts.up, down = m.parts.down, rank = m.rank, alpha = adapter.alpha(m) }
 end
 
 -- Joining and splitting is for plain matrices.
@@ -334,11 +328,19 @@ function convert.modules(a, to, model)
    return job.modules, job.others, notes
 end
 
---- The metadata that go on, with the configuration that came with the adapter.
+--- The metadata that go on, with the configuration that came with the adapter unless it is as it would be made anew.
 function convert.metadata(a)
    local out = {}
    for key, value in pairs(a.metadata) do out[key] = value end
    if a.config_text then out[peft.KEY] = a.config_text end
+   local modules = {}
+   for i, m in ipairs(a.modules) do
+      if not m.rank then return out end
+      modules[i] = { name = m.name, rank = m.rank, alpha = adapter.alpha(m), dora = m.parts.dora, bias = m.parts.bias_diff }
+   end
+   for key, format in pairs { [peft.KEY] = "peft", [peft.DIFFUSERS_KEY] = "diffusers" } do
+      if out[key] and write.is_plain(format, modules, out[key]) then out[key] = nil end
+   end
    return out
 end
 

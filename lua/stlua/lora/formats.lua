@@ -1,6 +1,7 @@
 --- Which program's format an adapter is in, and what stands in the way of writing it in another.
 -- Layer: Lua, above stlua.core.
 
+local errors = require "stlua.errors"
 local text = require "stlua.text"
 
 local formats = {}
@@ -72,6 +73,16 @@ function formats.by_kind(modules)
       table.insert(kinds[kind], m)
    end
    return list
+end
+
+--- Throws one error with a line for each kind among these modules, saying what is `wrong` with them.
+function formats.refuse(a, modules, wrong, code)
+   if #modules == 0 then return end
+   local lines = {}
+   for i, entry in ipairs(formats.by_kind(modules)) do
+      lines[i] = ("%s: %s %s: %s"):format(a.label, entry[1], wrong, formats.listed(entry[2]))
+   end
+   errors.throw(code or "format", table.concat(lines, "\n"))
 end
 
 return formats

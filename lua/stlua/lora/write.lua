@@ -124,9 +124,43 @@ local function decoded(text)
    return ok and type(value) == "table" and value or nil
 end
 
--- What says the scale, put into the metadata. A configuration that came with the adapter stays as it is, letter for
+-- The configuration's text, as it is made here. `before` gives what else stands in it.
+local function config_text(format, modules, before)
+   local short = {}
+   for i, m in ipairs(modules) do
+      local name = format == "peft" and m.name:gsub("^base_model%.model%.", "") or m.name
+      short[i] = { name = name, rank = m.rank, alpha = m.alpha or m.rank, dora = m.dora ~= nil, bias = m.bias ~= nil }
+   end
+   if before then
+      local config = format == "peft" and before or { parts = before }
+      if holds(config, short) then return nil end
+   end
+   local new = format == "peft" and write.config(short, before) or diffusers_metadata(short)
+   return core.json_encode(new, { indent = 2 })
+end
+
+--- Whether a configuration is just what would be made here anew, so that there is nothing to keep.
+function write.is_plain(format, modules, text)
+   local ok, made = pcall(config_text, format, modules)
+   return ok and made == text
+end
+
+-- Diffusers wants "format" in the header; whether it was there before is remembered.
+local function set_format(format, metadata)
+   if format == "kohya" then
+      if metadata["stlua.kept.format"] then metadata.format = nil end
+      metadata["stlua.kept.format"] = nil
+   elseif not metadata.format then
+      metadata.format, metadata["stlua.kept.format"] = "pt", "none"
+   end
+end
+
+--- What says the scale, put into the metadata. A configuration that came with the adapter stays as it is, letter for
 -- letter, while it holds.
-local function set_config(format, modules, metadata)
+-- @tparam string format
+-- @tparam {table,...} modules { name, rank, alpha, dora, bias }
+-- @tparam table metadata changed
+function write.set_config(format, modules, metadata)
    local key = format == "peft" and peft.KEY or format == "diffusers" and peft.DIFFUSERS_KEY
    local texts = {}
    for own, kept in pairs(write.KEPT) do
@@ -135,27 +169,15 @@ local function set_config(format, modules, metadata)
       if own ~= key then metadata[kept] = texts[own] end
    end
    if not key then return end
-   local short = {}
-   for i, m in ipairs(modules) do
-      local name = format == "peft" and m.name:gsub("^base_model%.model%.", "") or m.name
-      short[i] = { name = name, rank = m.rank, alpha = m.alpha or m.rank, dora = m.dora ~= nil, bias = m.bias ~= nil }
-   end
-   local before = decoded(texts[key])
-   local config = before and (format == "peft" and before or { parts = before })
-   if config and holds(config, short) then
-      metadata[key] = texts[key]
-   else
-      local new = format == "peft" and write.config(short, before) or diffusers_metadata(short)
-      metadata[key] = core.json_encode(new, { indent = 2 })
-   end
+   metadata[key] = config_text(format, modules, decoded(texts[key])) or texts[key]
 end
 
 -- ---------------------------------------------------------------- models
 
 local EXACT = { F64 = true, F32 = true, F16 = 2048, BF16 = 256 }
 
--- The scale's tensor: in the factors' dtype, as kohya's programs write it, if that holds the number.
-local function alpha_tensor(m)
+--- The scale's tensor: in the factors' dtype, as kohya's programs write it, if that holds the number.
+function write.alpha_tensor(m)
    if m.alpha_tensor then return m.alpha_tensor end
    local exact = EXACT[m.down:dtype()]
    local held = exact == true or exact and m.alpha == math.floor(m.alpha) and m.alpha <= exact
@@ -174,7 +196,7 @@ local function add_module(add, m, format)
          if m[part] then add(m.name .. write.suffix(format, part), m[part]) end
       end
    end
-   if format == "kohya" then add(m.name .. ".alpha", alpha_tensor(m)) end
+   if format == "kohya" then add(m.name .. ".alpha", write.alpha_tensor(m)) end
 end
 
 --- A model of the tensors of an adapter.
@@ -194,8 +216,8 @@ function write.model(modules, format, metadata, others)
       add_module(function(name, t) out:add(name, t) end, m, format)
    end
    for _, entry in ipairs(others or {}) do out:add(entry[1], entry[2]) end
-   set_config(format, modules, taken)
-   if format ~= "kohya" then taken.format = taken.format or "pt" end
+   write.set_config(format, modules, taken)
+   set_format(format, taken)
    meta.set(out, taken)
    return out
 end

@@ -112,6 +112,13 @@ function adapter.check_finite(list, title)
    errors.throw_all(bad, title)
 end
 
+--- The dtype of a module's factors, or of its difference.
+function adapter.dtype(m)
+   local p = m.parts
+   local t = p.down or p.embedding_down or p.w1b or p.k2 or p.k2b or p.diff
+   return t and t:dtype() or nil
+end
+
 --- The alpha whose share of the rank is the scale, whatever a configuration said.
 function adapter.alpha(m)
    if m.alpha and m.alpha / m.rank == m.scale then return m.alpha end

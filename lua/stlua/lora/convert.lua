@@ -344,12 +344,22 @@ function convert.metadata(a)
    return out
 end
 
-local function check_to(to, who)
+--- Throws unless this is a format that can be written.
+function convert.check_to(to, who)
    for _, f in ipairs(write.formats) do
       if f == to then return to end
    end
    errors.throwf("arg", "%s: `to` must be one of %s, not %s", who, table.concat(write.formats, ", "),
       to == nil and "nothing" or text.quote(tostring(to)))
+end
+
+--- An opened adapter as a model in a format.
+function convert.of(a, to, model)
+   local modules, others, notes = convert.modules(a, to, model)
+   local metadata = convert.metadata(a)
+   meta.drop_hashes(metadata)
+   local out = write.model(modules, to, metadata, others)
+   return lineage.derived(out, { a.model }, { call = "lora.convert" }, { notes = notes })
 end
 
 --- An adapter in another program's spelling: kohya's (ComfyUI, A1111, `lora_unet_...`), diffusers' or PEFT's. Matrices
@@ -369,16 +379,11 @@ end
 -- @raise "format" for kinds that the format does not know; "name" for modules that nothing tells the place of; "shape"
 function convert.convert(what, opts)
    opts = errors.check_options(opts, { to = "string", model = "any" }, "st.lora.convert")
-   local to = check_to(opts.to, "st.lora.convert")
+   local to = convert.check_to(opts.to, "st.lora.convert")
    if opts.model ~= nil and not map.is_model(opts.model) then
       errors.throw("arg", "st.lora.convert: `model` must be a model: st.open(...)")
    end
-   local a = adapter.open(what)
-   local modules, others, notes = convert.modules(a, to, opts.model)
-   local metadata = convert.metadata(a)
-   meta.drop_hashes(metadata)
-   local out = write.model(modules, to, metadata, others)
-   return lineage.derived(out, { a.model }, { call = "lora.convert" }, { notes = notes })
+   return convert.of(adapter.open(what), to, opts.model)
 end
 
 return convert

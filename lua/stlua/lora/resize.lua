@@ -4,6 +4,7 @@
 local adapter = require "stlua.lora.adapter"
 local convert = require "stlua.lora.convert"
 local core = require "stlua.core"
+local dtype = require "stlua.dtype"
 local errors = require "stlua.errors"
 local factors = require "stlua.lora.factors"
 local formats = require "stlua.lora.formats"
@@ -45,7 +46,7 @@ local function as_it_is(m)
 end
 
 -- A module of lower rank. Alpha follows the rank, so that the scale stays.
-local function shrink(m, want)
+local function shrink(m, want, kind)
    local b, a, tail = factors.of(m)
    if not b then a, tail = factors.whole(m) end
    local convolution = factors.is_convolution(tail)
@@ -57,8 +58,7 @@ local function shrink(m, want)
    local row = recompress.certificate(d, rank)
    row.module, row.rank, row.rank_before, row.norm = m.name, rank, before, row.norm * m.scale
    local up, down = recompress.take(d, rank)
-   local kind = (m.parts.down or m.parts.embedding_down or m.parts.w1b or m.parts.k2 or m.parts.k2b or m.parts.diff)
-      :dtype()
+   kind = kind or adapter.dtype(m)
    up, down = factors.shaped(up:cast(kind), down:cast(kind), tail)
    core.force_all { up, down }
    return { name = m.name, up = up, down = down, rank = rank, alpha = m.scale * rank, source = m,
@@ -132,7 +132,7 @@ local function build(a, modules, format)
 end
 
 local KNOWN = { rank = "number", conv_rank = "number", energy = "number", sv_ratio = "number", sv_fro = "number",
-   sv_cumulative = "number" }
+   sv_cumulative = "number", dtype = "string" }
 
 --- An adapter of lower rank: the best approximation that there is (of each module's change, in the Frobenius norm), at
 -- the same scale. LoHa, LoKr and differences become LoRA; middle tensors are folded. Modules whose rank is not above
@@ -146,13 +146,15 @@ local KNOWN = { rank = "number", conv_rank = "number", energy = "number", sv_rat
 -- @tparam string|model what a file, a folder, a model of its tensors
 -- @tparam table opts `rank` at most; `conv_rank` of convolutions with more than one element (as rank); and one rule, if
 --   ranks are to differ: `energy` = the least share of the squared norm, `sv_fro` = its root, `sv_cumulative` = the
---   least share of the singular values' sum, `sv_ratio` = all values above the largest divided by it
+--   least share of the singular values' sum, `sv_ratio` = all values above the largest divided by it;
+--   `dtype` of the new factors (as before)
 -- @treturn model st.lora.write saves it, in PEFT's format as a folder
 -- @treturn {table,...} a row for each module: module, rank_before, rank, energy, error, norm
 -- @raise "format" for DoRA, OFT and what else is no product; "arg" for NaN
 function resize.resize(what, opts)
    opts = errors.check_options(opts, KNOWN, "st.lora.resize")
    local want = recompress.read(opts, "st.lora.resize")
+   local kind = opts.dtype and dtype.check(opts.dtype, true, "st.lora.resize")
    local a = adapter.open(what)
    check(a, want)
    adapter.check_finite({ a }, "cannot be resized")
@@ -162,7 +164,7 @@ function resize.resize(what, opts)
       if passes(m) then
          modules[i], passed = { name = m.name, source = m }, passed + 1
       else
-         modules[i], row = shrink(m, want)
+         modules[i], row = shrink(m, want, kind)
          rows[#rows + 1] = row
          if not row then kept[#kept + 1] = m end
       end

@@ -227,14 +227,13 @@ end
 local FILE = "adapter_model.safetensors"
 local WHOLE = 2 ^ 52     -- bytes: one shard
 
---- What a save needs beyond the model: of PEFT's format the folder's files.
--- @treturn model without the configuration in its header
--- @treturn table { file_name =, files =, max_shard_size = } or empty
+--- What a save needs beyond the model: of PEFT's format the folder's files, and the configuration out of the header.
+-- @treturn table { file_name =, files =, max_shard_size =, metadata = } or empty
 function write.as_saved(model)
    local config = model:metadata()[peft.KEY]
-   if not config then return model, {} end
-   local out = model:with_metadata { [peft.KEY] = false }
-   return out, { file_name = FILE, files = { ["adapter_config.json"] = config }, max_shard_size = math.floor(WHOLE) }
+   if not config then return {} end
+   return { file_name = FILE, files = { ["adapter_config.json"] = config }, max_shard_size = math.floor(WHOLE),
+      metadata = { [peft.KEY] = false } }
 end
 
 --- Writes an adapter: one in PEFT's format as a folder of adapter_model.safetensors and adapter_config.json, any
@@ -251,9 +250,12 @@ end
 -- @raise as m:save
 function write.write(model, path, opts)
    if not map.is_model(model) then errors.throwf("arg", "st.lora.write: a model expected, got a %s", type(model)) end
-   local m, more = write.as_saved(model)
-   for key, value in pairs(errors.check_options(opts, save.options, "st.lora.write")) do more[key] = value end
-   return save.save(m, path, more)
+   local more = write.as_saved(model)
+   for key, value in pairs(errors.check_options(opts, save.options, "st.lora.write")) do
+      for k, v in pairs(key == "metadata" and type(value) == "table" and more.metadata or {}) do value[k] = v end
+      more[key] = value
+   end
+   return save.save(model, path, more)
 end
 
 return write

@@ -7,6 +7,7 @@ local elementwise = require "stlua.elementwise"
 local errors = require "stlua.errors"
 local kinds = require "stlua.lora.kinds"
 local lineage = require "stlua.lineage"
+local map = require "stlua.map"
 local open = require "stlua.open"
 local peft = require "stlua.lora.peft"
 local text = require "stlua.text"
@@ -129,9 +130,12 @@ end
 -- @tparam string|model what
 -- @treturn table as adapter.of
 function adapter.open(what)
-   if type(what) ~= "string" then
+   if map.is_model(what) then
       local files = what:files()
       return adapter.of(what, table.unpack(#files == 1 and { peft.beside(files[1].path) } or {}))
+   end
+   if type(what) ~= "string" then
+      errors.throwf("arg", "an adapter is a path or a model of its tensors, not a %s", type(what))
    end
    local stat = core.stat(what)
    if not stat or stat.type ~= "dir" then return adapter.of(open.open(what), peft.beside(what)) end

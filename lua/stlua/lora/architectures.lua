@@ -61,9 +61,10 @@ local function of_unet(modules, has)
    return deep and "sdxl" or "sd1"
 end
 
-local function of_joint(modules, has)
+local function of_joint(modules, has, said)
    if has("_img_mlp_", "_txt_mlp_", "_img_mod_1", "_txt_mod_1") then return "qwen-image" end
    if has("attn2_to_q$", "attn2_add_q") then return "sd3" end
+   if said == "flux" or said == "sd3" then return said end
    local h = width(modules, "attn_to_q$", "attn_add_q_proj$")
    return h and h < 3072 and "sd3" or "flux"
 end
@@ -90,7 +91,7 @@ function architectures.of(a)
    end
    if has("transformer_blocks_%d+_attn_", "transformer_blocks_%d+_ff_", "transformer_blocks_%d+_norm1",
       "transformer_blocks_%d+_img_", "transformer_blocks_%d+_txt_") then
-      return of_joint(modules, has)
+      return of_joint(modules, has, of_metadata(a.metadata))
    end
    if has("blocks_%d+_self_attn_[qkvo]$", "blocks_%d+_cross_attn_", "blocks_%d+_attn[12]_to_", "blocks_%d+_ffn_") then
       return "wan"
@@ -100,7 +101,8 @@ function architectures.of(a)
       if has("^lora_te[12]_", "text_encoder_2_") then return of_metadata(a.metadata) or "sdxl" end
       return of_metadata(a.metadata) or "sd1"
    end
-   return has("layers_%d+_self_attn_", "layers_%d+_mlp_", "^base_model_model_lm_head", "embed_tokens$") and "llama" or nil
+   local language = has("layers_%d+_self_attn_", "layers_%d+_mlp_", "^base_model_model_lm_head", "embed_tokens$")
+   return language and "llama" or nil
 end
 
 -- ---------------------------------------------------------------- names
@@ -203,7 +205,8 @@ local PARTS = {
    end,
    sdxl = function()
       return { { "model.diffusion_model.", unet_names({ 0, 2, 10 }, 10, { "label_emb.0.0", "label_emb.0.2" }) },
-         { "conditioner.embedders.0.transformer.", clip_names() }, { "text_encoders.clip_g.transformer.", clip_names() } }
+         { "conditioner.embedders.0.transformer.", clip_names() },
+         { "text_encoders.clip_g.transformer.", clip_names() } }
    end,
    flux = function(m)
       local doubles = math.max(count(m, "double_blocks_(%d+)_", 19), count(m, "r_transformer_blocks_(%d+)_", 19))

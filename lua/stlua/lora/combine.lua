@@ -287,7 +287,8 @@ end
 -- "svd" gives the nearest of a lower rank; "cat" is "exact" the way PEFT writes it, alpha = rank. Modules that only
 -- some have, different ranks, alphas, formats and spellings, and negative weights are all fine.
 --
---     > a = st.model { { "lora_unet_x.lora_down.weight", st.ones(2, 8) }, { "lora_unet_x.lora_up.weight", st.ones(8, 2) } }
+--     > a = st.model { { "lora_unet_x.lora_down.weight", st.ones(2, 8) },
+--     ..    { "lora_unet_x.lora_up.weight", st.ones(8, 2) } }
 --     > both, rows = st.lora.combine({ { a, 0.6 }, { a, 0.4 } }, { rank = 2 })
 --     > both["lora_unet_x.lora_up.weight"]:shape(), rows[1].error < 1e-6
 --     { 8, 2 }        true

@@ -16,7 +16,7 @@ function command.options(parser)
       :choices { "exact", "svd", "cat" }
    tool_options.add_ranks(parser)
    parser:option("--to", "The format to write (the first adapter's)."):choices { "kohya", "diffusers", "peft" }
-   parser:option("--model", "The checkpoint that the adapters are for, where their names alone do not tell the modules.")
+   parser:option("--model", "The checkpoint that the adapters are for, where their names do not tell the modules.")
       :argname("<model>")
    cli.output_options(parser)
 end

@@ -87,7 +87,9 @@ local function obstacle(m, to)
       local expands = kind == "loha" or kind == "lokr" or kind == "difference" or kind == "diff"
       return ("%s has no form in %s's format%s"):format(m.kind.title, to, expands and HINT or "")
    end
-   if m.parts.embedding_down and to ~= "peft" then return ("LoRA of an embedding has no form in %s's format"):format(to) end
+   if m.parts.embedding_down and to ~= "peft" then
+      return ("LoRA of an embedding has no form in %s's format"):format(to)
+   end
    if m.parts.mid and to ~= "kohya" then return ("a middle tensor has no form in %s's format%s"):format(to, HINT) end
    if m.parts.bias_diff and (to == "kohya" or m.suffixes.bias_diff ~= ".lora_B.bias") then
       return ("a bias beside LoRA has no form in %s's format"):format(to)
@@ -128,8 +130,12 @@ end
 
 -- A module under another name, its tensors untouched.
 local function renamed(m, name, to)
-   return { name = name, up = m.parts.up, down = m.parts.down, mid = m.parts.mid, rank = m.rank, alpha = adapter.alpha(m),
-      alpha_tensor = m.parts.alpha, dora = m.parts.dora and magnitudes(m, to), bias = m.parts.bias_diff }
+   if m.parts.embedding_down then
+      return { name = name, up = m.parts.embedding_down:t(), down = m.parts.embedding_up:t(), rank = m.rank,
+         alpha = adapter.alpha(m), embedding = true }
+   end
+   return { name = name, up = m.parts.up, down = m.parts.down, mid = m.parts.mid, rank = m.rank,
+      alpha = adapter.alpha(m), alpha_tensor = m.parts.alpha, dora = m.parts.dora and magnitudes(m, to), bias = m.parts.bias_diff }
 end
 
 local function factors(m)
@@ -286,8 +292,9 @@ local function place_all(a, names, id, to)
    end
    if #missing > 0 then unknown(a, missing, id) end
    if #unnamed > 0 then
-      errors.throw("name", ("%s: %s's format has no names for %s: %s"):format(a.label, to,
-         text.plural(#unnamed, "module"), formats.listed(unnamed)))
+      errors.throw("name", ("%s: %s's format has no names for %s: %s%s"):format(a.label, to,
+         text.plural(#unnamed, "module"), formats.listed(unnamed),
+         to == "peft" and " (a folder of PEFT is for one model: convert to diffusers)" or ""))
    end
    if to == "peft" and next(parts, next(parts)) then
       errors.throw("format", ("%s: a PEFT folder is for one model, this adapter for several (diffusion model, text "
@@ -336,7 +343,8 @@ function convert.metadata(a)
    local modules = {}
    for i, m in ipairs(a.modules) do
       if not m.rank then return out end
-      modules[i] = { name = m.name, rank = m.rank, alpha = adapter.alpha(m), dora = m.parts.dora, bias = m.parts.bias_diff }
+      modules[i] = { name = m.name, rank = m.rank, alpha = adapter.alpha(m), dora = m.parts.dora,
+         bias = m.parts.bias_diff }
    end
    for key, format in pairs { [peft.KEY] = "peft", [peft.DIFFUSERS_KEY] = "diffusers" } do
       if out[key] and write.is_plain(format, modules, out[key]) then out[key] = nil end

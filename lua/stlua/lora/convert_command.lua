@@ -11,7 +11,8 @@ local command = { summary = "Write an adapter in another program's format." }
 
 function command.options(parser)
    parser:argument("adapter", "The adapter: a file, or a folder of PEFT.")
-   parser:option("--to", "kohya (ComfyUI, A1111), diffusers, or peft (a folder)."):choices { "kohya", "diffusers", "peft" }
+   parser:option("--to", "kohya (ComfyUI, A1111), diffusers, or peft (a folder).")
+      :choices { "kohya", "diffusers", "peft" }
    parser:option("--model", "The checkpoint that the adapter is for, where its names alone do not tell the modules.")
       :argname("<model>")
    cli.output_options(parser)

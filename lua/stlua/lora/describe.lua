@@ -198,7 +198,8 @@ local function training_lines(add, t)
    shown = {}
    for i, tag in ipairs(t.tags) do shown[i] = ("%s (%g)"):format(core.escape(tag.tag), tag.count) end
    if #shown > 0 then
-      add("tags", ("%s%s"):format(table.concat(shown, ", "), t.tag_count > #shown and (" of %d"):format(t.tag_count) or ""))
+      local rest = t.tag_count > #shown and (" of %d"):format(t.tag_count) or ""
+      add("tags", table.concat(shown, ", ") .. rest)
    end
 end
 

@@ -64,7 +64,8 @@ function fused.join(parts, counts)
       rows[i] = block_rows(part, count, at, rank, kind)
       at = at + (part and part.rank or 0)
    end
-   return { up = core.cat(rows, 1), down = core.cat(downs, 1), rank = rank, alpha = list[1].alpha * rank / list[1].rank }
+   return { up = core.cat(rows, 1), down = core.cat(downs, 1), rank = rank,
+      alpha = list[1].alpha * rank / list[1].rank }
 end
 
 -- For each part and column whether its rows have anything there.

@@ -100,7 +100,8 @@ function recompress.read(opts, who)
          if out.rule then errors.throwf("arg", "%s: give %s or %s, not both", who, out.rule, rule) end
          local good = type(p) == "number" and (rule == "sv_ratio" and p > 1 or rule ~= "sv_ratio" and p > 0 and p <= 1)
          if not good then
-            errors.throwf("arg", "%s: %s must be %s", who, rule, rule == "sv_ratio" and "above 1" or "above 0, at most 1")
+            errors.throwf("arg", "%s: %s must be %s", who, rule,
+               rule == "sv_ratio" and "above 1" or "above 0, at most 1")
          end
          out.rule, out.parameter = rule, p
       end

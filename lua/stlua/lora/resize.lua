@@ -67,11 +67,8 @@ end
 
 -- The tensors under their old names; alpha where there was one, and where nothing else says the scale.
 local function add_tensors(out, m, format)
-   local src, done = m.source, {}
-   local function add(part, fallback, t)
-      out:add(src.tensors[part] or m.name .. fallback, t)
-      done[part] = true
-   end
+   local src = m.source
+   local function add(part, fallback, t) out:add(src.tensors[part] or m.name .. fallback, t) end
    if m.embedding then
       add("embedding_down", ".lora_embedding_A", m.up:t())
       add("embedding_up", ".lora_embedding_B", m.down:t())

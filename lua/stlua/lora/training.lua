@@ -34,7 +34,8 @@ local function folders(metadata)
    local out = {}
    for name, entry in pairs(decoded(metadata.ss_dataset_dirs) or {}) do
       if type(entry) == "table" then
-         out[#out + 1] = { name = tostring(name), images = tonumber(entry.img_count), repeats = tonumber(entry.n_repeats) }
+         out[#out + 1] = { name = tostring(name), images = tonumber(entry.img_count),
+            repeats = tonumber(entry.n_repeats) }
       end
    end
    table.sort(out, function(a, b) return a.name < b.name end)

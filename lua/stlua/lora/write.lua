@@ -3,6 +3,7 @@
 -- Layer: Lua, above stlua.core.
 
 local core = require "stlua.core"
+local dtype = require "stlua.dtype"
 local errors = require "stlua.errors"
 local map = require "stlua.map"
 local meta = require "stlua.meta"
@@ -174,14 +175,13 @@ end
 
 -- ---------------------------------------------------------------- models
 
-local EXACT = { F64 = true, F32 = true, F16 = 2048, BF16 = 256 }
-
 --- The scale's tensor: in the factors' dtype, as kohya's programs write it, if that holds the number.
 function write.alpha_tensor(m)
    if m.alpha_tensor then return m.alpha_tensor end
-   local exact = EXACT[m.down:dtype()]
-   local held = exact == true or exact and m.alpha == math.floor(m.alpha) and m.alpha <= exact
-   return core.tensor("F32", {}, ("<f"):pack(m.alpha)):cast(held and m.down:dtype() or "F32")
+   local t = core.tensor("F32", {}, ("<f"):pack(m.alpha))
+   local kind = (m.down or m.up):dtype()
+   local narrow = dtype.is_float(kind) and t:cast(kind)
+   return narrow and narrow:cast("F64"):item() == t:item() and narrow or t
 end
 
 local ORDER = { "down", "up", "mid", "dora", "bias" }

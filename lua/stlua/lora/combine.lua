@@ -62,7 +62,7 @@ local function check_bases(list)
    end
 end
 
-local REFUSED = { lora = false, loha = false, lokr = false, difference = false, diff = false }
+local REFUSED = { lora = false, loha = false, lokr = false, difference = false }
 
 local function check_kinds(list, expands)
    local lines = {}
@@ -70,7 +70,7 @@ local function check_kinds(list, expands)
       local never, unless = {}, {}
       for _, m in ipairs(entry.adapter.modules) do
          local bias = m.parts.bias_diff or m.parts.base
-         local flat = m.kind.id:find("^diff") and not (m.parts.diff and m.parts.diff:ndim() >= 2)
+         local flat = m.kind.id == "difference" and not (m.parts.diff and m.parts.diff:ndim() >= 2)
          if m.parts.dora or bias or flat or REFUSED[m.kind.id] == nil then
             never[#never + 1] = m
          elseif m.kind.id ~= "lora" and not expands then

@@ -84,7 +84,7 @@ local function obstacle(m, to)
    if kind ~= "lora" then
       if to == "kohya" and not (m.parts.l or m.name:find("^base_model%.")) then return nil end
       if to == "peft" and kind == "whole" then return nil end
-      local expands = kind == "loha" or kind == "lokr" or kind == "difference" or kind == "diff"
+      local expands = kind == "loha" or kind == "lokr" or kind == "difference"
       return ("%s has no form in %s's format%s"):format(m.kind.title, to, expands and HINT or "")
    end
    if m.parts.embedding_down and to ~= "peft" then
@@ -135,7 +135,8 @@ local function renamed(m, name, to)
          alpha = adapter.alpha(m), embedding = true }
    end
    return { name = name, up = m.parts.up, down = m.parts.down, mid = m.parts.mid, rank = m.rank,
-      alpha = adapter.alpha(m), alpha_tensor = m.parts.alpha, dora = m.parts.dora and magnitudes(m, to), bias = m.parts.bias_diff }
+      alpha = adapter.alpha(m), alpha_tensor = m.parts.alpha, dora = m.parts.dora and magnitudes(m, to),
+      bias = m.parts.bias_diff }
 end
 
 local function factors(m)

@@ -16,12 +16,12 @@ local write = require "stlua.lora.write"
 
 local resize = {}
 
-local EXPANDS = { lora = true, loha = true, lokr = true, diff = true, difference = true }
+local EXPANDS = { lora = true, loha = true, lokr = true, difference = true }
 
 -- A difference of a vector has no rank; whole tensors and it go on as they are.
 local function passes(m)
    local diff = m.parts.diff
-   return m.kind.id == "whole" or m.kind.id:find("^diff") and not (diff and diff:ndim() >= 2)
+   return m.kind.id == "whole" or (m.kind.id == "difference" and not (diff and diff:ndim() >= 2))
 end
 
 local function check(a, want)

@@ -4,6 +4,8 @@
 --    stlua merge config.yml merged --dry-run
 
 local cli = require "stlua.cli"
+local dry_run = require "stlua.dry_run"
+local errors = require "stlua.errors"
 local st = require "stlua"
 
 -- mergekit's options that change nothing here, and why.
@@ -123,7 +125,12 @@ local function run(args)
    for _, note in ipairs(merge.notes) do cli.note("note: " .. note) end
    args.max_shard_size = args.out_shard_size or 5e9 // 1
    if args.dry_run then
-      return cli.write(merge.report, "\n")
+      cli.write(merge.report, "\n")
+      local wrong = dry_run.room(out, merge.bytes, ("%s at most for work on whole tensors"):format(
+         cli.size((st.memory()))))
+      io.stdout:flush()
+      if wrong then errors.throw("space", "merge would fail: " .. wrong) end
+      return cli.write("nothing was written (--dry-run)\n")
    end
    cli.save({ { merge.model, out, files = merge.files,
       recipe = { command = "merge", configuration = merge.source } } }, args)

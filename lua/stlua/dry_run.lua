@@ -47,6 +47,21 @@ local function free_bytes(path)
    return blocks and tonumber(blocks) * 1024
 end
 
+--- Writes what there is to write and how much room there is for it.
+-- @tparam string path of the target
+-- @tparam integer bytes
+-- @tparam string memory what it takes, in words
+-- @treturn ?string what is wrong: too little room
+function dry_run.room(path, bytes, memory)
+   local free = free_bytes(path)
+   cli.write(("to write %s, free %s; memory %s\n"):format(core.size(bytes), free and core.size(free) or "unknown",
+      memory))
+   if free and free < bytes then
+      return ("%s needed, %s free: make room, or give -o on another disk"):format(core.size(bytes), core.size(free))
+   end
+   return nil
+end
+
 -- Every worker holds tiles; some methods hold a tensor several times over.
 local function memory_need(job, largest)
    local tiles = (12 + 2 * core.threads()) * 1024 * 1024
@@ -106,13 +121,7 @@ function dry_run.report(inputs, entries, args)
    end
    if #problems == 0 then
       for _, note in ipairs(merge_job.notes(entries[1].job, opened)) do cli.write("note: ", note, "\n") end
-      local free = free_bytes(entries[1].path)
-      cli.write(("to write %s, free %s; memory about %s\n"):format(core.size(total),
-         free and core.size(free) or "unknown", core.size(memory)))
-      if free and free < total then
-         problems[1] = ("%s needed, %s free: make room, or give -o on another disk"):format(core.size(total),
-            core.size(free))
-      end
+      problems[1] = dry_run.room(entries[1].path, total, "about " .. core.size(memory))
    end
    io.stdout:flush()
    if #problems > 0 then errors.throw("arg", "merge would fail: " .. table.concat(problems, "\n")) end

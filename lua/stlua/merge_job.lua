@@ -8,6 +8,7 @@
 local blocks = require "stlua.blocks"
 local channels = require "stlua.channels"
 local checkpoint = require "stlua.checkpoint"
+local core = require "stlua.core"
 local errors = require "stlua.errors"
 local map = require "stlua.map"
 local merging = require "stlua.merging"
@@ -16,8 +17,23 @@ local text = require "stlua.text"
 
 local merge_job = {}
 
+-- A model that is given twice would count twice.
+local function check_twice(inputs)
+   local seen = {}
+   for _, input in ipairs(inputs) do
+      local stat = input.role ~= "vae" and core.stat(input.path)
+      local other = stat and seen[stat.id]
+      if other then
+         errors.throwf("usage", "merge: %s and %s are the same model, given twice: give it a larger weight instead",
+            text.quote(other), text.quote(input.path))
+      end
+      if stat then seen[stat.id] = input.path end
+   end
+end
+
 --- The order of inputs in a job: models as they were given, the base where the method's results take it, the VAE last.
 -- @treturn {table,...} inputs { role = "model", "base" or "vae", path = }
+-- @raise "usage" for a model that is given twice
 function merge_job.order(job, paths, base, vae)
    local inputs = {}
    for i, path in ipairs(paths) do inputs[i] = { role = "model", path = path } end
@@ -29,6 +45,7 @@ function merge_job.order(job, paths, base, vae)
    for i, input in ipairs(inputs) do
       if input.role ~= "model" then job[input.role] = i end
    end
+   check_twice(inputs)
    return inputs
 end
 

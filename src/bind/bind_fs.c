@@ -77,7 +77,8 @@ static int listdir(lua_State *L)
 
 /* ---------------------------------------------------------------- stat, isatty */
 
-/* core.stat(path) -> { type =, size =, mtime = }, or nil where nothing is. Links are followed. */
+/* core.stat(path) -> { type =, size =, mtime =, id = equal for the same file }, or nil where nothing is. Links are
+ * followed. */
 static int path_stat(lua_State *L)
 {
     struct stat st;
@@ -88,7 +89,9 @@ static int path_stat(lua_State *L)
         lua_pushnil(L);
         return 1;
     }
-    lua_createtable(L, 0, 3);
+    lua_createtable(L, 0, 4);
+    lua_pushfstring(L, "%I:%I", (LUAI_UACINT)st.st_dev, (LUAI_UACINT)st.st_ino);
+    lua_setfield(L, -2, "id");
     lua_pushstring(L, type_name(st.st_mode));
     lua_setfield(L, -2, "type");
     lua_pushinteger(L, (lua_Integer)st.st_size);

@@ -30,6 +30,10 @@ static pid_t start(int master, char **command)
     for (int fd = 0; fd < 3; fd++) dup2(slave, fd);
     if (slave > 2) close(slave);
     close(master);
+    /* As a terminal starts it, whatever this was started with: a hang-up must end it. */
+    signal(SIGHUP, SIG_DFL);
+    signal(SIGINT, SIG_DFL);
+    signal(SIGQUIT, SIG_DFL);
     execvp(command[0], command);
     fail(command[0]);
 }

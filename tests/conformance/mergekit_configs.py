@@ -79,7 +79,7 @@ def tensors(folder):
 # ---------------------------------------------------------------- comparing
 
 def mergekit_run(text, out):
-    options = MergeOptions(quiet=True, allow_crimes=False)
+    options = MergeOptions(quiet=True, allow_crimes=False, lora_merge_cache="adapters-merged")
     run_merge(MergeConfiguration.model_validate(yaml.safe_load(text)), out, options, config_source=text)
 
 
@@ -173,6 +173,18 @@ def per_model(values, key="weight", base=True):
     return "\n".join(lines) + "\n"
 
 
+def adapter(name, model, **options):
+    """A PEFT adapter for a model, in its folder."""
+    from peft import LoraConfig, get_peft_model
+    with_lora = get_peft_model(transformers.AutoModelForCausalLM.from_pretrained(model),
+                               LoraConfig(r=4, lora_alpha=6, task_type="CAUSAL_LM", **options))
+    with torch.no_grad():
+        for key, parameter in with_lora.named_parameters():
+            if "lora_" in key:
+                parameter.normal_(0, 0.1)
+    with_lora.save_pretrained(name)
+
+
 # ---------------------------------------------------------------- the cases
 
 # All methods, over ./base with these models, parameters of the whole, and those of each model.
@@ -194,6 +206,16 @@ def methods():
             f"  - {{ model: ./{m}, parameters: {{ weight: {0.7 - 0.2 * i:.1f} }} }}\n" for i, m in enumerate(models))
         case(name, text + f"merge_method: {name}\ndtype: float32\nparameters: {{ {extra_parameters} }}\n", limit,
              flipped=0.005 if name == "arcee_fusion" else 0)
+
+def adapters():
+    adapter("lora", "base", target_modules=["q_proj", "down_proj"])
+    adapter("dora", "a", target_modules=["v_proj"], use_dora=True)
+    case("model+lora", "models:\n  - { model: ./a+./dora, parameters: { weight: 0.6 } }\n"
+         "  - { model: ./base+./lora, parameters: { weight: 0.4 } }\nmerge_method: linear\ndtype: float32\n")
+    case("a model with and without an adapter", "base_model: ./base\nmodels:\n"
+         "  - { model: ./base+./lora, parameters: { weight: 0.6 } }\n  - { model: ./b, parameters: { weight: 0.4 } }\n"
+         "merge_method: task_arithmetic\ndtype: float32\n")
+
 
 def forms():
     case("linear", per_model([0.5, 0.3, 0.2], base=False) + "merge_method: linear\ndtype: float32\n")
@@ -580,7 +602,8 @@ def main():
     make("sharded", 7, base, shard="60KB")
     tied_base = make("tied1", 8, tied=True)
     make("tied2", 9, tied_base, tied=True)
-    for group in (forms, methods, parameters, franken, dtypes, tied, documents, tokenizers, hub, families, options):
+    for group in (forms, methods, parameters, franken, dtypes, tied, documents, tokenizers, hub, families, adapters,
+                  options):
         group()
     tap.finish()
 

@@ -162,14 +162,14 @@ function A.zero_(w) return w.t:clone() end
 A["json.array"] = function() return { 1, 2 } end
 A["json.decode"] = function() return '{"a":[1,2]}' end
 A["json.encode"] = function() return { a = { 1, 2 } }, { indent = 2 } end
-A["npy.load"] = function() return support.path("calls.npy") end
-A["npy.save"] = function(w) return support.path("out.npy"), w.t end
-
 A["lora.apply"] = function(w)
    local down, up = w.unit:narrow(1, 1, 1), w.v:narrow(1, 1, 2):reshape(2, 1)
    local factors = { { "a.lora_A.weight", down }, { "a.lora_B.weight", up } }
    return st.model { { "a.weight", w.t } }, st.model(factors), 0.5, { allow_unmatched = false }
 end
+A["npy.load"] = function() return support.path("calls.npy") end
+A["npy.save"] = function(w) return support.path("out.npy"), w.t end
+
 A["lora.combine"] = function(w) return { { w.lora, 0.5 }, { w.lora, 0.25 } }, { rank = 1 } end
 A["lora.convert"] = function(w) return w.lora, { to = "diffusers" } end
 A["lora.info"] = function(w) return w.lora end

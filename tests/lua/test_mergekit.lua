@@ -454,7 +454,8 @@ function suite.test_single_problems()
       "{ model: @a, layer_range: [0, 5] }] }]")
    wrong({ "unequal numbers of layers" }, "merge_method: linear\nslices: [{ sources: [" ..
       "{ model: @a, layer_range: [0, 2] }, { model: @b, layer_range: [0, 3] }] }]")
-   wrong({ "LoRA adapters are not applied" }, "models: [{ model: @a+@b }]\nmerge_method: linear")
+   wrong({ "b: no tensor of it is part of an adapter" },
+      "models: [{ model: @a+@b, parameters: { weight: 1 } }]\nmerge_method: linear")
    wrong({ "one of models, slices and modules" }, "merge_method: linear")
    wrong({ "not models and slices" }, ("models: [%s]\nslices: []\nmerge_method: linear"):format(A))
    wrong({ "dtype", "fp8" }, ("models: [%s]\nmerge_method: linear\ndtype: fp8"):format(A))

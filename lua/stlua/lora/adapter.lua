@@ -88,11 +88,13 @@ function adapter.of(model, config, config_text)
    local a = { label = lineage.formula(model), model = model, metadata = model:metadata(), config_text = config_text }
    a.config = config or peft.of_metadata(a.metadata)
    a.modules, a.others = group(model)
-   if #a.modules == 0 then
+   classify(a)
+   local any = false
+   for _, m in ipairs(a.modules) do any = any or m.kind.id ~= "whole" end
+   if not any then
       errors.throwf("format", "%s: no tensor of it is part of an adapter (LoRA, LoHa, LoKr, OFT, IA3, differences)",
          a.label)
    end
-   classify(a)
    return a
 end
 

@@ -226,10 +226,8 @@ local function compressed(place, want, kind)
    local rank = recompress.rank(d, want, convolution)
    local row = recompress.certificate(d, rank)
    row.module, row.rank, row.rank_before = place.name, rank, before
-   local up, down = recompress.take(d, rank)
-   kind = kind or common_dtype(place)
-   up, down = factors.shaped(up:cast(kind), down:cast(kind), first.tail)
-   core.force_all { up, down }
+   local up, down = recompress.take(d, rank, kind or common_dtype(place))
+   up, down = factors.shaped(up, down, first.tail)
    return { name = place.name, up = up, down = down, rank = rank, alpha = rank, embedding = first.embedding }, row
 end
 
@@ -316,6 +314,7 @@ function combine.combine(list, opts)
    for i, place in ipairs(gather(list)) do
       if mode == "svd" then
          modules[i], rows[i] = compressed(place, want, kind)
+         place.terms = nil      -- nor what was computed of them
       else
          modules[i] = side_by_side(place, mode, kind)
       end

@@ -331,7 +331,7 @@ function convert.modules(a, to, model)
       if i == 1 then notes[1] = text.plural(#a.others, "tensor") .. " of no module: kept as they are" end
    end
    if job.shared > 0 then
-      notes[#notes + 1] = text.plural(job.shared, "matrix") .. " with one A for all parts: each part has a copy"
+      notes[#notes + 1] = text.plural(job.shared, "module") .. " with one A for all parts: each part has a copy"
    end
    return job.modules, job.others, notes
 end

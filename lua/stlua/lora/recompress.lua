@@ -1,5 +1,6 @@
---- The nearest product of lower rank, without forming the product: B = Qb Rb, A' = Qa Ra, and the SVD of Rb Ra', which
--- is as small as the rank. In F64. The singular values tell exactly what is lost.
+--- The nearest product of lower rank, without forming the product. Of B'B = V D V' the root R = D^1/2 V' stands for B (it
+-- has B's singular values and right vectors), and alike for A'; the SVD of the small Rb Ra' is that of B A. In F64: what
+-- squares lose is 1e-8 of the largest. The singular values tell exactly what is lost.
 -- Layer: Lua, above stlua.core.
 
 local core = require "stlua.core"
@@ -21,17 +22,34 @@ local function of_whole(d, most)
    return { u = u, s = s:totable(), vh = v:t(), norm = certificate:totable()[1] }
 end
 
+-- The root of the Gram matrix of a factor's columns: R (k, rank), and W (rank, k) so that the factor times W has
+-- orthonormal columns; nil for zeros. Directions that only rounding has are left out.
+local function root_of(t)
+   local rank = t:shape()[2]
+   local values, vectors = core.eigh(core.matmul(t:t(), t))
+   local list = values:totable()
+   local least, first = list[rank] * rank * 1e-15, rank + 1
+   while first > 1 and list[first - 1] > least do first = first - 1 end
+   local k = rank - first + 1
+   if k == 0 then return nil end
+   local v, root = vectors:narrow(2, first, k), values:narrow(1, first, k):sqrt()
+   return (v * root):t(), v / root
+end
+
 --- Decomposes a change.
 -- @tparam ?tensor b (rows, rank)
 -- @tparam tensor a (rank, columns); without b the whole change
 -- @tparam integer most values that are asked for at most
 -- @treturn table s = singular values, descending; and what `take` needs
 function recompress.of(b, a, most)
+   collectgarbage()      -- the tensors of the module before: Lua does not know how large they are
    if not b then return of_whole(a, most) end
-   local qb, rb = core.qr(b)
-   local qa, ra = core.qr(a:t())
+   b, a = b:double():contiguous():force(), a:t():double():contiguous():force()
+   local rb, wb = root_of(b)
+   local ra, wa = root_of(a)
+   if not (rb and ra) then return { zero = true, s = { 0 }, b = b, a = a } end
    local u, s, vh = core.svd(core.matmul(rb, ra:t()))
-   return { qb = qb, u = u, s = s:totable(), vh = vh, qa = qa }
+   return { b = b, a = a, u = core.matmul(wb, u), s = s:totable(), vh = core.matmul(vh, wa:t()) }
 end
 
 -- Sums of squares from the end, so that what is lost is not the difference of large numbers.
@@ -119,17 +137,27 @@ function recompress.rank(d, want, convolution)
    return math.max(1, math.min(n, most, #d.s))
 end
 
+-- The values alone: a deferred tensor holds all that it was computed from.
+local function settled(t, kind)
+   t = t:cast(kind)
+   return core.tensor(kind, t:shape(), t:bytes())
+end
+
 --- Factors of a rank, the roots of the singular values on both sides, each multiplied out.
+-- @tparam table d as recompress.of gives it
+-- @tparam integer rank
+-- @tparam string kind their dtype
 -- @treturn tensor B (rows, rank)
 -- @treturn tensor A (rank, columns)
-function recompress.take(d, rank)
+function recompress.take(d, rank, kind)
+   if d.zero then return settled(d.b:narrow(2, 1, 1) * 0, kind), settled(d.a:narrow(2, 1, 1):t() * 0, kind) end
    local roots = {}
    for i = 1, rank do roots[i] = math.sqrt(d.s[i]) end
    roots = core.tensor("F64", { rank }, string.pack(("<" .. ("d"):rep(rank)), table.unpack(roots)))
    local b = d.u:narrow(2, 1, rank) * roots
    local a = d.vh:narrow(1, 1, rank) * roots:reshape(rank, 1)
-   if not d.qb then return b, a end
-   return core.matmul(d.qb, b), core.matmul(a, d.qa:t())
+   if d.b then b, a = core.matmul(d.b, b), core.matmul(a, d.a:t()) end
+   return settled(b, kind), settled(a, kind)
 end
 
 return recompress

@@ -57,10 +57,8 @@ local function shrink(m, want, kind)
    local rank = recompress.rank(d, want, convolution)
    local row = recompress.certificate(d, rank)
    row.module, row.rank, row.rank_before, row.norm = m.name, rank, before, row.norm * m.scale
-   local up, down = recompress.take(d, rank)
-   kind = kind or adapter.dtype(m)
-   up, down = factors.shaped(up:cast(kind), down:cast(kind), tail)
-   core.force_all { up, down }
+   local up, down = recompress.take(d, rank, kind or adapter.dtype(m))
+   up, down = factors.shaped(up, down, tail)
    return { name = m.name, up = up, down = down, rank = rank, alpha = m.scale * rank, source = m,
       embedding = m.parts.embedding_down ~= nil, bias = m.parts.bias_diff }, row
 end

@@ -67,10 +67,6 @@ function Reader:ref(node, where)
    end
    local known = self.by_key[ref.key]
    if known then return known end
-   if ref.lora then
-      self:broken(node, "%s: %s: LoRA adapters are not applied yet: merge the adapter into its model first",
-         where, text.quote(ref.key))
-   end
    self.by_key[ref.key] = ref
    table.insert(self.out.refs, ref)
    ref.line = node.line

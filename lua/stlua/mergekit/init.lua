@@ -81,7 +81,8 @@ function Merge:open(ref)
          self.problems:add(ref.line, "%s needs itself: the documents use each other in a circle", text.quote(ref.path))
          return nil
       end
-      return self:run(inner)
+      local ok, source = self.problems:try(ref.line, "", refs.with_adapter, self:run(inner), ref, self.opts)
+      return ok and source or nil
    end
    local known = self.opened[ref.key]
    if known == nil then
@@ -89,7 +90,7 @@ function Merge:open(ref)
       known = ok and source or false
       -- The same folder under two names is one model.
       for _, other in ipairs(self.inputs) do
-         if known and known.folder and known.folder == other.folder then known = other end
+         if known and known.place == other.place then known = other end
       end
       if known and known ~= self.inputs[known] then
          self.inputs[known] = known
@@ -137,7 +138,7 @@ function Merge:open_all(doc)
    doc.sources = {}
    local list, seen, complete = {}, {}, true
    for _, ref in ipairs(doc.refs) do
-      local source = not ref.lora and self:open(ref) or nil
+      local source = self:open(ref)
       doc.sources[ref] = source
       complete = complete and source ~= nil
       if source and not seen[source] then seen[source], list[#list + 1] = true, source end
@@ -210,8 +211,7 @@ local function report(merge, doc, model)
    local lines = { text.columns(rows, { false, true, false, true }), "" }
    lines[#lines + 1] = ("method %s, %s%s"):format(doc.method.name, heights(model),
       #merge.documents > 1 and (", %d documents as one chain"):format(#merge.documents) or "")
-   lines[#lines + 1] = ("reads %s, writes %s; memory: some MiB per thread, %s at most for work on whole tensors")
-      :format(core.size(read), core.size(bytes), core.size((core.memory())))
+   lines[#lines + 1] = ("reads %s"):format(core.size(read))
    return table.concat(lines, "\n"), bytes
 end
 

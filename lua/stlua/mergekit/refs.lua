@@ -5,6 +5,7 @@
 local core = require "stlua.core"
 local errors = require "stlua.errors"
 local lineage = require "stlua.lineage"
+local adapters = require "stlua.lora.apply"
 local open = require "stlua.open"
 local text = require "stlua.text"
 local yaml = require "stlua.mergekit.yaml"
@@ -155,11 +156,26 @@ local function hint(folder)
    end
 end
 
---- Opens a model with what lies beside it.
+--- The source with the adapter of its reference merged in: PEFT's, as mergekit loads it; as it is without one.
+-- @tparam table source as refs.open gives it
 -- @tparam table ref
 -- @tparam table opts as of refs.find
--- @treturn table { ref =, label =, folder = or nil, model =, config = table or nil, config_text =,
---   read = function(name) -> text of a file beside the weights, or nil }
+-- @treturn table
+function refs.with_adapter(source, ref, opts)
+   if not ref.lora then return source end
+   local path, revision = split_revision(ref.lora)
+   local folder = refs.find({ path = path, revision = revision, key = ref.lora }, opts)
+   local out = setmetatable({ ref = ref, label = core.escape(ref.key) }, { __index = source })
+   out.model = adapters.apply(source.model, folder)
+   out.place = (source.place or source.label) .. "+" .. folder
+   return out
+end
+
+--- Opens a model with what lies beside it, and the adapter that its reference names.
+-- @tparam table ref
+-- @tparam table opts as of refs.find
+-- @treturn table { ref =, label =, folder = or nil, place = what tells it from others, model =,
+--   config = table or nil, config_text =, read = function(name) -> text of a file beside the weights, or nil }
 -- @raise "io", "format"
 function refs.open(ref, opts)
    local path = refs.find(ref, opts)
@@ -170,7 +186,9 @@ function refs.open(ref, opts)
       errors.throwf("io", "%s: %s", core.escape(path), said)
    end
    local source = { ref = ref, label = core.escape(ref.key), folder = folder, model = open.open(path) }
-   lineage.of(source.model).label = core.escape(text.basename(ref.path))      -- a snapshot's folder is a hash
+   source.place = core.stat(path).id
+   -- A snapshot's folder is a hash.
+   lineage.of(source.model).label = core.escape(text.basename(ref.path))
    function source.read(name)
       local file = folder and folder .. "/" .. name
       return file and exists(file) and read_file(file) or nil
@@ -183,7 +201,7 @@ function refs.open(ref, opts)
       end
       source.config = config
    end
-   return source
+   return refs.with_adapter(source, ref, opts)
 end
 
 return refs

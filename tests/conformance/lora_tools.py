@@ -336,8 +336,8 @@ def flux():
     swapped = got[t + "norm_out.linear"]
     check(torch.equal(torch.cat(swapped.chunk(2)[::-1]), whole["lora_unet_final_layer_adaLN_modulation_1"]),
           "convert: Flux' last scale and shift change places")
-    check(torch.equal(got[t + "transformer_blocks.0.attn.to_add_out"], whole["lora_unet_double_blocks_0_txt_attn_proj"]),
-          "convert: Flux' names of one matrix")
+    check(torch.equal(got[t + "transformer_blocks.0.attn.to_add_out"],
+                      whole["lora_unet_double_blocks_0_txt_attn_proj"]), "convert: Flux' names of one matrix")
     back, again = path_of("flux-back.safetensors"), path_of("flux-again.safetensors")
     convert(parts, "kohya", back)
     convert(path, "kohya", again)

@@ -57,10 +57,14 @@ local function dotted(a, to)
    return out
 end
 
-local function unknown(a, missing, id)
-   local lines = { ("%s: %s of %s"):format(a.label, text.plural(#missing, "module"),
-      id and "no name that " .. architectures.title(id) .. " has" or "a model that is not known by its names")
-      .. ": give the model (--model, opts.model) that tells them:" }
+local function unknown(a, missing, id, given)
+   local why = "of a model that is not known by its names: give it (--model, opts.model):"
+   if given then
+      why = "that the model has not:"
+   elseif id then
+      why = ("of no name that %s has: give the model (--model, opts.model):"):format(architectures.title(id))
+   end
+   local lines = { ("%s: %s %s"):format(a.label, text.plural(#missing, "module"), why) }
    for i = 1, math.min(#missing, 20) do lines[i + 1] = "  " .. text.quote(missing[i].name) end
    if #missing > 20 then lines[#lines + 1] = ("  ... and %d more"):format(#missing - 20) end
    errors.throw("name", table.concat(lines, "\n"))
@@ -278,7 +282,7 @@ function Job:group(g)
 end
 
 -- Groups of places, all of them with a name in the format.
-local function place_all(a, names, id, to)
+local function place_all(a, names, id, to, given)
    local list, missing, unnamed, parts = {}, {}, {}, {}
    for _, m in ipairs(a.modules) do
       local place = names:find(m.name)
@@ -291,7 +295,7 @@ local function place_all(a, names, id, to)
          list[#list + 1] = { module = m, at = locate(place) }
       end
    end
-   if #missing > 0 then unknown(a, missing, id) end
+   if #missing > 0 then unknown(a, missing, id, given) end
    if #unnamed > 0 then
       errors.throw("name", ("%s: %s's format has no names for %s: %s%s"):format(a.label, to,
          text.plural(#unnamed, "module"), formats.listed(unnamed),
@@ -323,7 +327,7 @@ function convert.modules(a, to, model)
    elseif not names then
       unknown(a, a.modules)
    else
-      for _, g in ipairs(place_all(a, names, id, to)) do job:group(g) end
+      for _, g in ipairs(place_all(a, names, id, to, model ~= nil)) do job:group(g) end
    end
    local notes = {}
    for i, name in ipairs(a.others) do

@@ -1,6 +1,6 @@
---- The nearest product of lower rank, without forming the product. Of B'B = V D V' the root R = D^1/2 V' stands for B (it
--- has B's singular values and right vectors), and alike for A'; the SVD of the small Rb Ra' is that of B A. In F64: what
--- squares lose is 1e-8 of the largest. The singular values tell exactly what is lost.
+--- The nearest product of lower rank, without forming the product. Of B'B = V D V' the root R = D^1/2 V' stands for B
+-- (it has B's singular values and right vectors), and alike for A'; the SVD of the small Rb Ra' is that of B A. In F64:
+-- what squares lose is 1e-8 of the largest. The singular values tell exactly what is lost.
 -- Layer: Lua, above stlua.core.
 
 local core = require "stlua.core"

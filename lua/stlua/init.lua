@@ -35,6 +35,7 @@ parts.later(st, "map", "stlua.map")
 parts.later(st, "merge", "stlua.merging")
 parts.later(st, "merge_methods", "stlua.merging")
 parts.later(st, "block_weights", "stlua.blocks")
+parts.later(st, "rebasin", "stlua.rebasin")
 parts.later(st, "merge_config", "stlua.mergekit", "load")
 parts.later(st, "model", "stlua.model", "new")
 parts.later(st, "save", "stlua.save")
@@ -50,6 +51,7 @@ parts.later(st.lora, "convert", "stlua.lora.convert")
 parts.later(st.lora, "info", "stlua.lora.describe")
 parts.later(st.lora, "resize", "stlua.lora.resize")
 parts.later(st.lora, "write", "stlua.lora.write")
+parts.later(st.lora, "extract", "stlua.lora.extract")
 
 -- One function per operation (st.add, st.where, st.minimum, st.exp ...), st.lerp, st.clamp, st.apply; what is put
 -- together from them (st.rsqrt, st.isnan ...); st.cat, st.flip ...; st.tensor, st.zeros ...; st.sum, st.sort ...;

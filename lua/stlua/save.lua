@@ -13,8 +13,9 @@ local save = {}
 
 local KNOWN = {
    dtype = "string", saturate = "boolean", sync = "boolean", replace = "boolean", force = "boolean",
-   max_shard_size = "string|number", align = "number", file_name = "string",
+   max_shard_size = "string|number", align = "number",
    metadata = "table", recipe = "boolean|table", hash_inputs = "boolean", files = "table",
+   only_file = "string", resume = "boolean",
 }
 
 --- The options of a save.
@@ -62,10 +63,10 @@ local function companions(files, shard, who)
    return list
 end
 
--- The name of a folder's only file.
-local function file_name(name, who)
-   if not name:find("^[^./%z][^/%z]*%.safetensors$") or #name > 63 then
-      errors.throwf("arg", "%s: file_name: %s is no name of a .safetensors file in a folder", who, text.quote(name))
+local function only_file(name, shard, who)
+   if not name:find("^[^./][^/]*%.safetensors$") or not shard then
+      errors.throwf("arg", "%s: only_file: %s; give a name like model.safetensors, and max_shard_size", who,
+         text.quote(name))
    end
    return name
 end
@@ -84,8 +85,8 @@ local function job(model, path, opts, who)
       model = with_final_metadata(model, opts, who), path = path, max_shard = shard,
       dtype = opts.dtype and dtype.check(opts.dtype, true, who), saturate = opts.saturate,
       sync = opts.sync, replace = opts.replace, force = opts.force, align = opts.align,
-      file_name = opts.file_name and file_name(opts.file_name, who),
-      files = opts.files and companions(opts.files, shard, who),
+      files = opts.files and companions(opts.files, shard, who), resume = opts.resume,
+      only_file = opts.only_file and only_file(opts.only_file, shard, who),
    }
 end
 
@@ -103,10 +104,13 @@ end
 --   `sync` = false leaves out the syncs, `replace` = false refuses an existing file, `force` = true lets a folder
 --   replace another model;
 --   `max_shard_size` = "5GB" writes shards and an index; `align` = 64 or 4096 aligns the data section;
---   `files` = { ["config.json"] = text, ... } go into the folder of shards in the same step;
---   `file_name` = "adapter_model.safetensors" names the folder's file, where one is enough;
+--   `files` = { ["config.json"] = text, ... } go into the folder of shards in the same step; `only_file` = the name of
+--   its file of weights where one is enough, "model.safetensors" if not told;
 --   `metadata` = keys to set (false removes one); `recipe` = false leaves the recipe out, a table adds to it;
---   `hash_inputs` = true adds the SHA-256 of whole inputs to the recipe
+--   `hash_inputs` = true adds the SHA-256 of whole inputs to the recipe;
+--   `resume` = true keeps what is done, under a hidden name beside the file, if the save is interrupted or killed, and
+--   goes on from it when the same is saved again: same inputs (they must be files), same operations, same options. The
+--   bytes are those of a save in one go. The next save to that file removes what it cannot go on from
 -- @treturn integer bytes written
 -- @raise "io", "space", "exists", "dtype", "quant", "changed", "cancelled"
 function save.save(model, path, opts)
@@ -121,7 +125,7 @@ end
 --     > st.save_all(list) > 0
 --     true
 -- @tparam {table,...} list entries { model, path, ...options of save }
--- @tparam[opt] table opts options for all of them
+-- @tparam[opt] table opts options for all of them; `resume` in one of them is meant for all
 -- @treturn integer bytes written
 function save.save_all(list, opts)
    if type(list) ~= "table" or #list == 0 then

@@ -459,6 +459,11 @@ function Tensor:expm1() end
 ---@param ... any the other operands
 function Tensor:expm1_(...) end
 
+--- Discrete Fourier transform of complex numbers.
+---@param opts? table as of rfftn
+---@return stlua.Tensor # (.., 2)
+function Tensor:fftn(opts) end
+
 --- Writes one number everywhere.
 --- ```lua
 --- > t = st.zeros(2, 2)
@@ -634,6 +639,11 @@ function Tensor:hypot_(...) end
 ---@return boolean
 function Tensor:identical(other) end
 
+--- The way back from fftn.
+---@param opts? table `dim` and `s` as of rfftn, `norm` as of irfftn
+---@return stlua.Tensor # (.., 2)
+function Tensor:ifftn(opts) end
+
 --- The function for t[key]: st.index(t, 2), st.index(t, { { 1, 4 }, {} }). With several keys, one for each dimension:
 --- st.index(t, { 1, 4 }, {}) is the same.
 ---@param ... any integers, and slices { first, last, step }
@@ -653,6 +663,19 @@ function Tensor:int() end
 --- Inverse.
 ---@return stlua.Tensor # (.., n, n)
 function Tensor:inverse() end
+
+--- The way back from rfftn, to real numbers. The imaginary parts that such a transform has not are not looked at.
+--- ```lua
+--- > st.tensor({ 1.0, 2, 3, 4, 5 }):rfftn():irfftn { s = { 5 } }
+--- Tensor[5 F32, 20 B]
+---   1.0000  2.0000  3.0000  4.0000  5.0000
+--- ```
+---
+--- `opts`: `dim` and `s` as of rfftn, but that the last size is by default 2 (n - 1): an odd one must be given;
+--- `norm` = "backward" (divided by the number of elements), "ortho" or "forward" (nothing)
+---@param opts? table
+---@return stlua.Tensor
+function Tensor:irfftn(opts) end
 
 --- True if the last operation is a cast.
 ---@return boolean
@@ -743,6 +766,21 @@ function Tensor:lerp(other, weight) end
 --- The operation of the same name without `_`, whose result is written into the tensor. Returns the tensor.
 ---@param ... any the other operands
 function Tensor:lerp_(...) end
+
+--- The linear assignment problem: pairs of a row and a column, no row and no column twice, as many as the matrix has
+--- of the fewer, whose costs add up to the least. As scipy.optimize.linear_sum_assignment. Exact, in F64; a random
+--- matrix of 5,632 rows takes seconds, costs that are products of two vectors minutes. Of equal sums always the same
+--- one is found.
+--- ```lua
+--- > rows, columns = st.linear_sum_assignment(st.tensor { { 4.0, 1, 3 }, { 2, 0, 5 }, { 3, 2, 2 } })
+--- > columns
+--- Tensor[3 I64, 24 B]
+---   2  1  3
+--- ```
+---@param opts? table `maximize` = true: the largest sum
+---@return stlua.Tensor # rows, ascending (.., k), k the smaller of m and n, I64
+---@return stlua.Tensor # columns (.., k), I64
+function Tensor:linear_sum_assignment(opts) end
 
 --- Natural logarithm.
 ---@return stlua.Tensor # deferred
@@ -853,7 +891,8 @@ function Tensor:masked_select(mask) end
 
 --- Matrix product. Two vectors give their scalar product, a vector counts as a row on the left and as a column on
 --- the right; stacks broadcast. Floats narrower than F32 are multiplied in F32; a large one is never held whole in F32
---- when it is the left operand, or a transposed right one, as in x:matmul(w:t()).
+--- when it is the left operand, or a transposed right one, as in x:matmul(w:t()). A product with a small inner size, at
+--- most 512 and a quarter of both sides, is not held either: w + up:matmul(down) is made as it is written.
 --- ```lua
 --- > a = st.tensor { { 1.0, 2 }, { 3, 4 } }
 --- > a:matmul(st.eye(2) * 2)
@@ -1189,6 +1228,23 @@ function Tensor:repeat_interleave(count, dim) end
 ---@param sizes any one by one or as a table; one of them may be -1: what the others leave
 ---@return stlua.Tensor
 function Tensor:reshape(sizes) end
+
+--- Discrete Fourier transform of real numbers. Of the last dimension only the first n // 2 + 1 values are given: the
+--- others are their conjugates.
+--- ```lua
+--- > st.tensor({ 1.0, 2, 3, 4 }):rfftn()
+--- Tensor[3x2 F32, 24 B]
+---   10.0000   0.0000
+---   -2.0000   2.0000
+---   -2.0000   0.0000
+--- ```
+---
+--- `opts`: `dim` = a dimension, or a list of them: by default all; `s` = as many sizes, to which they are cut, or
+--- continued by zeros, before; `norm` = "backward" (nothing), "ortho" (divided by the root of the number of
+--- elements) or "forward" (divided by their number)
+---@param opts? table
+---@return stlua.Tensor # x's shape, the last of `dim` n // 2 + 1 long, and a dimension of 2
+function Tensor:rfftn(opts) end
 
 --- Elements moved along a dimension by `shift` places; those that leave at one end come in at the other.
 --- ```lua
@@ -1807,10 +1863,13 @@ function Model:rows(first, last, style) end
 --- `opts`: `dtype` of all floating tensors, `saturate` (F8: clamp instead of NaN or infinity); `sync` = false
 --- leaves out the syncs, `replace` = false refuses an existing file, `force` = true lets a folder replace another
 --- model; `max_shard_size` = "5GB" writes shards and an index; `align` = 64 or 4096 aligns the data section;
---- `files` = { ["config.json"] = text, ... } go into the folder of shards in the same step; `file_name` =
---- "adapter_model.safetensors" names the folder's file, where one is enough; `metadata` = keys to set (false
+--- `files` = { ["config.json"] = text, ... } go into the folder of shards in the same step; `only_file` = the name
+--- of its file of weights where one is enough, "model.safetensors" if not told; `metadata` = keys to set (false
 --- removes one); `recipe` = false leaves the recipe out, a table adds to it; `hash_inputs` = true adds the SHA-256
---- of whole inputs to the recipe
+--- of whole inputs to the recipe; `resume` = true keeps what is done, under a hidden name beside the file, if the
+--- save is interrupted or killed, and goes on from it when the same is saved again: same inputs (they must be
+--- files), same operations, same options. The bytes are those of a save in one go. The next save to that file
+--- removes what it cannot go on from
 ---@param opts? table
 ---@return integer # bytes written
 function Model:save(path, opts) end
@@ -2342,6 +2401,12 @@ function st.expm1(x) end
 ---@return stlua.Tensor
 function st.eye(rows, columns, opts) end
 
+--- Discrete Fourier transform of complex numbers.
+---@param x stlua.Tensor (.., 2)
+---@param opts? table as of rfftn
+---@return stlua.Tensor # (.., 2)
+function st.fftn(x, opts) end
+
 --- Dimensions first..last as one; all by default.
 --- ```lua
 --- > st.zeros(2, 3, 4):flatten(2):shape()
@@ -2509,6 +2574,12 @@ function st.histogram(t, bins, opts) end
 ---@return any # a deferred tensor, or a model
 function st.hypot(a, b) end
 
+--- The way back from fftn.
+---@param x stlua.Tensor (.., 2)
+---@param opts? table `dim` and `s` as of rfftn, `norm` as of irfftn
+---@return stlua.Tensor # (.., 2)
+function st.ifftn(x, opts) end
+
 --- The function for t[key]: st.index(t, 2), st.index(t, { { 1, 4 }, {} }). With several keys, one for each dimension:
 --- st.index(t, { 1, 4 }, {}) is the same.
 ---@param t stlua.Tensor
@@ -2527,6 +2598,20 @@ function st.index_select(t, dim, index) end
 ---@param a stlua.Tensor (.., n, n)
 ---@return stlua.Tensor # (.., n, n)
 function st.inverse(a) end
+
+--- The way back from rfftn, to real numbers. The imaginary parts that such a transform has not are not looked at.
+--- ```lua
+--- > st.tensor({ 1.0, 2, 3, 4, 5 }):rfftn():irfftn { s = { 5 } }
+--- Tensor[5 F32, 20 B]
+---   1.0000  2.0000  3.0000  4.0000  5.0000
+--- ```
+---@param x stlua.Tensor (.., 2)
+---
+--- `opts`: `dim` and `s` as of rfftn, but that the last size is by default 2 (n - 1): an odd one must be given;
+--- `norm` = "backward" (divided by the number of elements), "ortho" or "forward" (nothing)
+---@param opts? table
+---@return stlua.Tensor
+function st.irfftn(x, opts) end
 
 --- A mask: where two values are close: |a - b| <= atol + rtol * |b|, or equal, infinite ones too.
 ---@param a any
@@ -2596,6 +2681,22 @@ function st.le(a, b) end
 ---@param t any a number, or (with tensors) a tensor of weights
 ---@return any # a deferred tensor, a model, or a number when all are numbers
 function st.lerp(a, b, t) end
+
+--- The linear assignment problem: pairs of a row and a column, no row and no column twice, as many as the matrix has
+--- of the fewer, whose costs add up to the least. As scipy.optimize.linear_sum_assignment. Exact, in F64; a random
+--- matrix of 5,632 rows takes seconds, costs that are products of two vectors minutes. Of equal sums always the same
+--- one is found.
+--- ```lua
+--- > rows, columns = st.linear_sum_assignment(st.tensor { { 4.0, 1, 3 }, { 2, 0, 5 }, { 3, 2, 2 } })
+--- > columns
+--- Tensor[3 I64, 24 B]
+---   2  1  3
+--- ```
+---@param a stlua.Tensor costs (.., m, n), finite
+---@param opts? table `maximize` = true: the largest sum
+---@return stlua.Tensor # rows, ascending (.., k), k the smaller of m and n, I64
+---@return stlua.Tensor # columns (.., k), I64
+function st.linear_sum_assignment(a, opts) end
 
 --- `count` numbers at equal distances from `first` to `last`, both included.
 --- ```lua
@@ -2728,7 +2829,8 @@ function st.masked_select(t, mask) end
 
 --- Matrix product. Two vectors give their scalar product, a vector counts as a row on the left and as a column on
 --- the right; stacks broadcast. Floats narrower than F32 are multiplied in F32; a large one is never held whole in F32
---- when it is the left operand, or a transposed right one, as in x:matmul(w:t()).
+--- when it is the left operand, or a transposed right one, as in x:matmul(w:t()). A product with a small inner size, at
+--- most 512 and a quarter of both sides, is not held either: w + up:matmul(down) is made as it is written.
 --- ```lua
 --- > a = st.tensor { { 1.0, 2 }, { 3, 4 } }
 --- > a:matmul(st.eye(2) * 2)
@@ -3099,6 +3201,29 @@ function st.randn(...) end
 ---@return stlua.Tensor
 function st.randn_like(t, opts) end
 
+--- Git Re-Basin by weight matching (Ainsworth, Hayase and Srinivasa, 2022, arXiv 2209.04836, algorithm 1): B with its
+--- hidden units (channels, heads, channels of an MLP) in the order that brings its weights nearest to A's. The result
+--- computes what B computes, but for rounding; merged with A by any method it gives more than B does where the two were
+--- trained apart. Fine-tuned models of one base are in order already: nothing moves.
+---
+--- The permutations are found at once, reading both models; the result is deferred. Memory: three matrices of units x
+--- units in F32 (380 MB for an MLP of 5,632) and pieces of two tensors.
+---@param a stlua.Model
+---
+--- `b`: of the same architecture: Llama and its like, Stable Diffusion 1, the U-Net of Stable Diffusion XL
+---@param b stlua.Model
+---
+--- `opts`: `architecture` = "llama", "sd15" or "sdxl", by default told by the tensors; `head_dim` = the size of an
+--- attention head (of Llama, which must be given: 0 leaves heads in place); `iterations` = 100 rounds at most;
+--- `seed` = 0, of the order in which groups of units are looked at
+---@param opts? table
+---@return stlua.Model # B, permuted
+---
+--- `result`: { architecture =, groups = how many there are, moved = names of those that were permuted, gains = what
+--- each improvement added to the sum of A * B over all weights, rounds = }
+---@return table
+function st.rebasin(a, b, opts) end
+
 --- 1 / x.
 ---@param x any tensor or model
 function st.reciprocal(x) end
@@ -3130,6 +3255,24 @@ function st.repeat_interleave(t, count, dim) end
 ---@param sizes any one by one or as a table; one of them may be -1: what the others leave
 ---@return stlua.Tensor
 function st.reshape(t, sizes) end
+
+--- Discrete Fourier transform of real numbers. Of the last dimension only the first n // 2 + 1 values are given: the
+--- others are their conjugates.
+--- ```lua
+--- > st.tensor({ 1.0, 2, 3, 4 }):rfftn()
+--- Tensor[3x2 F32, 24 B]
+---   10.0000   0.0000
+---   -2.0000   2.0000
+---   -2.0000   0.0000
+--- ```
+---@param x stlua.Tensor
+---
+--- `opts`: `dim` = a dimension, or a list of them: by default all; `s` = as many sizes, to which they are cut, or
+--- continued by zeros, before; `norm` = "backward" (nothing), "ortho" (divided by the root of the number of
+--- elements) or "forward" (divided by their number)
+---@param opts? table
+---@return stlua.Tensor # x's shape, the last of `dim` n // 2 + 1 long, and a dimension of 2
+function st.rfftn(x, opts) end
 
 --- Elements moved along a dimension by `shift` places; those that leave at one end come in at the other.
 --- ```lua
@@ -3165,10 +3308,13 @@ function st.rsqrt(x) end
 --- `opts`: `dtype` of all floating tensors, `saturate` (F8: clamp instead of NaN or infinity); `sync` = false
 --- leaves out the syncs, `replace` = false refuses an existing file, `force` = true lets a folder replace another
 --- model; `max_shard_size` = "5GB" writes shards and an index; `align` = 64 or 4096 aligns the data section;
---- `files` = { ["config.json"] = text, ... } go into the folder of shards in the same step; `file_name` =
---- "adapter_model.safetensors" names the folder's file, where one is enough; `metadata` = keys to set (false
+--- `files` = { ["config.json"] = text, ... } go into the folder of shards in the same step; `only_file` = the name
+--- of its file of weights where one is enough, "model.safetensors" if not told; `metadata` = keys to set (false
 --- removes one); `recipe` = false leaves the recipe out, a table adds to it; `hash_inputs` = true adds the SHA-256
---- of whole inputs to the recipe
+--- of whole inputs to the recipe; `resume` = true keeps what is done, under a hidden name beside the file, if the
+--- save is interrupted or killed, and goes on from it when the same is saved again: same inputs (they must be
+--- files), same operations, same options. The bytes are those of a save in one go. The next save to that file
+--- removes what it cannot go on from
 ---@param opts? table
 ---@return integer # bytes written
 function st.save(model, path, opts) end
@@ -3182,7 +3328,7 @@ function st.save(model, path, opts) end
 --- true
 --- ```
 ---@param list table[] entries { model, path, ...options of save }
----@param opts? table options for all of them
+---@param opts? table options for all of them; `resume` in one of them is meant for all
 ---@return integer # bytes written
 function st.save_all(list, opts) end
 
@@ -3668,96 +3814,42 @@ function st.npy.save(path, what, opts) end
 ---@return stlua.Model
 function st.lora.apply(model, adapters, strength, opts) end
 
---- Adapters as one: the sum of weight * alpha / rank * B A over all, as if each had been applied. "exact" sets their
---- factors side by side, so that ranks add up and nothing is lost (weights are not squared, there are no cross terms);
---- "svd" gives the nearest of a lower rank; "cat" is "exact" the way PEFT writes it, alpha = rank. Modules that only
---- some have, different ranks, alphas, formats and spellings, and negative weights are all fine.
---- ```lua
---- > a = st.model { { "lora_unet_x.lora_down.weight", st.ones(2, 8) },
---- ..    { "lora_unet_x.lora_up.weight", st.ones(8, 2) } }
---- > both, rows = st.lora.combine({ { a, 0.6 }, { a, 0.4 } }, { rank = 2 })
---- > both["lora_unet_x.lora_up.weight"]:shape(), rows[1].error < 1e-6
---- { 8, 2 }        true
---- ```
----@param list {string|stlua.Model[] adapters and weights (1)
+--- The adapter that leads from one model to another. Differences are taken in F32; for each weight the best factors of
+--- a rank are found by block Krylov subspaces from a random start, until no more than 1.001 times the smallest possible
+--- residual is left, as its growth tells; the bits hang on the seed and not on the number of threads. Computed at once,
+--- a layer a thread; what is held are these layers and all factors.
 ---
---- `opts`: `mode` = "exact", "svd" (default where a rank is given) or "cat"; `rank`, `conv_rank`, `energy`,
---- `sv_ratio`, `sv_fro`, `sv_cumulative` as of st.lora.resize; `to` = "kohya", "diffusers" or "peft" (the first
---- adapter's); `model` = the checkpoint, where names alone do not tell the modules; `dtype` of the factors (theirs
---- where it is one, else F32)
+--- In the result each of `layers` is a certificate: name, module, shape, rank, norm of the difference, retained (the
+--- share of its square that the factors hold, exact), captured (the share that the whole subspace holds), ahead (an
+--- estimate of the share that the best factors may hold besides), rounding (the share that the dtype's rounding of
+--- the factors adds to the residual, to first order), error and stored_error (norms of the residual relative to the
+--- difference's, before and after rounding), s (singular values).
+--- ```lua
+--- > base = st.model { { "model.layers.0.mlp.up_proj.weight", st.zeros(96, 80) } }
+--- > d = st.randn({ 96, 3 }, { seed = 1 }):matmul(st.randn({ 3, 80 }, { seed = 2 }))
+--- > tuned = st.model { { "model.layers.0.mlp.up_proj.weight", d } }
+--- > found = st.lora.extract(base, tuned, { rank = 3 })
+--- > found.model:name(1), found.model:tensor(1):shape()
+--- base_model.model.model.layers.0.mlp.up_proj.lora_A.weight       { 3, 80 }
+--- > found.layers[1].retained > 0.999999, found.config.lora_alpha
+--- true    3
+--- ```
+---@param base stlua.Model
+---@param tuned stlua.Model with the same tensors
+---
+--- `opts`: `rank` = 32; or `energy` = 0.95, the smallest rank that holds this share of each difference's square,
+--- and `sv_ratio` = 20, no singular value below the largest divided by this, both up to `max_rank` = 128;
+--- `conv_rank` decomposes kernels of more than 1 x 1, too, as out x (in * height * width); `only`, `except`,
+--- `modules_to_save` = patterns of tensors, the last saved whole; `include_embeddings` = true; `format` = "peft",
+--- "kohya" or "diffusers": by default "peft" for language models, else "kohya"; `dtype` = F16 for kohya, else the
+--- tuned model's where that has 16 bits, else F32; `distribute` = "both", roots of the singular values on both
+--- factors; "up" or "down", all on that one; `exact` = true decomposes with LAPACK; `seed` = 0; `base` = what
+--- PEFT's configuration calls the base model
 ---@param opts? table
----@return stlua.Model # st.lora.write saves it, in PEFT's format as a folder
----@return table[] # of "svd" a row for each module: module, rank_before, rank, energy, error, norm
-function st.lora.combine(list, opts) end
-
---- An adapter in another program's spelling: kohya's (ComfyUI, A1111, `lora_unet_...`), diffusers' or PEFT's. Matrices
---- that one has whole and the other in parts (Flux, SD 3) are split and joined; the scale goes into `.alpha` tensors,
---- `lora_adapter_metadata` or `adapter_config.json`. There and back gives the same bytes.
 ---
---- Names with underscores are read by the rules of the architecture that they seem to be of (Stable Diffusion 1, 2 and
---- XL, Flux, SD 3, Qwen-Image, Wan, Z-Image, language models); for others a model must tell.
---- ```lua
---- > lora = st.model { { "lora_unet_double_blocks_0_img_attn_proj.lora_down.weight", st.ones(2, 8) },
---- ..    { "lora_unet_double_blocks_0_img_attn_proj.lora_up.weight", st.ones(8, 2) } }
---- > st.lora.convert(lora, { to = "diffusers" }):name(1)
---- transformer.transformer_blocks.0.attn.to_out.0.lora_A.weight
---- ```
----@param what string|stlua.Model a file, a folder, a model of its tensors
----@param opts table `to` = "kohya", "diffusers" or "peft"; `model` = the checkpoint that the adapter is for
----@return stlua.Model # st.lora.write saves it, in PEFT's format as a folder
-function st.lora.convert(what, opts) end
-
---- What there is to know of an adapter. The strength of a module is the Frobenius norm of what it adds to the weight,
---- alpha / rank * B A, computed from the factors; of a part or block the root of the sum of squares. Of kinds that add
---- nothing (OFT, IA3, GLoRA, whole tensors) there is no norm, and of DoRA it is that of B A.
---- ```lua
---- > lora = st.model { { "lora_unet_down_blocks_0_resnets_0_conv1.lora_down.weight", st.ones(2, 8, 3, 3) },
---- ..    { "lora_unet_down_blocks_0_resnets_0_conv1.lora_up.weight", st.ones(8, 2, 1, 1) } }
---- > t = st.lora.info(lora)
---- > t.format, t.title, t.norm
---- kohya   Stable Diffusion 1      48.0
---- ```
----@param what string|stlua.Model a file, a folder, a model of its tensors
----
---- `result`: label, format, kinds, architecture and title (nil where names do not tell), modules, parts, blocks,
---- ranks, alphas = lists of { value, count }, norm, training, warnings
+--- `result`: model, layers, format, dtype, rank, config (PEFT's, as a table), differing = names of tensors that
+--- differ and are not in the adapter, equal = modules that do not differ, notes
 ---@return table
----@return string # the same for people
-function st.lora.info(what) end
-
---- An adapter of lower rank: the best approximation that there is (of each module's change, in the Frobenius norm), at
---- the same scale. LoHa, LoKr and differences become LoRA; middle tensors are folded. Modules whose rank is not above
---- what is asked for stay as they are.
---- ```lua
---- > lora = st.model { { "lora_unet_x.lora_down.weight", st.ones(4, 8) },
---- ..    { "lora_unet_x.lora_up.weight", st.ones(8, 4) } }
---- > small, rows = st.lora.resize(lora, { rank = 1 })
---- > rows[1].rank, rows[1].error < 1e-6
---- 1       true
---- ```
----@param what string|stlua.Model a file, a folder, a model of its tensors
----
---- `opts`: `rank` at most; `conv_rank` of convolutions with more than one element (as rank); and one rule, if ranks
---- are to differ: `energy` = the least share of the squared norm, `sv_fro` = its root, `sv_cumulative` = the least
---- share of the singular values' sum, `sv_ratio` = all values above the largest divided by it; `dtype` of the new
---- factors (as before)
----@param opts table
----@return stlua.Model # st.lora.write saves it, in PEFT's format as a folder
----@return table[] # a row for each module: module, rank_before, rank, energy, error, norm
-function st.lora.resize(what, opts) end
-
---- Writes an adapter: one in PEFT's format as a folder of adapter_model.safetensors and adapter_config.json, any
---- other as a file. All or nothing, as m:save.
---- ```lua
---- > lora = st.model { { "base_model.model.q.lora_A.weight", st.ones(2, 8) },
---- ..    { "base_model.model.q.lora_B.weight", st.ones(8, 2) } }
---- > st.lora.write(st.lora.resize(lora, { rank = 1 }), "small") > 0
---- true
---- ```
----@param model stlua.Model as st.lora.extract, resize, combine and convert give it
----@param path string a file; a folder for PEFT
----@param opts? table as of m:save
----@return integer # bytes written
-function st.lora.write(model, path, opts) end
+function st.lora.extract(base, tuned, opts) end
 
 return st

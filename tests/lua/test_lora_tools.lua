@@ -143,7 +143,7 @@ function suite.test_resize_of_a_peft_folder()
       list[#list + 1] = { name .. ".lora_B.weight", st.randn(16, 8 - 4 * i) }
    end
    local folder = support.path "peft"
-   st.model(list, { format = "pt" }):save(folder, { max_shard_size = "1GB", file_name = "adapter_model.safetensors",
+   st.model(list, { format = "pt" }):save(folder, { max_shard_size = "1GB", only_file = "adapter_model.safetensors",
       sync = false, files = { ["adapter_config.json"] = [[{"peft_type":"LORA","r":8,"lora_alpha":16,"use_rslora":true,
       "rank_pattern":{"layers.1.self_attn.q_proj":4},"base_model_name_or_path":"owner/name"}]] } })
    local small = saved(st.lora.resize(folder, { rank = 4 }), "peft-small")

@@ -54,7 +54,7 @@ function tool_options.save(model, stem, recipe, args)
    for _, note in ipairs(model:notes()) do cli.note("note: " .. note) end
    local entry = write.as_saved(model)
    entry[1], entry.recipe = model, recipe
-   entry[2] = args.output or entry.file_name and stem or cli.target(args, stem)
+   entry[2] = args.output or entry.only_file and stem or cli.target(args, stem)
    cli.save({ entry }, args)
 end
 

@@ -228,11 +228,11 @@ local FILE = "adapter_model.safetensors"
 local WHOLE = 2 ^ 52     -- bytes: one shard
 
 --- What a save needs beyond the model: of PEFT's format the folder's files, and the configuration out of the header.
--- @treturn table { file_name =, files =, max_shard_size =, metadata = } or empty
+-- @treturn table { only_file =, files =, max_shard_size =, metadata = } or empty
 function write.as_saved(model)
    local config = model:metadata()[peft.KEY]
    if not config then return {} end
-   return { file_name = FILE, files = { ["adapter_config.json"] = config }, max_shard_size = math.floor(WHOLE),
+   return { only_file = FILE, files = { ["adapter_config.json"] = config }, max_shard_size = math.floor(WHOLE),
       metadata = { [peft.KEY] = false } }
 end
 

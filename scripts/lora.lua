@@ -7,7 +7,7 @@ local cli = require "stlua.cli"
 require "stlua"
 
 -- Each is lua/stlua/lora/NAME_command.lua.
-local SUBCOMMANDS = { "apply", "extract" }
+local SUBCOMMANDS = { "apply", "extract", "resize", "combine", "convert", "info" }
 
 local function definition(name) return require("stlua.lora." .. name .. "_command") end
 

@@ -225,14 +225,14 @@ function cli.watch(fn, ...) return watch(nil, fn, ...) end
 --- Saves with the options that output_options read, shows progress, sums up, prints names that the user did not
 -- choose.
 -- @tparam {table,...} list { model, path, recipe = table, files = other files of the folder, only_file =,
---   max_shard_size = }
+--   max_shard_size =, metadata = }
 -- @tparam table args
 function cli.save(list, args)
    local jobs, tensors, names = {}, 0, {}
    for i, entry in ipairs(list) do
       local job = options_of(args, entry.recipe)
       job[1], job[2], job.files, job.only_file = entry[1], entry[2], entry.files, entry.only_file
-      job.max_shard_size = job.max_shard_size or entry.max_shard_size
+      job.max_shard_size, job.metadata = job.max_shard_size or entry.max_shard_size, entry.metadata
       jobs[i], names[i] = job, entry[2]
       tensors = tensors + entry[1]:count()
    end

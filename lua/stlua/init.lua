@@ -46,6 +46,11 @@ parts.later(st, "hist", "stlua.hist")
 parts.later(st.npy, "load", "stlua.npy")
 parts.later(st.npy, "save", "stlua.npy")
 parts.later(st.lora, "apply", "stlua.lora.apply")
+parts.later(st.lora, "combine", "stlua.lora.combine")
+parts.later(st.lora, "convert", "stlua.lora.convert")
+parts.later(st.lora, "info", "stlua.lora.describe")
+parts.later(st.lora, "resize", "stlua.lora.resize")
+parts.later(st.lora, "write", "stlua.lora.write")
 parts.later(st.lora, "extract", "stlua.lora.extract")
 
 -- One function per operation (st.add, st.where, st.minimum, st.exp ...), st.lerp, st.clamp, st.apply; what is put

@@ -18,6 +18,9 @@ local KNOWN = {
    only_file = "string", resume = "boolean",
 }
 
+--- The options of a save.
+save.options = KNOWN
+
 -- The model as it goes into the file: the same tensors under other metadata where something changes, else the model
 -- itself.
 local function with_final_metadata(model, opts, who)

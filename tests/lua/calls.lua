@@ -25,6 +25,8 @@ function calls.world()
    w.other = st.model { { "a", w.u }, { "b", w.t } }
    w.more = st.model { { "c", w.t } }
    w.ints = st.model { { "a", w.i } }
+   w.lora = st.model { { "lora_unet_mid_block_attentions_0_proj_in.lora_down.weight", w.t },
+      { "lora_unet_mid_block_attentions_0_proj_in.lora_up.weight", st.tensor { { 1.0, 2 }, { 3, 4 }, { 0, 1 } } } }
    w.file = st.open(calls.file())
    w.path = support.path("out.safetensors")
    return w
@@ -181,6 +183,12 @@ A["lora.apply"] = function(w)
 end
 A["npy.load"] = function() return support.path("calls.npy") end
 A["npy.save"] = function(w) return support.path("out.npy"), w.t end
+
+A["lora.combine"] = function(w) return { { w.lora, 0.5 }, { w.lora, 0.25 } }, { rank = 1 } end
+A["lora.convert"] = function(w) return w.lora, { to = "diffusers" } end
+A["lora.info"] = function(w) return w.lora end
+A["lora.resize"] = function(w) return w.lora, { rank = 1 } end
+A["lora.write"] = function(w) return w.lora, w.path, { sync = false } end
 
 local M = {}      -- of models
 function M.add(w) return st.model { { "x", w.t } }, "z", w.u end

@@ -2,6 +2,8 @@
 -- Layer: Lua, above stlua.core.
 
 local core = require "stlua.core"
+local dtype = require "stlua.dtype"
+local elementwise = require "stlua.elementwise"
 local errors = require "stlua.errors"
 local kinds = require "stlua.lora.kinds"
 local lineage = require "stlua.lineage"
@@ -79,10 +81,11 @@ end
 --- The adapter in a model of its tensors.
 -- @tparam model model
 -- @tparam[opt] table config as peft.read gives it
--- @treturn table label; modules = { { name, kind, parts, tensors, rank, alpha, scale }, ... }, tensors being the names;
---   others = names that belong to no kind; config; metadata
-function adapter.of(model, config)
-   local a = { label = lineage.formula(model), model = model, metadata = model:metadata() }
+-- @tparam[opt] string config_text its file
+-- @treturn table label; modules = { { name, kind, parts, tensors, suffixes, rank, alpha, scale }, ... }, tensors being
+--   the names; others = names that belong to no kind; config, config_text; metadata
+function adapter.of(model, config, config_text)
+   local a = { label = lineage.formula(model), model = model, metadata = model:metadata(), config_text = config_text }
    a.config = config or peft.of_metadata(a.metadata)
    a.modules, a.others = group(model)
    classify(a)
@@ -95,11 +98,44 @@ function adapter.of(model, config)
    return a
 end
 
+--- Values that are not finite, as errors that name tensor and file: they would spoil everything without a word.
+function adapter.check_finite(list, title)
+   local bad = {}
+   for _, a in ipairs(list) do
+      for _, m in ipairs(a.modules) do
+         for part, t in pairs(m.parts) do
+            if dtype.is_float(t:dtype()) and t:numel() > 0 and not elementwise.isfinite(t):all():item() then
+               bad[#bad + 1] = core.error("arg", ("%s: %s holds NaN or infinite values"):format(a.label,
+                  text.quote(m.tensors[part])), { tensor = m.tensors[part] })
+            end
+         end
+      end
+   end
+   table.sort(bad, function(x, y) return x.message < y.message end)
+   errors.throw_all(bad, title)
+end
+
+--- The dtype of a module's factors, or of its difference.
+function adapter.dtype(m)
+   local p = m.parts
+   local t = p.down or p.embedding_down or p.w1b or p.k2 or p.k2b or p.diff
+   return t and t:dtype() or nil
+end
+
+--- The alpha whose share of the rank is the scale, whatever a configuration said.
+function adapter.alpha(m)
+   if m.alpha and m.alpha / m.rank == m.scale then return m.alpha end
+   return m.scale * m.rank
+end
+
 --- Opens an adapter: a file, or a folder that PEFT or diffusers wrote.
 -- @tparam string|model what
 -- @treturn table as adapter.of
 function adapter.open(what)
-   if map.is_model(what) then return adapter.of(what) end
+   if map.is_model(what) then
+      local files = what:files()
+      return adapter.of(what, table.unpack(#files == 1 and { peft.beside(files[1].path) } or {}))
+   end
    if type(what) ~= "string" then
       errors.throwf("arg", "an adapter is a path or a model of its tensors, not a %s", type(what))
    end

@@ -5,8 +5,6 @@
 local adapter = require "stlua.lora.adapter"
 local blocks = require "stlua.blocks"
 local core = require "stlua.core"
-local dtype = require "stlua.dtype"
-local elementwise = require "stlua.elementwise"
 local errors = require "stlua.errors"
 local lineage = require "stlua.lineage"
 local making = require "stlua.make"
@@ -229,24 +227,6 @@ local function touches_weight(jobs)
    return false
 end
 
--- Factors that are not numbers would spoil the model without a word.
-local function check_finite(list)
-   local bad = {}
-   for _, entry in ipairs(list) do
-      local label = entry.adapter.label
-      for _, m in ipairs(entry.adapter.modules) do
-         for part, t in pairs(m.parts) do
-            if dtype.is_float(t:dtype()) and t:numel() > 0 and not elementwise.isfinite(t):all():item() then
-               bad[#bad + 1] = core.error("arg", ("%s: %s holds NaN or infinite values"):format(label,
-                  text.quote(m.tensors[part])), { tensor = m.tensors[part] })
-            end
-         end
-      end
-   end
-   table.sort(bad, function(x, y) return x.message < y.message end)
-   errors.throw_all(bad, "cannot be applied")
-end
-
 -- ---------------------------------------------------------------- public
 
 local KNOWN = { allow_unmatched = "boolean", invert = "boolean", blocks = "string|table", dtype = "string" }
@@ -293,7 +273,9 @@ function apply.apply(model, adapters, strength, opts)
    if map.is_model(adapters) then adapters = { { adapters, strength or 1 } } end
    local list = read_list(model, adapters, strength, opts)
    local by_tensor, missing, matched = assign(spellings.of(model), list, opts)
-   check_finite(list)
+   local opened = {}
+   for i, entry in ipairs(list) do opened[i] = entry.adapter end
+   adapter.check_finite(opened, "cannot be applied")
    local operands = { model }
    for _, entry in ipairs(list) do operands[#operands + 1] = entry.adapter.model end
    local out = map.run({ model }, function(name, w)

@@ -26,34 +26,54 @@ function peft.file_in(folder)
    return nil
 end
 
---- The configuration in a folder; nil without one.
+--- The configuration in a folder, and its text; nil without one.
 -- @raise "format" for what is no configuration
 function peft.read(folder)
    local path = folder:gsub("/+$", "") .. "/adapter_config.json"
    if not core.stat(path) then return nil end
-   local ok, config = pcall(core.json_decode, read_text(path))
+   local content = read_text(path)
+   local ok, config = pcall(core.json_decode, content)
    if not ok or type(config) ~= "table" then
       errors.throw("format", ("%s: not a JSON object"):format(core.escape(path)), { file = path })
    end
-   return config
+   return config, content
 end
 
 --- The configuration beside a file of PEFT's own name.
 function peft.beside(path)
    local folder = path:match("^(.*)/[^/]*$") or "."
-   return path:sub(-#FILE) == FILE and peft.read(folder) or nil
+   if path:sub(-#FILE) ~= FILE then return nil end
+   return peft.read(folder)
 end
 
---- What newer diffusers write into the header: one set of values per part of a pipeline.
+local function decode(s)
+   local ok, values = pcall(core.json_decode, s or "")
+   return ok and type(values) == "table" and values or nil
+end
+
+--- The configuration in a header: what newer diffusers write, one set of values per part of a pipeline; or PEFT's, of
+-- an adapter that was made here and is not in its folder yet.
 function peft.of_metadata(metadata)
-   local ok, values = pcall(core.json_decode, metadata.lora_adapter_metadata or "")
-   if not ok or type(values) ~= "table" then return nil end
-   return { parts = values }
+   local parts = decode(metadata[peft.DIFFUSERS_KEY])
+   if parts then return { parts = parts } end
+   return decode(metadata[peft.KEY])
 end
 
--- "text_encoder.r" = 8 as the configuration of the part that a module's name begins with.
+--- Where the configuration stands in the header of an adapter that is no folder.
+peft.KEY = "stlua.adapter_config"
+peft.DIFFUSERS_KEY = "lora_adapter_metadata"
+
+--- The part of a pipeline that a module's name begins with, as diffusers spells it, and the name behind it.
+function peft.part_of(module)
+   local part, rest = module:match("^(text_encoder_%d)%.(.+)$")
+   if not part then part, rest = module:match("^(text_encoder)%.(.+)$") end
+   if not part then part, rest = module:match("^(%a+)%.(.+)$") end
+   return part, rest
+end
+
+-- "text_encoder.r" = 8 as the configuration of the part that a module's name begins with, and the name behind it.
 local function of_part(config, module)
-   local part = module:match("^(text_encoder_%d)%.") or module:match("^(text_encoder)%.") or module:match("^(%a+)%.")
+   local part, behind = peft.part_of(module)
    local out, found = {}, false
    for key, value in pairs(config.parts) do
       local own, rest = key:match("^([%w_]+)%.(.+)$")
@@ -61,7 +81,8 @@ local function of_part(config, module)
          out[rest], found = value, true
       end
    end
-   return found and out or nil
+   if not found then return nil, module end
+   return out, behind
 end
 
 local ESCAPES = { d = "%d", w = "[%w_]", s = "%s", ["."] = "%.", ["-"] = "%-", ["_"] = "_" }
@@ -112,16 +133,27 @@ local function by_pattern(patterns, module, default)
    return default
 end
 
+-- The configuration that counts for a module, and its name as the patterns see it.
+local function own(config, module)
+   if config.parts then config, module = of_part(config, module) end
+   return config, (module:gsub("^base_model%.model%.", ""))
+end
+
 --- The factor of B A for a module: alpha / r, with rslora alpha / sqrt(r), r and alpha by pattern.
 -- @treturn number scale
 -- @treturn ?number alpha
 function peft.scale(config, module, rank)
-   if config.parts then config = of_part(config, module) end
+   config, module = own(config, module)
    if not config then return 1 end
-   module = module:gsub("^base_model%.model%.", "")
    local alpha = by_pattern(config.alpha_pattern, module, config.lora_alpha)
    if type(alpha) ~= "number" then return 1 end
    return alpha / (config.use_rslora == true and math.sqrt(rank) or rank), alpha
+end
+
+--- The rank that the configuration says a module has, or nil.
+function peft.rank(config, module)
+   config, module = own(config, module)
+   return config and by_pattern(config.rank_pattern, module, config.r)
 end
 
 return peft

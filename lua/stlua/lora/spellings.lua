@@ -163,7 +163,7 @@ end
 -- @tparam model model
 -- @treturn table with find, nearest, spell; parts = { { layout =, prefix = }, ... }
 function spellings.of(model)
-   local self = setmetatable({ parts = find_parts(model) }, Spellings)
+   local self = setmetatable({ model = model, parts = find_parts(model) }, Spellings)
    for _, part in ipairs(self.parts) do build(model, part) end
    return self
 end
@@ -211,14 +211,33 @@ local function styled(part, path, style)
    return path
 end
 
--- What stands before a module's name: the encoders have numbers where there are several.
-local function prefix_of(self, part, format)
+--- What stands before a module's name in a format, and the style of the name behind it; nil where there is none. The
+-- encoders have numbers where there are several; PEFT knows single models, and the diffusers' names of those.
+function Spellings:prefix(part, format)
    local layout = part.layout
    local own = layout[format]
-   if format ~= "kohya" or not layout.kohya_of_several then return own and own[1] end
+   if format == "peft" and not own and layout.part == "unet" then return "base_model.model.", layout.diffusers[2] end
+   if not own then return nil end
    local encoders = 0
    for _, p in ipairs(self.parts) do encoders = encoders + (p.layout.part:find("^te") and 1 or 0) end
-   return encoders > 1 and layout.kohya_of_several or own[1]
+   if format == "kohya" and encoders > 1 then return layout.kohya_of_several or own[1], own[2] end
+   if format == "diffusers" and layout.part == "te3" and encoders == 2 then return "text_encoder_2.", own[2] end
+   return own[1], own[2]
+end
+
+--- How many rows each part of a fused matrix has, which one style has whole and the other in parts.
+-- @tparam table part
+-- @tparam table row of part.rows
+-- @treturn {integer,...}
+function Spellings:part_rows(part, row)
+   local by_path = part.modules.by_path
+   if by_path[row[1]] then return sizes(self.model, by_path[row[1]], #row - 1) end
+   local out = {}
+   for i = 2, #row do
+      local entry = by_path[row[i]]
+      out[i - 1] = self.model:get(entry.weight or entry.bias):shape()[1]
+   end
+   return out
 end
 
 --- The name that a format has for a module of the checkpoint, nil where it has none (a fused matrix).
@@ -229,9 +248,9 @@ function Spellings:spell(tensor, format)
    for _, part in ipairs(self.parts) do
       if tensor:sub(1, #part.prefix) == part.prefix then
          local path = split(tensor:sub(#part.prefix + 1))
-         local prefix = prefix_of(self, part, format)
+         local prefix, style = self:prefix(part, format)
          if not part.modules.by_path[path] or not prefix then return nil end
-         path = styled(part, path, part.layout[format][2])
+         path = styled(part, path, style)
          if not path then return nil end
          return format == "kohya" and prefix .. flat(path) or prefix .. path
       end

@@ -1,0 +1,52 @@
+--- `stlua lora combine`: several adapters as one.
+-- Layer: Lua, above stlua.core.
+
+local cli = require "stlua.cli"
+local combine = require "stlua.lora.combine"
+local open = require "stlua.open"
+local text = require "stlua.text"
+local tool_options = require "stlua.lora.tool_options"
+
+local command = { summary = "Add adapters up as one, exactly or at a lower rank." }
+
+function command.options(parser)
+   parser:argument("adapter", "Adapters, each FILE or FOLDER, with a weight if you like: FILE:0.6."):args("+")
+   parser:option("--mode", "exact: ranks add up, nothing is lost (the default); svd: the nearest of a lower rank (the "
+      .. "default where one is given); cat: exact, with alpha = rank as PEFT writes it.")
+      :choices { "exact", "svd", "cat" }
+   tool_options.add_ranks(parser)
+   parser:option("--to", "The format to write (the first adapter's)."):choices { "kohya", "diffusers", "peft" }
+   parser:option("--model", "The checkpoint that the adapters are for, where their names do not tell the modules.")
+      :argname("<model>")
+   cli.output_options(parser)
+end
+
+-- "file:0.6" -> the file, 0.6. A name with such an end is a file first.
+local function split(word)
+   if cli.exists(word) then return word, 1 end
+   local path, weight = word:match("^(.+):([^:/]+)$")
+   if path and tonumber(weight) then return path, tonumber(weight) end
+   if path and cli.exists(path) then cli.usage("lora combine: %s: the weight '%s' is not a number", word, weight) end
+   return word, 1
+end
+
+function command.run(args)
+   local list, paths, recipe, terms = {}, {}, {}, {}
+   for i, word in ipairs(args.adapter) do
+      local path, weight = split(word)
+      list[i], paths[i] = { path, weight }, path
+      recipe[i] = { adapter = text.basename(path), weight = weight }
+   end
+   local opts = tool_options.ranks(args)
+   opts.mode, opts.to, opts.model = args.mode, args.to, args.model and open.open(args.model) or nil
+   local out, rows = combine.combine(list, opts)
+   local labels = cli.labels(paths)
+   for i, entry in ipairs(list) do terms[i] = ("%s * %s"):format(text.number(entry[2]), labels[i]) end
+   cli.note("combined = " .. table.concat(terms, " + "), "formula")
+   tool_options.report(rows, args)
+   local ranks = tool_options.ranks(args)
+   ranks.mode, ranks.adapters = args.mode, recipe
+   tool_options.save(out, "combined", { lora_combine = ranks }, args)
+end
+
+return command

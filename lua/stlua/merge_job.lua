@@ -2,7 +2,8 @@
 --
 -- A job: weights (a list) or alpha for plain averages, or method and parameters (name -> value); block_weights
 -- (parameter -> spec); seed, missing, merge_vae, prune; base and vae, which of the inputs these are (nil: there is
--- none). All other inputs are the models.
+-- none). All other inputs are the models. Not kept in a recipe: work, a table in which jobs that differ in alpha alone
+-- share what a method prepares; work.dry asks to read no values.
 -- Layer: Lua, above stlua.core.
 
 local blocks = require "stlua.blocks"
@@ -99,7 +100,7 @@ end
 
 local function by_method(job, models, base, keep, drop)
    local opts = parameters(job, models[1] or base)
-   opts.models, opts.base, opts.seed = models, base, job.seed
+   opts.models, opts.base, opts.seed, opts.work = models, base, job.seed, job.work
    opts.missing, opts.keep, opts.drop = job.missing, keep, drop
    return merging.merge(job.method, opts)
 end

@@ -212,7 +212,7 @@ end
 
 local function described(args, method)
    return { method = method, seed = args.seed, missing = args.missing, prune = args.prune,
-      merge_vae = method and (args.merge_vae or nil) or nil }
+      merge_vae = method and (args.merge_vae or nil) or nil, work = { dry = args.dry_run or nil } }
 end
 
 local function check_count(args, paths)

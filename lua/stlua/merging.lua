@@ -12,8 +12,10 @@
 --              unless it is `optional`
 --    holds     how many F32 copies of a tensor it holds at once, where it does not stream (for --dry-run)
 --    check     optional function(p, n): refuses values that do not go together, by merging.refuse
---    prepare   optional function(rows): once before merging, where a tensor's result hangs on the others; rows are
---              { name =, base =, models = } of all floating tensors that every model has
+--    prepare   optional function(rows, p, models): once before merging, where a tensor's result hangs on the others;
+--              rows are { name =, base =, models = } of all floating tensors that every model has, p the parameters,
+--              the same for all tensors, models nil where tensors are merged. A sweep over alpha prepares once. With
+--              p.dry, of --dry-run, it reads no values. It may return { notes = remarks for people }
 --    merge     function(base, models, p): deferred tensors in, a deferred tensor out; p has the parameters by name
 --              (those with `each` as lists), p.name, the tensor's name, p.seed, and p.shared, what prepare returned
 --
@@ -21,11 +23,12 @@
 -- Layer: Lua, above stlua.core.
 
 local channels = require "stlua.channels"
-local core = require "stlua.core"
 local dtype = require "stlua.dtype"
 local errors = require "stlua.errors"
 local fit = require "stlua.fit"
+local lineage = require "stlua.lineage"
 local map = require "stlua.map"
+local on_path = require "stlua.on_path"
 local pattern = require "stlua.pattern"
 local text = require "stlua.text"
 
@@ -35,30 +38,9 @@ local merging = {}
 
 local loaded = {}
 
--- Files that hold a method: `stlua/merge/NAME.lua` below each place of Lua's path.
-local function folders()
-   local list = {}
-   for place in package.path:gmatch("[^;]+") do
-      local before = place:match("^(.*)%?%.lua$")
-      if before then list[#list + 1] = before .. "stlua/merge" end
-   end
-   return list
-end
-
 --- Names of all merge methods on Lua's path, sorted.
 -- @treturn {string,...}
-function merging.merge_methods()
-   local names, seen = {}, {}
-   for _, folder in ipairs(folders()) do
-      local stat = core.stat(folder)
-      for _, entry in ipairs(stat and stat.type == "dir" and core.listdir(folder) or {}) do
-         local name = entry.name:match("^([a-z][a-z0-9_]*)%.lua$")
-         if name and not seen[name] then names[#names + 1], seen[name] = name, true end
-      end
-   end
-   table.sort(names)
-   return names
-end
+function merging.merge_methods() return on_path.names("stlua/merge") end
 
 local function check_definition(name, def)
    if type(def) ~= "table" or type(def.merge) ~= "function" or type(def.summary) ~= "string" then
@@ -185,7 +167,7 @@ end
 local function check_options(def, opts, n)
    local known = { base = "any", models = "table", seed = "number", missing = "string", names = "string",
       dtype = "string", saturate = "boolean", shapes = "string", name = "string", keep = "string|table|function",
-      drop = "string|table|function" }
+      drop = "string|table|function", work = "table" }
    for _, param in ipairs(def.params) do
       known[param.name] = param.type .. (param.each and "|table" or "") .. "|function"
    end
@@ -236,9 +218,8 @@ local function merge_tensors(def, opts, name, base, models, shared)
    return def.merge(base, models, p)
 end
 
--- What prepare makes of all floating tensors that every model has in one shape.
-local function prepared(def, base, models)
-   if not def.prepare then return nil end
+-- All floating tensors that every model has in one shape.
+local function common_rows(base, models)
    local list, rows = table.move(models, 1, #models, 1, {}), {}
    list[#list + 1] = base
    for _, row in ipairs(fit.gather(list)) do
@@ -250,7 +231,17 @@ local function prepared(def, base, models)
          rows[#rows + 1] = { name = row.name, base = base and table.remove(tensors), models = tensors }
       end
    end
-   return def.prepare(rows)
+   return rows
+end
+
+-- What prepare makes of them, or made of them before. p are the parameters for no tensor in particular.
+local function prepared(def, opts, base, models, p)
+   local work = opts.work or {}
+   if def.prepare and work.shared == nil then
+      p.dry = work.dry
+      work.shared = def.prepare(common_rows(base, models), p, models)
+   end
+   return work.shared
 end
 
 --- The tensors of one name, with all parameters given for it; for those who find tensors and parameters themselves.
@@ -283,23 +274,29 @@ function merging.merge(method, opts)
    check_options(def, opts, #models)
    if not whole then
       local name = opts.name or ""
-      local shared = def.prepare and def.prepare { { name = name, base = base, models = models } }
+      local shared
+      if def.prepare then
+         shared = def.prepare({ { name = name, base = base, models = models } }, resolve(def, opts, name, #models))
+      end
       return merge_tensors(def, opts, name, base, { table.unpack(models) }, shared)
    end
    local list, place = { table.unpack(models) }, def.like == "model" and 2 or 1
    if base ~= nil then table.insert(list, place, base) end
-   local shared = prepared(def, base, models)
+   -- What is wrong for every name is told once.
+   local shared = prepared(def, opts, base, models, resolve(def, opts, "", #models))
    local function one(name, ...)
       local tensors = { ... }
       local b = base ~= nil and table.remove(tensors, place) or nil
       return merge_tensors(def, opts, name, b, tensors, shared)
    end
-   resolve(def, opts, "", #models)      -- what is wrong for every name is told once
-   return map.run(list, channels.wrap(one), {
+   local result = map.run(list, channels.wrap(one), {
       fixed = "copy", node = { call = def.name }, operands = list,
       missing = opts.missing, names = opts.names, shapes = opts.shapes or channels.may_differ, saturate = opts.saturate,
       keep = opts.keep and pattern.any(opts.keep), drop = opts.drop and pattern.any(opts.drop),
       dtype = opts.dtype and dtype.check(opts.dtype, true, "st.merge") })
+   local notes = shared and shared.notes or {}
+   table.move(notes, 1, #notes, #lineage.of(result).notes + 1, lineage.of(result).notes)
+   return result
 end
 
 return merging

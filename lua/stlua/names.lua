@@ -66,10 +66,16 @@ return {
       tensor_meta = { "__le", "__lt", },
    },
    ["stlua.linalg"] = {
-      st = { "bmm", "cholesky", "det", "diag", "eigh", "inverse", "kron", "matmul", "mm", "mv", "nuclear_norm",
-         "outer", "pinv", "qr", "solve", "svd", "svd_lowrank", "svdvals", "trace", "tril", "triu", },
-      Tensor = { "bmm", "cholesky", "det", "diag", "eigh", "inverse", "kron", "matmul", "mm", "mv", "nuclear_norm",
-         "outer", "pinv", "qr", "solve", "svd", "svd_lowrank", "svdvals", "trace", "tril", "triu", },
+      st = { "bmm", "cholesky", "det", "diag", "eigh", "inverse", "kron", "linear_sum_assignment", "matmul", "mm",
+         "mv", "nuclear_norm", "outer", "pinv", "qr", "solve", "svd", "svd_lowrank", "svdvals", "trace", "tril",
+         "triu", },
+      Tensor = { "bmm", "cholesky", "det", "diag", "eigh", "inverse", "kron", "linear_sum_assignment", "matmul",
+         "mm", "mv", "nuclear_norm", "outer", "pinv", "qr", "solve", "svd", "svd_lowrank", "svdvals", "trace",
+         "tril", "triu", },
+   },
+   ["stlua.fourier"] = {
+      st = { "fftn", "ifftn", "irfftn", "rfftn", },
+      Tensor = { "fftn", "ifftn", "irfftn", "rfftn", },
    },
    ["stlua.pick"] = {
       st = { "gather", "index", "index_select", "masked_select", "nonzero", },
@@ -98,5 +104,7 @@ return {
    ["stlua.blocks"] = {
    },
    ["stlua.mergekit"] = {
+   },
+   ["stlua.rebasin"] = {
    },
 }

@@ -459,6 +459,11 @@ function Tensor:expm1() end
 ---@param ... any the other operands
 function Tensor:expm1_(...) end
 
+--- Discrete Fourier transform of complex numbers.
+---@param opts? table as of rfftn
+---@return stlua.Tensor # (.., 2)
+function Tensor:fftn(opts) end
+
 --- Writes one number everywhere.
 --- ```lua
 --- > t = st.zeros(2, 2)
@@ -634,6 +639,11 @@ function Tensor:hypot_(...) end
 ---@return boolean
 function Tensor:identical(other) end
 
+--- The way back from fftn.
+---@param opts? table `dim` and `s` as of rfftn, `norm` as of irfftn
+---@return stlua.Tensor # (.., 2)
+function Tensor:ifftn(opts) end
+
 --- The function for t[key]: st.index(t, 2), st.index(t, { { 1, 4 }, {} }). With several keys, one for each dimension:
 --- st.index(t, { 1, 4 }, {}) is the same.
 ---@param ... any integers, and slices { first, last, step }
@@ -653,6 +663,19 @@ function Tensor:int() end
 --- Inverse.
 ---@return stlua.Tensor # (.., n, n)
 function Tensor:inverse() end
+
+--- The way back from rfftn, to real numbers. The imaginary parts that such a transform has not are not looked at.
+--- ```lua
+--- > st.tensor({ 1.0, 2, 3, 4, 5 }):rfftn():irfftn { s = { 5 } }
+--- Tensor[5 F32, 20 B]
+---   1.0000  2.0000  3.0000  4.0000  5.0000
+--- ```
+---
+--- `opts`: `dim` and `s` as of rfftn, but that the last size is by default 2 (n - 1): an odd one must be given;
+--- `norm` = "backward" (divided by the number of elements), "ortho" or "forward" (nothing)
+---@param opts? table
+---@return stlua.Tensor
+function Tensor:irfftn(opts) end
 
 --- True if the last operation is a cast.
 ---@return boolean
@@ -743,6 +766,21 @@ function Tensor:lerp(other, weight) end
 --- The operation of the same name without `_`, whose result is written into the tensor. Returns the tensor.
 ---@param ... any the other operands
 function Tensor:lerp_(...) end
+
+--- The linear assignment problem: pairs of a row and a column, no row and no column twice, as many as the matrix has
+--- of the fewer, whose costs add up to the least. As scipy.optimize.linear_sum_assignment. Exact, in F64; a random
+--- matrix of 5,632 rows takes seconds, costs that are products of two vectors minutes. Of equal sums always the same
+--- one is found.
+--- ```lua
+--- > rows, columns = st.linear_sum_assignment(st.tensor { { 4.0, 1, 3 }, { 2, 0, 5 }, { 3, 2, 2 } })
+--- > columns
+--- Tensor[3 I64, 24 B]
+---   2  1  3
+--- ```
+---@param opts? table `maximize` = true: the largest sum
+---@return stlua.Tensor # rows, ascending (.., k), k the smaller of m and n, I64
+---@return stlua.Tensor # columns (.., k), I64
+function Tensor:linear_sum_assignment(opts) end
 
 --- Natural logarithm.
 ---@return stlua.Tensor # deferred
@@ -853,7 +891,8 @@ function Tensor:masked_select(mask) end
 
 --- Matrix product. Two vectors give their scalar product, a vector counts as a row on the left and as a column on
 --- the right; stacks broadcast. Floats narrower than F32 are multiplied in F32; a large one is never held whole in F32
---- when it is the left operand, or a transposed right one, as in x:matmul(w:t()).
+--- when it is the left operand, or a transposed right one, as in x:matmul(w:t()). A product with a small inner size, at
+--- most 512 and a quarter of both sides, is not held either: w + up:matmul(down) is made as it is written.
 --- ```lua
 --- > a = st.tensor { { 1.0, 2 }, { 3, 4 } }
 --- > a:matmul(st.eye(2) * 2)
@@ -1189,6 +1228,23 @@ function Tensor:repeat_interleave(count, dim) end
 ---@param sizes any one by one or as a table; one of them may be -1: what the others leave
 ---@return stlua.Tensor
 function Tensor:reshape(sizes) end
+
+--- Discrete Fourier transform of real numbers. Of the last dimension only the first n // 2 + 1 values are given: the
+--- others are their conjugates.
+--- ```lua
+--- > st.tensor({ 1.0, 2, 3, 4 }):rfftn()
+--- Tensor[3x2 F32, 24 B]
+---   10.0000   0.0000
+---   -2.0000   2.0000
+---   -2.0000   0.0000
+--- ```
+---
+--- `opts`: `dim` = a dimension, or a list of them: by default all; `s` = as many sizes, to which they are cut, or
+--- continued by zeros, before; `norm` = "backward" (nothing), "ortho" (divided by the root of the number of
+--- elements) or "forward" (divided by their number)
+---@param opts? table
+---@return stlua.Tensor # x's shape, the last of `dim` n // 2 + 1 long, and a dimension of 2
+function Tensor:rfftn(opts) end
 
 --- Elements moved along a dimension by `shift` places; those that leave at one end come in at the other.
 --- ```lua
@@ -1810,7 +1866,10 @@ function Model:rows(first, last, style) end
 --- `files` = { ["config.json"] = text, ... } go into the folder of shards in the same step; `only_file` = the name
 --- of its file of weights where one is enough, "model.safetensors" if not told; `metadata` = keys to set (false
 --- removes one); `recipe` = false leaves the recipe out, a table adds to it; `hash_inputs` = true adds the SHA-256
---- of whole inputs to the recipe
+--- of whole inputs to the recipe; `resume` = true keeps what is done, under a hidden name beside the file, if the
+--- save is interrupted or killed, and goes on from it when the same is saved again: same inputs (they must be
+--- files), same operations, same options. The bytes are those of a save in one go. The next save to that file
+--- removes what it cannot go on from
 ---@param opts? table
 ---@return integer # bytes written
 function Model:save(path, opts) end
@@ -2342,6 +2401,12 @@ function st.expm1(x) end
 ---@return stlua.Tensor
 function st.eye(rows, columns, opts) end
 
+--- Discrete Fourier transform of complex numbers.
+---@param x stlua.Tensor (.., 2)
+---@param opts? table as of rfftn
+---@return stlua.Tensor # (.., 2)
+function st.fftn(x, opts) end
+
 --- Dimensions first..last as one; all by default.
 --- ```lua
 --- > st.zeros(2, 3, 4):flatten(2):shape()
@@ -2509,6 +2574,12 @@ function st.histogram(t, bins, opts) end
 ---@return any # a deferred tensor, or a model
 function st.hypot(a, b) end
 
+--- The way back from fftn.
+---@param x stlua.Tensor (.., 2)
+---@param opts? table `dim` and `s` as of rfftn, `norm` as of irfftn
+---@return stlua.Tensor # (.., 2)
+function st.ifftn(x, opts) end
+
 --- The function for t[key]: st.index(t, 2), st.index(t, { { 1, 4 }, {} }). With several keys, one for each dimension:
 --- st.index(t, { 1, 4 }, {}) is the same.
 ---@param t stlua.Tensor
@@ -2527,6 +2598,20 @@ function st.index_select(t, dim, index) end
 ---@param a stlua.Tensor (.., n, n)
 ---@return stlua.Tensor # (.., n, n)
 function st.inverse(a) end
+
+--- The way back from rfftn, to real numbers. The imaginary parts that such a transform has not are not looked at.
+--- ```lua
+--- > st.tensor({ 1.0, 2, 3, 4, 5 }):rfftn():irfftn { s = { 5 } }
+--- Tensor[5 F32, 20 B]
+---   1.0000  2.0000  3.0000  4.0000  5.0000
+--- ```
+---@param x stlua.Tensor (.., 2)
+---
+--- `opts`: `dim` and `s` as of rfftn, but that the last size is by default 2 (n - 1): an odd one must be given;
+--- `norm` = "backward" (divided by the number of elements), "ortho" or "forward" (nothing)
+---@param opts? table
+---@return stlua.Tensor
+function st.irfftn(x, opts) end
 
 --- A mask: where two values are close: |a - b| <= atol + rtol * |b|, or equal, infinite ones too.
 ---@param a any
@@ -2596,6 +2681,22 @@ function st.le(a, b) end
 ---@param t any a number, or (with tensors) a tensor of weights
 ---@return any # a deferred tensor, a model, or a number when all are numbers
 function st.lerp(a, b, t) end
+
+--- The linear assignment problem: pairs of a row and a column, no row and no column twice, as many as the matrix has
+--- of the fewer, whose costs add up to the least. As scipy.optimize.linear_sum_assignment. Exact, in F64; a random
+--- matrix of 5,632 rows takes seconds, costs that are products of two vectors minutes. Of equal sums always the same
+--- one is found.
+--- ```lua
+--- > rows, columns = st.linear_sum_assignment(st.tensor { { 4.0, 1, 3 }, { 2, 0, 5 }, { 3, 2, 2 } })
+--- > columns
+--- Tensor[3 I64, 24 B]
+---   2  1  3
+--- ```
+---@param a stlua.Tensor costs (.., m, n), finite
+---@param opts? table `maximize` = true: the largest sum
+---@return stlua.Tensor # rows, ascending (.., k), k the smaller of m and n, I64
+---@return stlua.Tensor # columns (.., k), I64
+function st.linear_sum_assignment(a, opts) end
 
 --- `count` numbers at equal distances from `first` to `last`, both included.
 --- ```lua
@@ -2728,7 +2829,8 @@ function st.masked_select(t, mask) end
 
 --- Matrix product. Two vectors give their scalar product, a vector counts as a row on the left and as a column on
 --- the right; stacks broadcast. Floats narrower than F32 are multiplied in F32; a large one is never held whole in F32
---- when it is the left operand, or a transposed right one, as in x:matmul(w:t()).
+--- when it is the left operand, or a transposed right one, as in x:matmul(w:t()). A product with a small inner size, at
+--- most 512 and a quarter of both sides, is not held either: w + up:matmul(down) is made as it is written.
 --- ```lua
 --- > a = st.tensor { { 1.0, 2 }, { 3, 4 } }
 --- > a:matmul(st.eye(2) * 2)
@@ -3099,6 +3201,29 @@ function st.randn(...) end
 ---@return stlua.Tensor
 function st.randn_like(t, opts) end
 
+--- Git Re-Basin by weight matching (Ainsworth, Hayase and Srinivasa, 2022, arXiv 2209.04836, algorithm 1): B with its
+--- hidden units (channels, heads, channels of an MLP) in the order that brings its weights nearest to A's. The result
+--- computes what B computes, but for rounding; merged with A by any method it gives more than B does where the two were
+--- trained apart. Fine-tuned models of one base are in order already: nothing moves.
+---
+--- The permutations are found at once, reading both models; the result is deferred. Memory: three matrices of units x
+--- units in F32 (380 MB for an MLP of 5,632) and pieces of two tensors.
+---@param a stlua.Model
+---
+--- `b`: of the same architecture: Llama and its like, Stable Diffusion 1, the U-Net of Stable Diffusion XL
+---@param b stlua.Model
+---
+--- `opts`: `architecture` = "llama", "sd15" or "sdxl", by default told by the tensors; `head_dim` = the size of an
+--- attention head (of Llama, which must be given: 0 leaves heads in place); `iterations` = 100 rounds at most;
+--- `seed` = 0, of the order in which groups of units are looked at
+---@param opts? table
+---@return stlua.Model # B, permuted
+---
+--- `result`: { architecture =, groups = how many there are, moved = names of those that were permuted, gains = what
+--- each improvement added to the sum of A * B over all weights, rounds = }
+---@return table
+function st.rebasin(a, b, opts) end
+
 --- 1 / x.
 ---@param x any tensor or model
 function st.reciprocal(x) end
@@ -3130,6 +3255,24 @@ function st.repeat_interleave(t, count, dim) end
 ---@param sizes any one by one or as a table; one of them may be -1: what the others leave
 ---@return stlua.Tensor
 function st.reshape(t, sizes) end
+
+--- Discrete Fourier transform of real numbers. Of the last dimension only the first n // 2 + 1 values are given: the
+--- others are their conjugates.
+--- ```lua
+--- > st.tensor({ 1.0, 2, 3, 4 }):rfftn()
+--- Tensor[3x2 F32, 24 B]
+---   10.0000   0.0000
+---   -2.0000   2.0000
+---   -2.0000   0.0000
+--- ```
+---@param x stlua.Tensor
+---
+--- `opts`: `dim` = a dimension, or a list of them: by default all; `s` = as many sizes, to which they are cut, or
+--- continued by zeros, before; `norm` = "backward" (nothing), "ortho" (divided by the root of the number of
+--- elements) or "forward" (divided by their number)
+---@param opts? table
+---@return stlua.Tensor # x's shape, the last of `dim` n // 2 + 1 long, and a dimension of 2
+function st.rfftn(x, opts) end
 
 --- Elements moved along a dimension by `shift` places; those that leave at one end come in at the other.
 --- ```lua
@@ -3168,7 +3311,10 @@ function st.rsqrt(x) end
 --- `files` = { ["config.json"] = text, ... } go into the folder of shards in the same step; `only_file` = the name
 --- of its file of weights where one is enough, "model.safetensors" if not told; `metadata` = keys to set (false
 --- removes one); `recipe` = false leaves the recipe out, a table adds to it; `hash_inputs` = true adds the SHA-256
---- of whole inputs to the recipe
+--- of whole inputs to the recipe; `resume` = true keeps what is done, under a hidden name beside the file, if the
+--- save is interrupted or killed, and goes on from it when the same is saved again: same inputs (they must be
+--- files), same operations, same options. The bytes are those of a save in one go. The next save to that file
+--- removes what it cannot go on from
 ---@param opts? table
 ---@return integer # bytes written
 function st.save(model, path, opts) end
@@ -3182,7 +3328,7 @@ function st.save(model, path, opts) end
 --- true
 --- ```
 ---@param list table[] entries { model, path, ...options of save }
----@param opts? table options for all of them
+---@param opts? table options for all of them; `resume` in one of them is meant for all
 ---@return integer # bytes written
 function st.save_all(list, opts) end
 

@@ -129,7 +129,7 @@ void bind_tensor_freeze(lua_State *L, int arg);
 void bind_tensor_open(lua_State *L, int core);
 void bind_values_open(lua_State *L, int core);  /* bind_values.c: more methods of tensors */
 void bind_reduce_open(lua_State *L, int core);  /* bind_reduce.c: reductions, sorting */
-void bind_linalg_open(lua_State *L, int core);  /* bind_linalg.c: linear algebra, random numbers */
+void bind_linalg_open(lua_State *L, int core);  /* bind_linalg.c: linear algebra, Fourier transforms, random numbers */
 void bind_factors_open(lua_State *L, int core); /* bind_factors.c: factors of many matrices */
 void bind_ops_open(lua_State *L, int core);     /* bind_ops.c: operations and arithmetic */
 void bind_view_open(lua_State *L, int core);    /* bind_view.c: other shapes, joins */

@@ -143,12 +143,18 @@ st_status linalg_alloc(st_ctx *ctx, const char *what, const st_tensor *t, uint64
 FINITE(float)
 FINITE(double)
 
+st_status linalg_check_finite(const char *what, const st_tensor *t, bool wide, const void *values, uint64_t count,
+                              st_err *err)
+{
+    if (wide ? finite_double(values, count) : finite_float(values, count)) return ST_OK;
+    return linalg_fail(err, ST_ARG, t, "%s: the values hold NaN or infinity", what);
+}
+
 st_status linalg_load(st_ctx *ctx, const char *what, st_tensor *t, bool wide, uint64_t start, uint64_t count, void *out,
                       st_err *err)
 {
     ST_TRY(st_export(ctx, t, start, count, wide ? ST_F64 : ST_F32, out, err));
-    if (wide ? finite_double(out, count) : finite_float(out, count)) return ST_OK;
-    return linalg_fail(err, ST_ARG, t, "%s: the values hold NaN or infinity", what);
+    return linalg_check_finite(what, t, wide, out, count, err);
 }
 
 /* ---------------------------------------------------------------- the frame */

@@ -41,6 +41,9 @@ st_status linalg_alloc(st_ctx *ctx, const char *what, const st_tensor *t, uint64
 /* Values [start, start + count) in F32, or F64; refuses NaN and infinities. */
 st_status linalg_load(st_ctx *ctx, const char *what, st_tensor *t, bool wide, uint64_t start, uint64_t count, void *out,
                       st_err *err);
+/* Refuses NaN and infinities among `count` values of a tensor. */
+st_status linalg_check_finite(const char *what, const st_tensor *t, bool wide, const void *values, uint64_t count,
+                              st_err *err);
 /* A failure that names the tensor: the first one with a name below `t`. */
 st_status linalg_fail(st_err *err, st_status code, const st_tensor *t, const char *fmt, ...) ST_PRINTF(4, 5);
 

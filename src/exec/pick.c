@@ -14,28 +14,59 @@ typedef struct slices {
     const int64_t *places;
     uint64_t outer, count, inner, size; /* size: of the operand's dimension */
     size_t width;
+    bool whole; /* all places of an outer index are read at once */
     _Atomic uint64_t next;
     char *out;
 } slices;
+
+enum { SHORT = 4096, SLAB = 1 << 20 }; /* bytes */
+
+/* Short spans are not worth a read each where many of those that lie side by side are wanted. */
+static bool read_whole(const slices *j)
+{
+    return j->outer > 1 && j->inner * j->width < SHORT && j->size * j->inner <= SLAB / j->width &&
+           j->count >= j->size / 8;
+}
+
+static st_status check_places(const slices *j, st_err *err)
+{
+    for (uint64_t i = 0; i < j->count; i++)
+        if (j->places[i] < 0 || (uint64_t)j->places[i] >= j->size)
+            return st_fail(err, ST_ARG, NULL, j->t->name, "index %lld of %llu elements", (long long)j->places[i] + 1,
+                           (unsigned long long)j->size);
+    return ST_OK;
+}
+
+/* The spans of one outer index, through `slab`. */
+static st_status copy_spans(const slices *j, st_lane *lane, char *slab, uint64_t o, st_err *err)
+{
+    size_t bytes = j->inner * j->width;
+    uint64_t n = j->size * j->inner;
+    char *out = j->out + o * j->count * bytes;
+    ST_TRY(st_read_span(j->ctx, j->program, lane, j->width, o * n, n, slab, err));
+    for (uint64_t i = 0; i < j->count; i++) memcpy(out + i * bytes, slab + (uint64_t)j->places[i] * bytes, bytes);
+    return ST_OK;
+}
+
+static st_status one_span(const slices *j, st_lane *lane, uint64_t i, st_err *err)
+{
+    uint64_t start = (i / j->count * j->size + (uint64_t)j->places[i % j->count]) * j->inner;
+    return st_read_span(j->ctx, j->program, lane, j->width, start, j->inner, j->out + i * j->inner * j->width, err);
+}
 
 static st_status slices_worker(void *arg, unsigned worker, st_err *err)
 {
     slices *j = arg;
     st_lane lane = {0};
-    st_status s = ST_OK;
+    size_t bytes = j->whole ? j->size * j->inner * j->width : 0;
+    uint64_t n = j->whole ? j->outer : j->outer * j->count;
+    char *slab = j->whole ? st_malloc(bytes) : NULL;
+    st_status s = j->whole && !slab ? st_fail_nomem(err, bytes) : ST_OK;
     (void)worker;
-    while (s == ST_OK && !st_ctx_stopped(j->ctx)) {
-        uint64_t i = j->next++;
-        if (i >= j->outer * j->count) break;
-        int64_t place = j->places[i % j->count];
-        if (place < 0 || (uint64_t)place >= j->size)
-            s = st_fail(err, ST_ARG, NULL, j->t->name, "index %lld of %llu elements", (long long)place + 1,
-                        (unsigned long long)j->size);
-        else
-            s = st_read_span(j->ctx, j->program, &lane, j->width, (i / j->count * j->size + (uint64_t)place) * j->inner,
-                             j->inner, j->out + i * j->inner * j->width, err);
-    }
+    for (uint64_t i; s == ST_OK && !st_ctx_stopped(j->ctx) && (i = j->next++) < n;)
+        s = j->whole ? copy_spans(j, &lane, slab, i, err) : one_span(j, &lane, i, err);
     st_lane_free(&lane);
+    st_free(slab);
     return s;
 }
 
@@ -53,7 +84,9 @@ static st_status compute_slices(st_ctx *ctx, const st_tensor *t, void *out, st_e
     int64_t *places = st_malloc(j.count * sizeof *places);
     if (!places) return st_fail_nomem(err, j.count * sizeof *places);
     j.places = places;
+    j.whole = j.count && j.size && read_whole(&j);
     st_status s = st_export(ctx, t->args[1], 0, j.count, ST_I64, places, err);
+    if (s == ST_OK) s = check_places(&j, err);
     if (s == ST_OK) s = st_program_new(ctx, &(st_output){.t = t->args[0], .dtype = dtype}, 1, &p, err);
     j.program = p;
     if (s == ST_OK) s = st_ctx_run(ctx, st_ctx_threads(ctx), slices_worker, &j, err);

@@ -61,7 +61,8 @@ several("all any sum mean prod std var amax amin count_nonzero nansum nanmean lo
 several("argmax argmin median min max", function(w) return w.t, 2, { keepdim = true } end)
 several("argsort sort", function(w) return w.t, 2, { descending = true } end)
 several("cumsum cumprod softmax log_softmax unbind squeeze unsqueeze", function(w) return w.t, 1 end)
-several("cholesky det eigh inverse pinv nuclear_norm qr svd svdvals", function(w) return w.square end)
+several("cholesky det eigh inverse linear_sum_assignment pinv nuclear_norm qr svd svdvals",
+   function(w) return w.square end)
 several("matmul mm solve kron", function(w) return w.square, w.square end)
 several("bmm", function(w) return w.stack, w.stack end)
 several("dot outer", function(w) return w.v, w.v end)
@@ -103,6 +104,8 @@ function A.cosine_similarity(w) return w.t, w.u, { dim = 1 } end
 function A.diff(w) return w.model, w.other end
 function A.expand(w) return w.row, 2, 3 end
 function A.eye() return 2, 3, { dtype = "F64" } end
+several("fftn ifftn irfftn", function(w) return w.stack, { dim = 1 } end)
+function A.rfftn(w) return w.t, { dim = 2, norm = "ortho" } end
 function A.fill_(w) return w.t:clone(), 3 end
 function A.flatten(w) return w.stack, 1, 2 end
 function A.flip(w) return w.t, 1, 2 end
@@ -135,6 +138,17 @@ function A.permute(w) return w.t, 2, 1 end
 function A.quantile(w) return w.t, 0.5, { dim = 2 } end
 function A.randint() return 1, 6, { 2, 3 }, { seed = 3 } end
 A["repeat"] = function(w) return w.t, 2, 1 end
+function A.rebasin()
+   local list = {}
+   local function add(name, ...) list[#list + 1] = { name, st.ones(...) } end
+   add("model.embed_tokens.weight", 3, 4)
+   add("model.norm.weight", 4)
+   for name in ("self_attn.q_proj self_attn.k_proj self_attn.v_proj self_attn.o_proj mlp.gate_proj mlp.up_proj "
+      .. "mlp.down_proj"):gmatch("%S+") do
+      add("model.layers.0." .. name .. ".weight", 4, 4)
+   end
+   return st.model(list), st.model(list), { head_dim = 0 }
+end
 function A.repeat_interleave(w) return w.t, 2, 1 end
 function A.roll(w) return w.t, 1, 2 end
 function A.save(w) return w.model, w.path, { sync = false } end

@@ -224,4 +224,23 @@ function suite.test_kinds()
    support.raises("arg", "a probability from 0 to 1", st.bernoulli, 1.5, { 2 })
 end
 
+function suite.test_assignment()
+   local cost = st.tensor { { 4.0, 1, 3 }, { 2, 0, 5 }, { 3, 2, 2 } }
+   local rows, columns = cost:linear_sum_assignment()
+   lu.assertEquals(support.values(rows), { 1, 2, 3 })
+   lu.assertEquals(support.values(columns), { 2, 1, 3 })
+   rows, columns = st.linear_sum_assignment(cost:narrow(2, 1, 2):cast("F16"), { maximize = true })
+   lu.assertEquals(support.values(rows), { 1, 3 })
+   lu.assertEquals(support.values(columns), { 1, 2 })
+   rows, columns = st.linear_sum_assignment(st.stack({ cost, -cost }, 1))
+   lu.assertEquals(rows:shape(), { 2, 3 })
+   lu.assertEquals(support.values(columns), { 2, 1, 3, 1, 3, 2 })
+   lu.assertEquals(st.linear_sum_assignment(st.zeros(0, 4)):numel(), 0)
+   support.raises("dtype", "cast to F32 or F64 first", st.linear_sum_assignment, st.tensor { { 1, 2 } })
+   support.raises("shape", "a matrix, or a stack", st.linear_sum_assignment, st.zeros(3))
+   support.raises("arg", "maximise", st.linear_sum_assignment, cost, { maximise = true })
+   rows = st.linear_sum_assignment(cost / 0)
+   support.raises("arg", "NaN or infinity", rows.force, rows)
+end
+
 support.run("linalg", suite)

@@ -176,6 +176,9 @@ function A.zero_(w) return w.t:clone() end
 A["json.array"] = function() return { 1, 2 } end
 A["json.decode"] = function() return '{"a":[1,2]}' end
 A["json.encode"] = function() return { a = { 1, 2 } }, { indent = 2 } end
+A["lora.extract"] = function(w)
+   return st.model { { "a.weight", w.t } }, st.model { { "a.weight", w.u } }, { rank = 2 }
+end
 A["lora.apply"] = function(w)
    local down, up = w.unit:narrow(1, 1, 1), w.v:narrow(1, 1, 2):reshape(2, 1)
    local factors = { { "a.lora_A.weight", down }, { "a.lora_B.weight", up } }

@@ -139,7 +139,7 @@ function suite.test_bad_input()
    support.raises("arg", "rank = 0", st.lora.extract, base, tuned, { rank = 0 })
    support.raises("arg", "energy = 2", st.lora.extract, base, tuned, { energy = 2 })
    support.raises("arg", "\"none\" is not one of", st.lora.extract, base, tuned, { format = "none" })
-   support.raises("arg", "a model expected", st.lora.extract, base, 3)
+   support.raises("arg", "two models expected", st.lora.extract, base, 3)
    support.raises("name", "no tensor matches \"v_porj\"", st.lora.extract, base, tuned, { only = "v_porj" })
    local other = st.model { { Q:format(0), st.zeros(3, 4) }, { "x.weight", st.zeros(2, 2) } }
    support.raises("name", "the models differ in 2 tensors", st.lora.extract, one, other)

@@ -74,7 +74,11 @@ function plan.make(base, tuned, opts)
    for _, row in ipairs(rows) do
       if not (row.save and row[2]) then fixed[#fixed + 1] = row end
    end
-   fit.check(fixed, { base, tuned }, false, false)
+   local ok, e = pcall(fit.check, fixed, { base, tuned }, false, false)
+   if not ok then
+      e.message = "lora.extract: " .. e.message
+      error(e, 0)
+   end
    for _, row in ipairs(rows) do
       local why, kernel = reason(row, opts)
       local module = not why and names:spell(row.name, out.format)

@@ -230,10 +230,9 @@ end
 --   differ and are not in the adapter, equal = modules that do not differ, notes
 -- @raise "name", "shape": all tensors that do not fit; "arg" for NaN and infinities, naming the tensor and the file
 function extract.extract(base, tuned, opts)
-   for _, m in ipairs { base, tuned } do
-      if not map.is_model(m) then fail("a model expected, got a %s", type(m)) end
+   if not (map.is_model(base) and map.is_model(tuned)) then
+      fail("two models expected, the base and the tuned one, not %s and %s", type(base), type(tuned))
    end
-   if not tuned then fail("give two models, the base and the tuned one") end
    opts = check(opts)
    local p = plan.make(base, tuned, opts)
    local to = opts.dtype and dtype.check(opts.dtype, true, "lora.extract") or default_dtype(p, tuned)

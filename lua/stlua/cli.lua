@@ -79,6 +79,7 @@ function cli.output_options(parser)
    parser:option("--align", "Align the data section to this many bytes, such as 4096.")
       :argname("<bytes>"):convert(cli.count)
    parser:flag("--no-sync", "Do not wait until the data is safe on the disk.")
+   parser:flag("--resume", "Keep what is done if the save is interrupted; the same command then goes on from it.")
    parser:flag("--no-recipe", "Leave the recipe out of the metadata.")
    parser:flag("--hash-inputs", "Add the SHA-256 of whole input files to the recipe.")
 end
@@ -202,35 +203,57 @@ local function options_of(args, recipe)
    return {
       dtype = args.dtype, saturate = args.saturate, sync = not args.no_sync, force = args.force,
       replace = args.output ~= nil and not args.no_replace, max_shard_size = args.max_shard_size, align = args.align,
-      recipe = not args.no_recipe and recipe, hash_inputs = args.hash_inputs,
+      recipe = not args.no_recipe and recipe, hash_inputs = args.hash_inputs, resume = args.resume,
    }
 end
 
+-- fn(...) with its progress shown: its result, the seconds, and the bytes that an earlier save had written.
+local function watch(resumed, fn, ...)
+   local mode = settings.json and "json" or (not settings.quiet and core.isatty(2)) and "terminal" or "none"
+   local stop = progress.start(mode, io.stderr, resumed)
+   local ok, result = pcall(fn, ...)
+   local seconds, there = stop()
+   if not ok then error(result, 0) end
+   return result, seconds, there
+end
+
+--- Runs fn(...) and shows its progress.
+-- @return its result
+-- @treturn number seconds
+function cli.watch(fn, ...) return watch(nil, fn, ...) end
+
 --- Saves with the options that output_options read, shows progress, sums up, prints names that the user did not
 -- choose.
--- @tparam {table,...} list { model, path, recipe = table, files = other files of the folder }
+-- @tparam {table,...} list { model, path, recipe = table, files = other files of the folder, only_file =,
+--   max_shard_size = }
 -- @tparam table args
 function cli.save(list, args)
    local jobs, tensors, names = {}, 0, {}
    for i, entry in ipairs(list) do
       local job = options_of(args, entry.recipe)
-      job[1], job[2], job.files = entry[1], entry[2], entry.files
+      job[1], job[2], job.files, job.only_file = entry[1], entry[2], entry.files, entry.only_file
+      job.max_shard_size = job.max_shard_size or entry.max_shard_size
       jobs[i], names[i] = job, entry[2]
       tensors = tensors + entry[1]:count()
    end
-   local mode = settings.json and "json" or (not settings.quiet and core.isatty(2)) and "terminal" or "none"
-   local stop = progress.start(mode, io.stderr)
-   local ok, bytes = pcall(require("stlua.save").save_all, jobs)
-   local seconds = stop()
-   if not ok then error(bytes, 0) end
+   local what = core.escape(#names == 1 and names[1] or ("%d files"):format(#names))
+   local function resumed(there, total)
+      local percent = math.floor(there / total * 100)
+      cli.note(("%s: going on from %d %% (%s are there)"):format(what, percent, core.size(there)), "resumed")
+   end
+   local ok, bytes, seconds, there = pcall(watch, resumed, require("stlua.save").save_all, jobs)
+   if not ok then
+      -- The program ends without a word when it is interrupted; what it leaves is worth one.
+      if args.resume and errors.is(bytes) and bytes.code == "cancelled" then cli.note(bytes.message) end
+      error(bytes, 0)
+   end
    if settings.json then
       io.stderr:write(core.json_encode { event = "saved", paths = core.array(names), tensors = tensors, bytes = bytes,
          seconds = seconds }, "\n")
    else
       -- The rate of a moment means nothing.
-      local rate = seconds > 0.1 and (" (%.1f GB/s)"):format(bytes / seconds / 1e9) or ""
-      cli.note(("%s: %s, %s in %.2f s%s"):format(core.escape(#names == 1 and names[1] or ("%d files"):format(#names)),
-         text.plural(tensors, "tensor"), core.size(bytes), seconds, rate))
+      local rate = seconds > 0.1 and (" (%.1f GB/s)"):format((bytes - there) / seconds / 1e9) or ""
+      cli.note(("%s: %s, %s in %.2f s%s"):format(what, text.plural(tensors, "tensor"), core.size(bytes), seconds, rate))
    end
    if not args.output then cli.write(table.concat(names, "\n"), "\n") end
 end

@@ -73,6 +73,10 @@ return {
          "mm", "mv", "nuclear_norm", "outer", "pinv", "qr", "solve", "svd", "svd_lowrank", "svdvals", "trace",
          "tril", "triu", },
    },
+   ["stlua.fourier"] = {
+      st = { "fftn", "ifftn", "irfftn", "rfftn", },
+      Tensor = { "fftn", "ifftn", "irfftn", "rfftn", },
+   },
    ["stlua.pick"] = {
       st = { "gather", "index", "index_select", "masked_select", "nonzero", },
       Tensor = { "gather", "index", "index_select", "masked_select", "nonzero", },

@@ -10,26 +10,30 @@ local function clock(seconds)
 end
 
 --- The line for a terminal: "write  42%  0.9 of 2.0 GiB  1.5 GB/s  0:01 left".
-function progress.line(phase, done, total, seconds)
-   if phase ~= "write" then return ("%s ..."):format(phase) end
+function progress.line(phase, done, total, seconds, there)
+   if phase ~= "write" and phase ~= "factor" then return ("%s ..."):format(phase) end
    local share = total > 0 and done / total or 1
    local line = ("%s %3d%%  %s of %s"):format(phase, math.floor(share * 100), core.size(done), core.size(total))
-   if seconds > 0.2 and done > 0 then
-      line = ("%s  %.1f GB/s  %s left"):format(line, done / seconds / 1e9, clock((total - done) * seconds / done))
+   local own = done - (there or 0) -- an earlier save's part says nothing about the speed
+   if seconds > 0.2 and own > 0 then
+      line = ("%s  %.1f GB/s  %s left"):format(line, own / seconds / 1e9, clock((total - done) * seconds / own))
    end
    return line
 end
 
---- Reports on saves until the returned function is called, which gives the seconds the last one took.
+--- Reports on saves until the returned function is called, which gives the seconds the last one took, and the bytes
+-- that an earlier, interrupted one had written.
 -- @tparam string mode "terminal", "json" or "none"
 -- @tparam file out where to write, normally io.stderr
+-- @tparam[opt] function resumed called with the bytes that are there, and all bytes, when a save goes on
 -- @treturn function
-function progress.start(mode, out)
-   local last, shown = 0, false
-   core.progress(function(phase, done, total, seconds)
-      last = seconds
+function progress.start(mode, out, resumed)
+   local last, before, shown = 0, 0, false
+   core.progress(function(phase, done, total, seconds, there)
+      if there > before and resumed then resumed(there, total) end
+      last, before = seconds, there
       if mode == "terminal" then
-         out:write("\r", progress.line(phase, done, total, seconds), "\27[K")
+         out:write("\r", progress.line(phase, done, total, seconds, there), "\27[K")
          out:flush()
          shown = true
       elseif mode == "json" then
@@ -41,7 +45,7 @@ function progress.start(mode, out)
    return function()
       core.progress(nil)
       if shown then out:write("\r\27[K") end
-      return last
+      return last, before
    end
 end
 

@@ -52,7 +52,8 @@ static int progress_call(lua_State *L)
     lua_pushinteger(L, (lua_Integer)p->done);
     lua_pushinteger(L, (lua_Integer)p->total);
     lua_pushnumber(L, p->seconds);
-    lua_call(L, 4, 0);
+    lua_pushinteger(L, (lua_Integer)p->there);
+    lua_call(L, 5, 0);
     return 0;
 }
 
@@ -62,6 +63,7 @@ static bool on_progress(void *user, const st_progress *p)
     bind_context *c = user;
     if (c->failed) return false;
     if (!c->busy || !lua_checkstack(c->L, 4)) return true;
+    if (st_ctx_cancelled(c->ctx)) return true; /* a hook would throw in there, and the work has more to say */
     st_progress copy = *p;
     lua_pushcfunction(c->L, progress_call);
     lua_pushlightuserdata(c->L, &copy);
@@ -69,7 +71,8 @@ static bool on_progress(void *user, const st_progress *p)
     return !c->failed;
 }
 
-/* core.progress(fn | nil): fn(phase, done, total, seconds), at most ten times a second. */
+/* core.progress(fn | nil): fn(phase, done, total, seconds, there), at most ten times a second; there: of what is
+ * done, the bytes that an earlier save had written. */
 static int set_progress(lua_State *L)
 {
     bind_context *c = bind_context_get(L);

@@ -369,6 +369,13 @@ void st_progress_begin(st_ctx *c, const char *phase, uint64_t total)
 
 void st_progress_add(st_ctx *c, uint64_t bytes) { c->done += bytes; }
 
+void st_progress_there(st_ctx *c, uint64_t bytes)
+{
+    c->now.there += bytes;
+    st_progress_add(c, bytes);
+    st_progress_tick(c, true);
+}
+
 void st_progress_tick(st_ctx *c, bool last)
 {
     if (!c->progress) return;

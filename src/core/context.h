@@ -33,6 +33,7 @@ void st_ctx_later(st_ctx *ctx, void (*fn)(void *arg), void *arg);
 /* Progress: begin, add from any worker, tick from worker 0 (calls the user's function at most every 100 ms). */
 void st_progress_begin(st_ctx *ctx, const char *phase, uint64_t total);
 void st_progress_add(st_ctx *ctx, uint64_t bytes);
+void st_progress_there(st_ctx *ctx, uint64_t bytes); /* an earlier save made them: told at once */
 void st_progress_tick(st_ctx *ctx, bool last);
 
 #endif

@@ -15,6 +15,9 @@ typedef struct st_source_ops {
     st_status (*check)(st_source *s, st_err *err);
     /* A descriptor whose offsets are the source's own, for copies inside the kernel; -1 where there is none. */
     int (*fd)(st_source *s);
+    /* 128 bits that stay the same, from one process to the next, as long as the bytes do. False, or NULL: there is no
+     * such thing. */
+    bool (*identity)(st_source *s, uint64_t id[2]);
     void (*close)(st_source *s); /* frees `s`: the last reference is gone */
 } st_source_ops;
 
@@ -44,14 +47,16 @@ static inline void st_source_advise(st_source *s, uint64_t off, uint64_t n)
 
 /* A sink takes one file's bytes. Life: write and copy in any order and from any thread (offsets are absolute, every
  * byte of [0, size) exactly once), then sync, then commit, then free. Free before commit leaves the target as it was
- * and removes whatever was written. A sink with `ordered` set wants ascending offsets from one thread at a time:
- * whoever streams to it keeps a bounded window. */
+ * and, unless `keep` is set, removes whatever was written. A sink with `ordered` set wants ascending offsets from one
+ * thread at a time: whoever streams to it keeps a bounded window. */
 typedef struct st_sink st_sink;
 typedef struct st_sink_ops {
     st_status (*write)(st_sink *k, const void *buf, uint64_t off, size_t n, st_err *err);
     /* n bytes of `src` at soff go to doff; may be NULL: then read and write. */
     st_status (*copy)(st_sink *k, st_source *src, uint64_t soff, uint64_t doff, uint64_t n, st_err *err);
-    /* The bytes are safe on the disk (does nothing for sinks opened without syncs). */
+    /* What has been written so far is safe on the disk, and more may follow; sync: that was all of it. Without syncs
+     * they only tell whether everything went well until now. */
+    st_status (*flush)(st_sink *k, st_err *err);
     st_status (*sync)(st_sink *k, st_err *err);
     /* The target is this, atomically. */
     st_status (*commit)(st_sink *k, st_err *err);
@@ -62,6 +67,7 @@ struct st_sink {
     const st_sink_ops *ops;
     uint64_t size;
     bool ordered;
+    bool keep; /* free before commit leaves what was written, under its own name, for a later save to go on from */
     const char *label;
 };
 

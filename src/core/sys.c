@@ -41,6 +41,7 @@ typedef struct fault {
 } fault;
 static fault faults[SYS_CALL_COUNT][2]; /* the second: sys_fault_also */
 static _Atomic uint64_t made, kill_at;
+static _Atomic unsigned haste, gained; /* seconds */
 
 static void arm(fault *f, uint64_t k, int errnum)
 {
@@ -70,6 +71,8 @@ void sys_kill_at(uint64_t k)
 }
 
 uint64_t sys_calls_made(void) { return made; }
+
+void sys_hasten(unsigned seconds) { haste = seconds; }
 
 /* Counts down; true when this use is the one. */
 static bool counts_out(fault *f)
@@ -279,6 +282,17 @@ int sys_fsync(int fd)
     return result(r);
 }
 
+int sys_datasync(int fd)
+{
+#ifdef __linux__
+    int r;
+    RETRY(r, FAILS(fsync), fdatasync(fd));
+    return result(r);
+#else
+    return sys_fsync(fd);
+#endif
+}
+
 void sys_writeback(int fd, uint64_t off, uint64_t n)
 {
 #ifdef __linux__
@@ -423,6 +437,14 @@ mode_t sys_umask(void)
     return m;
 }
 
+uid_t sys_uid(void) { return geteuid(); }
+
+void sys_boot(char text[64])
+{
+    if (slurp("/proc/sys/kernel/random/boot_id", text, 64)) return;
+    snprintf(text, 64, "%016llx", (unsigned long long)sys_random());
+}
+
 void sys_huge_pages(void *p, size_t n)
 {
 #ifdef MADV_HUGEPAGE
@@ -448,6 +470,10 @@ double sys_seconds(void)
 {
     struct timespec t;
     clock_gettime(CLOCK_MONOTONIC, &t);
+#ifdef ST_FAULTS
+    unsigned more = haste;
+    t.tv_sec += atomic_fetch_add(&gained, more) + more;
+#endif
     return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
 }
 

@@ -33,6 +33,7 @@ bool sys_copy_shares(int fd);
 int sys_fallocate(int fd, uint64_t size); /* -EOPNOTSUPP where the file system cannot */
 int sys_truncate(int fd, uint64_t size);
 int sys_fsync(int fd);
+int sys_datasync(int fd); /* the bytes, and what is needed to find them */
 /* Starts writing a range back without waiting; a hint. */
 void sys_writeback(int fd, uint64_t off, uint64_t n);
 void sys_willneed(int fd, uint64_t off, uint64_t n);
@@ -48,6 +49,7 @@ int sys_rmdir(const char *path);
 int sys_chmod_fd(int fd, mode_t mode);
 int sys_chown_fd(int fd, uid_t u, gid_t g);
 mode_t sys_umask(void);
+uid_t sys_uid(void);                                       /* whose files this process makes */
 int sys_readlink(const char *path, char *buf, size_t cap); /* length */
 int sys_free_space(const char *dir, uint64_t *bytes);      /* UINT64_MAX when the file system does not say */
 uint64_t sys_file_limit(void); /* `ulimit -f`: to write beyond it is to be killed by SIGXFSZ */
@@ -55,6 +57,8 @@ uint64_t sys_file_limit(void); /* `ulimit -f`: to write beyond it is to be kille
 int sys_listdir(const char *path, int (*fn)(void *user, const char *name), void *user);
 void sys_huge_pages(void *p, size_t n); /* a hint */
 uint64_t sys_random(void);
+/* Text that is another after each start of the machine; without it, in every process. */
+void sys_boot(char text[64]);
 /* A hint: that thread gets what time the others leave. */
 int sys_thread(void);
 void sys_step_back(int thread);
@@ -87,13 +91,16 @@ typedef enum sys_call {
 } sys_call;
 /* The k-th use of `call` from now (1 = the next) fails once with errnum; 0 makes a pread, pwrite or copy short instead.
  * k = 0 switches that call's fault off, SYS_CALL_COUNT those of all calls. A retried call (EINTR, short) counts again.
- * stat, lstat and free_space count as fstat, rmdir as unlink, symlink as link, every kind of rename as rename. */
+ * stat, lstat and free_space count as fstat, rmdir as unlink, symlink as link, datasync as fsync, every kind of rename
+ * as rename. */
 void sys_fault(sys_call call, uint64_t k, int errnum);
 void sys_fault_also(sys_call call, uint64_t k, int errnum); /* one more, after sys_fault */
 bool sys_fault_pending(sys_call call);                      /* armed, and not met yet */
 /* SIGKILL ends the process just before its k-th call of any kind from now; 0 = never. */
 void sys_kill_at(uint64_t k);
 uint64_t sys_calls_made(void); /* since sys_kill_at */
+/* From now on the clock gains this much with every look at it; 0 = it is right again. */
+void sys_hasten(unsigned seconds);
 #endif
 
 #endif

@@ -124,7 +124,7 @@ st_status st_export_plain(st_ctx *ctx, st_tensor *t, void *out, st_err *err)
 {
     if (st_is_raw(t)) return st_read_raw(t, 0, out, st_tensor_nbytes(t), err);
     plain p = {.k = st_kern_level(0)};
-    ST_TRY(st_topological(&t, 1, true, &p.list, &p.n, err));
+    ST_TRY(st_topological(&t, 1, ST_BELOW_NEEDED, &p.list, &p.n, err));
     p.values = st_calloc(p.n, sizeof *p.values);
     st_status s = p.values ? ST_OK : st_fail_nomem(err, p.n * sizeof *p.values);
     for (size_t i = 0; s == ST_OK && i < p.n; i++) s = plain_node(ctx, &p, i, err);

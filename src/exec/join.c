@@ -4,6 +4,7 @@
  * a file: nothing is held. Others are computed whole, one part after the other. */
 #include "context.h"
 #include "hold.h"
+#include "key.h"
 #include "mem.h"
 #include "shape.h"
 
@@ -60,6 +61,18 @@ static st_status join_check(st_source *s, st_err *err)
     return ST_OK;
 }
 
+static bool join_identity(st_source *s, uint64_t id[2])
+{
+    const join_source *j = of(s);
+    st_key k = {0};
+    st_key_add(&k, &j->row, sizeof j->row);
+    st_key_add(&k, &s->size, sizeof s->size);
+    for (int i = 0; i < j->n; i++)
+        if (st_key_add_tensors(&k, &j->part[i].t, 1, NULL) != ST_OK) return false;
+    memcpy(id, k.part, sizeof k.part);
+    return true;
+}
+
 static void join_close(st_source *s)
 {
     join_source *j = of(s);
@@ -70,7 +83,8 @@ static void join_close(st_source *s)
 static st_status join_raw(st_tensor *const *parts, int n, uint64_t rows, st_dtype dtype, int ndim, const int64_t *shape,
                           st_tensor **out, st_err *err)
 {
-    static const st_source_ops ops = {.read = join_read, .check = join_check, .close = join_close};
+    static const st_source_ops ops = {
+        .read = join_read, .check = join_check, .identity = join_identity, .close = join_close};
     size_t size = sizeof(join_source) + (size_t)n * sizeof(((join_source *)0)->part[0]);
     join_source *j = st_calloc(1, size);
     if (!j) return st_fail_nomem(err, size);

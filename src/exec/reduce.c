@@ -168,7 +168,7 @@ static st_status run(st_pass *p, st_err *err)
     choose_folds(p);
     uint64_t tile = st_program_tile(p->program) / ST_FOLD_BLOCK * ST_FOLD_BLOCK;
     p->run = RUN / p->nouts / ST_FOLD_BLOCK * ST_FOLD_BLOCK;
-    if (p->run > tile) p->run = tile;
+    if (p->run > tile || st_program_has_products(p->program)) p->run = tile;
     if (p->run < ST_FOLD_BLOCK) p->run = ST_FOLD_BLOCK;
     return p->inner > 1 ? st_reduce_columns(p, err) : st_reduce_rows(p, err);
 }
@@ -250,7 +250,7 @@ st_status st_reduce_ahead(st_ctx *ctx, st_tensor *const *roots, size_t nroots, s
         st_tensor **list;
         size_t n, all;
         bool any = false;
-        ST_TRY(st_topological(roots, nroots, true, &list, &n, err));
+        ST_TRY(st_topological(roots, nroots, ST_BELOW_NEEDED, &list, &n, err));
         all = n;
         for (size_t i = 0; i < all && !any; i++) any = is_reduction(list[i]);
         st_status s = any ? ready(list, &n, err) : ST_OK;

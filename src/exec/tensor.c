@@ -338,14 +338,15 @@ typedef struct visit {
 } visit;
 
 /* How many operands of `t` the walk goes down to. */
-static int operands_below(const st_tensor *t, bool deep)
+static int operands_below(const st_tensor *t, st_below below)
 {
+    if (below == ST_BELOW_ALL) return t->nargs;
     if (t->forced) return 0;
     bool apart = t->node == ST_N_WHOLE || t->node == ST_N_STEP || (t->node == ST_N_VIEW && !st_view_is_plain(t));
-    return apart && !deep ? 0 : t->nargs;
+    return apart && below == ST_BELOW_FUSED ? 0 : t->nargs;
 }
 
-st_status st_topological(st_tensor *const *roots, size_t nroots, bool deep, st_tensor ***list, size_t *count,
+st_status st_topological(st_tensor *const *roots, size_t nroots, st_below below, st_tensor ***list, size_t *count,
                          st_err *err)
 {
     set seen = {0};
@@ -358,7 +359,7 @@ st_status st_topological(st_tensor *const *roots, size_t nroots, bool deep, st_t
         if (ok && fresh) stack[depth++] = (visit){roots[r], 0};
         while (ok && depth) {
             visit *v = &stack[depth - 1];
-            if (v->next < operands_below(v->t, deep)) {
+            if (v->next < operands_below(v->t, below)) {
                 st_tensor *a = v->t->args[v->next++];
                 ok = set_add(&seen, a, &fresh) && st_grow((void **)&stack, &stack_cap, depth + 1, sizeof *stack);
                 if (ok && fresh) stack[depth++] = (visit){a, 0};

@@ -80,9 +80,15 @@ st_status st_tensor_range(st_source *src, uint64_t offset, st_dtype dtype, int n
  * numbers. */
 st_status st_result_dtype(st_tensor *const *args, int n, st_dtype *out, st_err *err);
 
-/* All nodes below and including `roots`, operands before users, each once. *list is st_malloc'ed. Nodes already forced
- * have no operands here; nor, unless `deep`, have those that are computed apart: WHOLE, and views that are not plain.
- */
-st_status st_topological(st_tensor *const *roots, size_t nroots, bool deep, st_tensor ***list, size_t *n, st_err *err);
+/* How far down a walk goes. */
+typedef enum st_below {
+    ST_BELOW_FUSED,  /* not below what is computed apart: WHOLE, and views that are not plain; nor below what is forced
+                      */
+    ST_BELOW_NEEDED, /* below everything but what is forced */
+    ST_BELOW_ALL,
+} st_below;
+/* All nodes below and including `roots`, operands before users, each once. *list is st_malloc'ed. */
+st_status st_topological(st_tensor *const *roots, size_t nroots, st_below below, st_tensor ***list, size_t *n,
+                         st_err *err);
 
 #endif

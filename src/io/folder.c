@@ -18,7 +18,8 @@ struct st_folder {
     st_writer_opts opts;
     char *label, *temp, *aside; /* aside: where the old folder waits when the system cannot exchange two names */
     int fd;                     /* holds the lock on temp */
-    bool done;
+    bool done, keep;
+    bool found;   /* an earlier save has left it */
     char **names; /* files that were opened in it */
     size_t count, cap;
 };
@@ -97,6 +98,33 @@ static st_status make_temp(st_folder *d, st_err *err)
     return st_fail_errno(err, -r, d->label, "creating a temporary folder beside it");
 }
 
+/* The same under a name that a later save finds again. */
+static st_status make_partial(st_folder *d, st_err *err)
+{
+    struct stat st;
+    int r = -EEXIST;
+    d->temp = st_target_numbered(&d->target, d->opts.partial, ST_PARTIAL_SUFFIX);
+    if (!d->temp) return st_fail_nomem(err, strlen(d->target.path) + 1);
+    for (int i = 0; i < TRIES && r == -EEXIST; i++) {
+        r = st_target_adopt(d->temp, S_IFDIR, &st);
+        if (r >= 0) d->found = d->keep = true;
+        if (r != -ENOENT || d->opts.found) continue;
+        r = sys_mkdir(d->temp, 0700);
+        if (r == 0) r = st_target_adopt(d->temp, S_IFDIR, &st);
+        if (r == -ENOENT) r = -EEXIST; /* a sweep took it */
+    }
+    if (r >= 0) return d->fd = r, ST_OK;
+    st_free(d->temp); /* not ours to remove */
+    d->temp = NULL;
+    if (r == -EWOULDBLOCK)
+        return st_fail(err, ST_IO, d->label, NULL,
+                       "another process is writing it just now: wait for its end, or stop it");
+    if (r == -ENOENT)
+        return st_fail(err, ST_CHANGED, d->label, NULL,
+                       "what an earlier save had left was removed just now; run the same again");
+    return st_fail_errno(err, -r, d->label, "opening what an earlier save may have left");
+}
+
 static st_status open_folder(st_folder *d, const char *path, bool force, st_err *err)
 {
     st_target *t = &d->target;
@@ -107,10 +135,10 @@ static st_status open_folder(st_folder *d, const char *path, bool force, st_err 
         return st_fail(err, ST_ARG, path, NULL, "a folder that is replaced needs a name: give one");
     st_target_restore(t);
     if (t->exists) ST_TRY(check_existing(d, force, err));
-    st_target_sweep(t);
+    st_target_sweep(t, d->opts.partial);
     d->aside = st_target_sibling(t, ST_OLD_SUFFIX);
     if (!d->aside) return st_fail_nomem(err, strlen(t->path) + 1);
-    return make_temp(d, err);
+    return d->opts.partial ? make_partial(d, err) : make_temp(d, err);
 }
 
 st_status st_folder_open(const char *path, bool force, const st_writer_opts *o, st_folder **out, st_err *err)
@@ -135,11 +163,19 @@ static st_writer_opts inside(const st_folder *d)
     return (st_writer_opts){.no_sync = d->opts.no_sync, .no_replace = true, .no_folder_sync = true, .ctx = d->opts.ctx};
 }
 
+static bool is_written(const st_folder *d, const char *name)
+{
+    for (size_t i = 0; i < d->count; i++)
+        if (strcmp(d->names[i], name) == 0) return true;
+    return false;
+}
+
 st_status st_folder_file(st_folder *d, const char *name, uint64_t size, st_sink **out, st_err *err)
 {
     *out = NULL;
     if (*name == '\0' || *name == '.' || strchr(name, '/'))
         return st_fail(err, ST_ARG, d->label, NULL, "\"%s\" is no plain file name", name);
+    if (is_written(d, name)) return st_fail(err, ST_EXISTS, d->label, NULL, "%s is written already", name);
     if (!st_grow((void **)&d->names, &d->cap, d->count + 1, sizeof *d->names))
         return st_fail_nomem(err, sizeof *d->names);
     char *copy = st_strndup(name, strlen(name)), *path = join(d->temp, name);
@@ -148,6 +184,9 @@ st_status st_folder_file(st_folder *d, const char *name, uint64_t size, st_sink 
         s = st_fail_nomem(err, strlen(d->temp) + strlen(name) + 2);
     else {
         st_writer_opts o = inside(d);
+        o.partial = d->opts.partial;
+        o.in_place = o.partial != 0;
+        o.no_replace = !o.in_place;
         s = st_writer_open(path, size, &o, out, err);
     }
     st_free(path);
@@ -225,13 +264,6 @@ static st_status carry_path(const st_folder *d, const char *from, const char *to
     return st_fail_errno(err, -r, from, "carrying it over");
 }
 
-static bool is_written(const st_folder *d, const char *name)
-{
-    for (size_t i = 0; i < d->count; i++)
-        if (strcmp(d->names[i], name) == 0) return true;
-    return false;
-}
-
 static int carry_entry(void *user, const char *name)
 {
     carry *c = user;
@@ -286,10 +318,23 @@ static st_status check_committed(const st_folder *d, st_err *err)
     return ST_OK;
 }
 
+/* What an earlier save carried over, or left half-way, is not trusted: only what this one wrote stays. */
+static int strip_entry(void *user, const char *name)
+{
+    const st_folder *d = user;
+    if (is_written(d, name)) return 0;
+    char *path = join(d->temp, name);
+    int r = path ? st_remove_tree(path) : -ENOMEM;
+    st_free(path);
+    return r;
+}
+
 /* Everything the new folder holds besides the shards, its mode, its own sync. */
 static st_status complete(st_folder *d, st_err *err)
 {
     const st_target *t = &d->target;
+    int left = d->found ? sys_listdir(d->temp, strip_entry, d) : 0;
+    if (left < 0) return st_fail_errno(err, -left, d->label, "removing what an earlier save left in it");
     if (t->exists) return carry_folder(d, t->path, d->temp, true, err);
     int r = sys_chmod_fd(d->fd, 0777 & ~sys_umask());
     if (r == 0 && !d->opts.no_sync) r = st_sync_folder(d->fd);
@@ -305,6 +350,36 @@ static int replace_in_two(st_folder *d)
     r = sys_rename(d->temp, d->target.path);
     if (r < 0) sys_rename(d->aside, d->target.path);
     return r;
+}
+
+/* From here on it is a temporary like any other: after the exchange this name is the old folder's, which must never be
+ * taken for what a save has left. Under it, it goes back if that fails. */
+static st_status leave_partial(st_folder *d, char **partial, st_err *err)
+{
+    *partial = NULL;
+    if (!d->opts.partial) return ST_OK;
+    char *temp = st_target_sibling(&d->target, ST_TEMP_SUFFIX);
+    if (!temp) return st_fail_nomem(err, strlen(d->target.path) + 1);
+    int r = sys_rename(d->temp, temp);
+    if (r < 0) {
+        st_free(temp);
+        return st_fail_errno(err, -r, d->label, "renaming the finished folder");
+    }
+    *partial = d->temp;
+    d->temp = temp;
+    return ST_OK;
+}
+
+static void back_to_partial(st_folder *d, char *partial)
+{
+    if (!partial) return;
+    if (d->done || sys_rename(d->temp, partial) < 0) {
+        st_free(partial);
+        d->keep = false;
+    } else {
+        st_free(d->temp);
+        d->temp = partial;
+    }
 }
 
 /* Puts the new folder in place; *old is where the old one is now. */
@@ -337,8 +412,15 @@ st_status st_folder_commit(st_folder *d, st_err *err)
         if (parent < 0 && parent != -EACCES)
             return st_fail_errno(err, -parent, d->label, "opening the folder around it");
     }
+    char *partial;
+    st_status s = leave_partial(d, &partial, err);
+    if (s != ST_OK) {
+        if (parent >= 0) sys_close(parent);
+        return s;
+    }
     int r = swap(d, &old);
     d->done = r == 0;
+    back_to_partial(d, partial);
     int synced = d->done && parent >= 0 ? st_sync_folder(parent) : 0;
     if (parent >= 0) sys_close(parent);
     if (r == -EEXIST || r == -ENOTEMPTY)
@@ -351,10 +433,34 @@ st_status st_folder_commit(st_folder *d, st_err *err)
     return ST_OK;
 }
 
+void st_folder_keep(st_folder *d, bool keep) { d->keep = keep; }
+
+typedef struct there {
+    const st_folder *d;
+    uint64_t bytes;
+} there;
+
+static int add_there(void *user, const char *name)
+{
+    there *t = user;
+    struct stat st;
+    char *path = join(t->d->temp, name);
+    if (path && sys_lstat(path, &st) == 0 && S_ISREG(st.st_mode)) t->bytes += (uint64_t)st.st_blocks * 512;
+    st_free(path);
+    return 0;
+}
+
+uint64_t st_folder_there(const st_folder *d)
+{
+    there t = {.d = d};
+    if (d->found) sys_listdir(d->temp, add_there, &t);
+    return t.bytes;
+}
+
 void st_folder_free(st_folder *d)
 {
     if (!d) return;
-    if (d->temp && !d->done) st_remove_tree(d->temp);
+    if (d->temp && !d->done && !d->keep) st_remove_tree(d->temp);
     if (d->fd >= 0) sys_close(d->fd);
     for (size_t i = 0; i < d->count; i++) st_free(d->names[i]);
     st_free(d->names);

@@ -8,6 +8,7 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #ifndef PATH_MAX
@@ -95,29 +96,31 @@ void st_target_free(st_target *t)
 /* ---------------------------------------------------------------- temporary names */
 
 /* Bytes of the target's own name that a sibling's name has room for; a UTF-8 sequence is not cut. */
-static size_t base_room(const char *base)
+static size_t base_room(const char *base, const char *suffix)
 {
-    size_t n = strlen(base), most = NAME_LIMIT - (RANDOM_DIGITS + 2) - (sizeof ST_TEMP_SUFFIX - 1);
+    size_t n = strlen(base), most = NAME_LIMIT - (RANDOM_DIGITS + 2) - strlen(suffix);
     if (n <= most) return n;
     for (n = most; n > 0 && (base[n] & 0xc0) == 0x80;) n--;
     return n;
 }
 
-char *st_target_sibling(const st_target *t, const char *suffix)
+char *st_target_numbered(const st_target *t, uint64_t number, const char *suffix)
 {
     size_t cap = strlen(t->dir) + NAME_LIMIT + 2;
     char *path = st_malloc(cap);
     if (!path) return NULL;
     const char *slash = t->dir[strlen(t->dir) - 1] == '/' ? "" : "/";
-    snprintf(path, cap, "%s%s.%.*s.%016llx%s", t->dir, slash, (int)base_room(t->base), t->base,
-             (unsigned long long)sys_random(), suffix);
+    snprintf(path, cap, "%s%s.%.*s.%016llx%s", t->dir, slash, (int)base_room(t->base, suffix), t->base,
+             (unsigned long long)number, suffix);
     return path;
 }
 
-/* True for a name st_target_sibling could have made for this target. */
+char *st_target_sibling(const st_target *t, const char *suffix) { return st_target_numbered(t, sys_random(), suffix); }
+
+/* True for a name st_target_numbered could have made for this target. */
 static bool is_sibling(const st_target *t, const char *name, const char *suffix)
 {
-    size_t room = base_room(t->base);
+    size_t room = base_room(t->base, suffix);
     if (name[0] != '.' || strncmp(name + 1, t->base, room) != 0 || name[1 + room] != '.') return false;
     const char *digits = name + room + 2;
     return strspn(digits, "0123456789abcdef") == RANDOM_DIGITS && strcmp(digits + RANDOM_DIGITS, suffix) == 0;
@@ -132,11 +135,37 @@ bool st_target_hold(int fd, const char *path)
            mine.st_dev == there.st_dev;
 }
 
+/* A name that can be foretold may be anything by now: a link to elsewhere, another user's file. */
+static bool is_own(const struct stat *st, mode_t type)
+{
+    return (st->st_mode & S_IFMT) == type && st->st_uid == sys_uid() && (type == S_IFDIR || st->st_nlink == 1);
+}
+
+int st_target_adopt(const char *path, mode_t type, struct stat *st)
+{
+    int r = sys_lstat(path, st);
+    if (r < 0) return r;
+    if (!is_own(st, type)) {
+        r = st_remove_tree(path);
+        return r < 0 ? r : -ENOENT;
+    }
+    int fd = sys_open(path, (type == S_IFDIR ? O_RDONLY | O_DIRECTORY : O_RDWR) | O_NOFOLLOW | O_NONBLOCK, 0);
+    if (fd < 0) return fd;
+    struct stat there;
+    r = sys_lock(fd) == -EWOULDBLOCK ? -EWOULDBLOCK : sys_fstat(fd, st);
+    if (r == 0) r = sys_lstat(path, &there); /* a sweep, or its owner's commit, may have come before the lock */
+    if (r == 0 && (!is_own(st, type) || st->st_ino != there.st_ino || st->st_dev != there.st_dev)) r = -ENOENT;
+    if (r == 0) return fd;
+    sys_close(fd);
+    return r;
+}
+
 /* ---------------------------------------------------------------- leftovers */
 
 /* A path that grows and shrinks while walking a tree: removal must work without memory. */
 typedef struct walk {
     const st_target *target;
+    uint64_t spare;
     size_t len;
     char path[PATH_MAX];
 } walk;
@@ -189,13 +218,20 @@ int st_remove_tree(const char *path)
     return r < 0 ? r : remove_here(&w);
 }
 
+static bool is_left_over(const walk *w, const char *name)
+{
+    const st_target *t = w->target;
+    if (is_sibling(t, name, ST_TEMP_SUFFIX)) return true;
+    /* A folder set aside is the only copy until a new one is in place. */
+    if (is_sibling(t, name, ST_OLD_SUFFIX)) return t->exists && S_ISDIR(t->st.st_mode);
+    if (!is_sibling(t, name, ST_PARTIAL_SUFFIX) && !is_sibling(t, name, ST_JOURNAL_SUFFIX)) return false;
+    return strtoull(strrchr(name, '.') - RANDOM_DIGITS, NULL, 16) != w->spare;
+}
+
 static int sweep_entry(void *user, const char *name)
 {
     walk *w = user;
-    const st_target *t = w->target;
-    bool temp = is_sibling(t, name, ST_TEMP_SUFFIX), aside = is_sibling(t, name, ST_OLD_SUFFIX);
-    /* A folder set aside is the only copy until a new one is in place. */
-    if (!temp && !(aside && t->exists && S_ISDIR(t->st.st_mode))) return 0;
+    if (!is_left_over(w, name)) return 0;
     size_t old;
     if (walk_into(w, name, &old) == 0) {
         int fd = sys_open(w->path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK, 0);
@@ -208,9 +244,9 @@ static int sweep_entry(void *user, const char *name)
     return 0;
 }
 
-void st_target_sweep(const st_target *t)
+void st_target_sweep(const st_target *t, uint64_t spare)
 {
-    walk w = {.target = t};
+    walk w = {.target = t, .spare = spare};
     size_t old;
     if (walk_into(&w, t->dir, &old) == 0) sys_listdir(t->dir, sweep_entry, &w);
 }

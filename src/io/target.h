@@ -22,12 +22,20 @@ void st_target_free(st_target *t);
 /* Marks a temporary file or folder, and an old folder on its way out. */
 #define ST_TEMP_SUFFIX ".stlua-tmp"
 #define ST_OLD_SUFFIX ".stlua-old"
-/* dir/.base.RANDOM.suffix, base cut so that the name fits; NULL without memory. */
-char *st_target_sibling(const st_target *t, const char *suffix);
+/* Marks what an interrupted save leaves to go on from, and what remembers how far it came. */
+#define ST_PARTIAL_SUFFIX ".stlua-partial"
+#define ST_JOURNAL_SUFFIX ".stlua-journal"
+/* dir/.base.NUMBER.suffix, base cut so that the name fits; NULL without memory. */
+char *st_target_numbered(const st_target *t, uint64_t number, const char *suffix);
+char *st_target_sibling(const st_target *t, const char *suffix); /* of a random number */
 /* Locks what was just created at `path`. False when a sweep took it: create another. */
 bool st_target_hold(int fd, const char *path);
-/* Removes what killed saves to this target left beside it: what has a sibling's name and no living owner. */
-void st_target_sweep(const st_target *t);
+/* Opens and locks what an earlier save of this user left under a name; `type` is S_IFREG or S_IFDIR. -ENOENT: nothing,
+ * or it was something else and is removed. -EWOULDBLOCK: its owner lives. */
+int st_target_adopt(const char *path, mode_t type, struct stat *st);
+/* Removes what dead saves to this target left beside it: what has a sibling's name and no living owner. What has the
+ * number `spare` and can be gone on from stays; 0: none. */
+void st_target_sweep(const st_target *t, uint64_t spare);
 /* After a kill between the two renames of a folder: the old one goes back. */
 void st_target_restore(st_target *t);
 

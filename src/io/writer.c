@@ -13,6 +13,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdatomic.h>
+#include <stdio.h>
 #include <string.h>
 
 enum {
@@ -31,8 +32,9 @@ typedef struct writer {
     st_writer_opts opts;
     char *label, *temp; /* temp: the name it has, or will get for a moment at commit */
     int fd;
-    bool named;  /* temp exists */
-    bool shares; /* copies inside the kernel pay off here */
+    uint64_t there; /* bytes of disk that an earlier save has taken for it */
+    bool named;     /* temp exists */
+    bool shares;    /* copies inside the kernel pay off here */
     bool synced, done;
     _Atomic bool failed;
     _Atomic(void *) spare[SPARES]; /* buffers waiting for the next copy */
@@ -87,11 +89,51 @@ static int open_named(writer *w, mode_t mode)
     return -EEXIST;
 }
 
+/* A temporary that a later save can go on from, or that an earlier one has left. */
+static int open_partial(writer *w, mode_t mode)
+{
+    struct stat st;
+    int fd = -EEXIST;
+    for (int i = 0; i < TRIES && fd == -EEXIST; i++) {
+        fd = st_target_adopt(w->temp, S_IFREG, &st);
+        if (fd == -ENOENT && !w->opts.found) fd = open_named(w, mode);
+    }
+    if (fd < 0 || w->named) return fd;
+    w->named = true;
+    if ((uint64_t)st.st_size == w->sink.size) {
+        w->there = (uint64_t)st.st_blocks * 512;
+        w->sink.keep = true; /* whatever fails before its worth is known */
+        return fd;
+    }
+    int r = w->opts.found ? -ENOENT : sys_truncate(fd, 0);
+    if (r == 0) return fd;
+    sys_close(fd);
+    return r;
+}
+
+static st_status resume_temp(writer *w, mode_t mode, st_err *err)
+{
+    const st_target *t = &w->target;
+    w->temp = w->opts.in_place ? st_strndup(t->path, strlen(t->path))
+                               : st_target_numbered(t, w->opts.partial, ST_PARTIAL_SUFFIX);
+    if (!w->temp) return st_fail_nomem(err, strlen(t->path) + 1);
+    int fd = open_partial(w, mode);
+    if (fd >= 0) w->fd = fd;
+    if (fd == -EWOULDBLOCK)
+        return st_fail(err, ST_IO, w->label, NULL,
+                       "another process is writing it just now: wait for its end, or stop it");
+    if (fd == -ENOENT)
+        return st_fail(err, ST_CHANGED, w->label, NULL,
+                       "what an earlier save had left was removed just now; run the same again");
+    return fd < 0 ? st_fail_errno(err, -fd, w->label, "opening what an earlier save may have left") : ST_OK;
+}
+
 static st_status open_temp(writer *w, st_err *err)
 {
     const st_target *t = &w->target;
     /* Until it has its final mode it is ours alone. The umask, or a default ACL of the folder, narrows 0666. */
     mode_t mode = t->exists || w->opts.mode ? 0600 : 0666;
+    if (w->opts.partial) return resume_temp(w, mode, err);
     int fd = sys_open_unnamed(t->dir, mode);
     if (fd >= 0) sys_lock(fd); /* so that it is held when it gets its name */
     for (int i = 0; i < TRIES; i++) {
@@ -139,9 +181,11 @@ static st_status reserve(writer *w, st_err *err)
         return st_fail(err, ST_SPACE, w->label, NULL,
                        "%llu bytes are more than the limit of %llu for a file (`ulimit -f`)", (unsigned long long)size,
                        (unsigned long long)most);
+    uint64_t need = size > w->there ? size - w->there : 0, left;
     int r = sys_fallocate(w->fd, size);
-    if (r == -EOPNOTSUPP || r == -ENOSYS || r == -EINVAL) r = sys_truncate(w->fd, size);
-    if (r == -ENOSPC) return no_room(err, w->label, w->target.dir, size);
+    if (r == -EOPNOTSUPP || r == -ENOSYS || r == -EINVAL)
+        r = sys_free_space(w->target.dir, &left) == 0 && left < need ? -ENOSPC : sys_truncate(w->fd, size);
+    if (r == -ENOSPC) return no_room(err, w->label, w->target.dir, need);
     return r < 0 ? st_fail_errno(err, -r, w->label, "reserving room") : ST_OK;
 }
 
@@ -154,7 +198,7 @@ static st_status open_writer(writer *w, const char *path, st_err *err)
     w->sink.label = w->label;
     ST_TRY(st_target_find(path, &w->target, err));
     ST_TRY(check_target(w, path, err));
-    st_target_sweep(&w->target);
+    if (!w->opts.in_place) st_target_sweep(&w->target, w->opts.partial);
     ST_TRY(open_temp(w, err));
     ST_TRY(inherit(w, err));
     ST_TRY(reserve(w, err));
@@ -178,6 +222,22 @@ st_status st_writer_open(const char *path, uint64_t size, const st_writer_opts *
     }
     *out = &w->sink;
     return ST_OK;
+}
+
+st_status st_writer_find(const char *path, uint64_t number, const char *inside, uint64_t size, bool *found, st_err *err)
+{
+    st_target t;
+    struct stat st;
+    ST_TRY(st_target_find(path, &t, err));
+    char *name = st_target_numbered(&t, number, ST_PARTIAL_SUFFIX), *whole = NULL;
+    if (name && inside && (whole = st_malloc(strlen(name) + strlen(inside) + 2))) sprintf(whole, "%s/%s", name, inside);
+    st_status s = name && (whole || !inside) ? ST_OK : st_fail_nomem(err, strlen(path));
+    *found =
+        s == ST_OK && sys_lstat(inside ? whole : name, &st) == 0 && S_ISREG(st.st_mode) && (uint64_t)st.st_size == size;
+    st_free(whole);
+    st_free(name);
+    st_target_free(&t);
+    return s;
 }
 
 /* ---------------------------------------------------------------- write and copy */
@@ -273,6 +333,16 @@ static st_status writer_copy(st_sink *k, st_source *src, uint64_t soff, uint64_t
 
 /* ---------------------------------------------------------------- sync and commit */
 
+static st_status writer_flush(st_sink *k, st_err *err)
+{
+    writer *w = (writer *)k;
+    if (w->failed) return st_fail(err, ST_INTERNAL, w->label, NULL, "flush after a failed write");
+    if (w->opts.no_sync) return ST_OK;
+    int r = sys_datasync(w->fd);
+    if (r < 0) w->failed = true;
+    return r < 0 ? st_fail_errno(err, -r, w->label, "writing to the disk (fdatasync)") : ST_OK;
+}
+
 /* Once: after a failure the kernel may have dropped the bytes and a second fsync would claim success. */
 static st_status writer_sync(st_sink *k, st_err *err)
 {
@@ -289,6 +359,7 @@ static st_status writer_sync(st_sink *k, st_err *err)
 static int publish(writer *w)
 {
     const char *path = w->target.path;
+    if (w->opts.in_place) return w->named = false, 0;
     if (!w->named && w->opts.no_replace) return sys_link_fd(w->fd, path); /* a link never replaces */
     int r = w->named ? 0 : sys_link_fd(w->fd, w->temp);
     if (r < 0) return r;
@@ -335,10 +406,11 @@ static st_status writer_commit(st_sink *k, st_err *err)
 
 static void close_file(void *fd) { sys_close((int)(intptr_t)fd); }
 
-/* The last close of a file without a name gives its pages back, which takes a quarter of a second per gigabyte. */
+/* The last close of a file without a name gives its pages back, which takes a quarter of a second per gigabyte. What is
+ * kept is closed at once: its lock must go. */
 static void give_up_file(const writer *w)
 {
-    st_ctx *ctx = w->done ? NULL : w->opts.ctx;
+    st_ctx *ctx = w->done || w->sink.keep ? NULL : w->opts.ctx;
     if (ctx && st_ctx_cancelled(ctx))
         st_ctx_later(ctx, close_file, (void *)(intptr_t)w->fd);
     else
@@ -349,7 +421,7 @@ static void writer_free(st_sink *k)
 {
     writer *w = (writer *)k;
     if (!w) return;
-    if (w->named) sys_unlink(w->temp);
+    if (w->named && (w->done || !w->sink.keep)) sys_unlink(w->temp);
     if (w->fd >= 0) give_up_file(w);
     for (int i = 0; i < SPARES; i++) st_free(w->spare[i]);
     st_target_free(&w->target);
@@ -358,4 +430,5 @@ static void writer_free(st_sink *k)
     st_free(w);
 }
 
-static const st_sink_ops writer_ops = {writer_write, writer_copy, writer_sync, writer_commit, writer_free};
+static const st_sink_ops writer_ops = {writer_write, writer_copy,   writer_flush,
+                                       writer_sync,  writer_commit, writer_free};

@@ -1,47 +1,16 @@
-/* plan.c - saving: from models and paths to pieces, headers and sinks, with everything checked before the first byte is
- * written and nothing visible before the last one is safe. Layer: model. */
+/* plan.c - saving, before the first byte is written: from models and paths to pieces and headers, with everything
+ * checked. Layer: model. */
+#include "plan.h"
 #include "file.h"
 #include "index_write.h"
 #include "mem.h"
 #include "shape.h"
-#include "stream.h"
 #include "tensor.h"
-#include "writer.h"
 
 #include <stdio.h>
 #include <string.h>
 
 enum { MAX_SHARDS = 99999, LISTED = 20 };
-
-/* One file to be written. */
-typedef struct unit {
-    char name[64]; /* in the folder; empty for a single file */
-    char *head;    /* header bytes */
-    size_t head_len;
-    uint64_t size;
-    size_t first, count; /* its pieces */
-    st_sink *sink;
-} unit;
-
-typedef struct target {
-    st_model *model;
-    char *path;
-    st_save_opts opts;
-    unit *units;
-    size_t nunits, unit_cap;
-    char *index; /* of shards; NULL for one file */
-    size_t index_len;
-    st_sink *index_sink;
-    st_folder *folder;
-    st_piece *pieces;
-    size_t npieces;
-} target;
-
-struct st_plan {
-    st_ctx *ctx;
-    target *targets;
-    size_t n, cap;
-};
 
 st_status st_plan_new(st_ctx *ctx, st_plan **out, st_err *err)
 {
@@ -51,20 +20,29 @@ st_status st_plan_new(st_ctx *ctx, st_plan **out, st_err *err)
     return ST_OK;
 }
 
-static void free_sink(st_sink **k)
+void plan_free_sink(st_sink **k)
 {
     if (*k) (*k)->ops->free(*k);
     *k = NULL;
 }
 
-static void free_target(target *t)
+static void close_target(plan_target *t)
 {
-    for (size_t i = 0; i < t->nunits; i++) {
-        free_sink(&t->units[i].sink);
-        st_free(t->units[i].head);
-    }
-    free_sink(&t->index_sink);
+    for (size_t i = 0; i < t->nunits; i++) plan_free_sink(&t->units[i].sink);
+    plan_free_sink(&t->index_sink);
     st_folder_free(t->folder);
+    t->folder = NULL;
+}
+
+void plan_close(st_plan *p)
+{
+    for (size_t i = 0; i < p->n; i++) close_target(&p->targets[i]);
+}
+
+static void free_target(plan_target *t)
+{
+    close_target(t);
+    for (size_t i = 0; i < t->nunits; i++) st_free(t->units[i].head);
     for (size_t i = 0; i < t->npieces; i++) st_tensor_unref(t->pieces[i].out.t);
     st_free(t->pieces);
     st_free(t->units);
@@ -76,6 +54,7 @@ void st_plan_free(st_plan *p)
 {
     if (!p) return;
     for (size_t i = 0; i < p->n; i++) free_target(&p->targets[i]);
+    st_free(p->resume.sinks);
     st_free(p->targets);
     st_free(p);
 }
@@ -83,7 +62,7 @@ void st_plan_free(st_plan *p)
 /* ---------------------------------------------------------------- pieces */
 
 /* What one tensor becomes under the save's options. */
-static st_status make_piece(target *t, size_t i, st_piece *out, st_err *err)
+static st_status make_piece(plan_target *t, size_t i, st_piece *out, st_err *err)
 {
     st_tensor *x;
     ST_TRY(st_model_tensor(t->model, i, &x, err));
@@ -101,7 +80,7 @@ static st_status make_piece(target *t, size_t i, st_piece *out, st_err *err)
 }
 
 /* Makes all pieces, and reports all tensors that cannot be saved as asked, not only the first. */
-static st_status make_pieces(target *t, st_err *err)
+static st_status make_pieces(plan_target *t, st_err *err)
 {
     size_t n = st_model_count(t->model), failed = 0;
     st_status status = ST_OK;
@@ -129,19 +108,19 @@ static st_status make_pieces(target *t, st_err *err)
 
 /* ---------------------------------------------------------------- shards */
 
-static st_status new_unit(target *t, st_err *err)
+static st_status new_unit(plan_target *t, st_err *err)
 {
     if (t->nunits == MAX_SHARDS)
         return st_fail(err, ST_LIMIT, t->path, NULL, "more than %d shards; choose a larger shard size", MAX_SHARDS);
     if (!st_grow((void **)&t->units, &t->unit_cap, t->nunits + 1, sizeof *t->units))
         return st_fail_nomem(err, sizeof *t->units);
-    t->units[t->nunits++] = (unit){0};
+    t->units[t->nunits++] = (plan_unit){0};
     return ST_OK;
 }
 
 /* Which unit each piece goes to: greedy in model order, as huggingface_hub splits. A tensor above the limit gets a
  * shard of its own at once, before the one still open. */
-static st_status split(target *t, size_t *unit_of, st_err *err)
+static st_status split(plan_target *t, size_t *unit_of, st_err *err)
 {
     uint64_t limit = t->opts.max_shard ? t->opts.max_shard : UINT64_MAX, size = 0;
     size_t open = SIZE_MAX; /* numbers are given when a shard is closed or filled at once */
@@ -174,19 +153,20 @@ static st_status split(target *t, size_t *unit_of, st_err *err)
     return ST_OK;
 }
 
-static void name_units(target *t)
+static void name_units(plan_target *t)
 {
     if (!t->opts.max_shard) return;
     for (size_t u = 0; u < t->nunits; u++)
         if (t->nunits == 1)
-            snprintf(t->units[u].name, sizeof t->units[u].name, "model.safetensors");
+            snprintf(t->units[u].name, sizeof t->units[u].name, "%s",
+                     t->opts.only_file ? t->opts.only_file : "model.safetensors");
         else
             snprintf(t->units[u].name, sizeof t->units[u].name, "model-%05zu-of-%05zu.safetensors", u + 1, t->nunits);
 }
 
 /* ---------------------------------------------------------------- headers */
 
-static st_header_entry header_entry(const target *t, size_t i)
+static st_header_entry header_entry(const plan_target *t, size_t i)
 {
     st_info in = st_model_info(t->model, i);
     return (st_header_entry){.name = in.name,
@@ -198,9 +178,9 @@ static st_header_entry header_entry(const target *t, size_t i)
 }
 
 /* Lays one unit out: its pieces' offsets, its header. `e` has room for all entries. */
-static st_status lay_out(target *t, size_t u, const size_t *unit_of, st_header_entry *e, st_err *err)
+static st_status lay_out(plan_target *t, size_t u, const size_t *unit_of, st_header_entry *e, st_err *err)
 {
-    unit *x = &t->units[u];
+    plan_unit *x = &t->units[u];
     size_t n = 0;
     uint64_t data;
     for (size_t i = 0; i < t->npieces; i++)
@@ -220,7 +200,7 @@ static st_status lay_out(target *t, size_t u, const size_t *unit_of, st_header_e
 }
 
 /* `model.safetensors.index.json` as transformers writes it: indent 2, sorted names. */
-static st_status write_index(target *t, const size_t *unit_of, st_err *err)
+static st_status write_index(plan_target *t, const size_t *unit_of, st_err *err)
 {
     st_index_row *e = st_calloc(t->npieces + 1, sizeof *e);
     if (!e) return st_fail_nomem(err, t->npieces * sizeof *e);
@@ -235,7 +215,7 @@ static st_status write_index(target *t, const size_t *unit_of, st_err *err)
     return s;
 }
 
-static st_status prepare(target *t, st_err *err)
+static st_status prepare(plan_target *t, st_err *err)
 {
     ST_TRY(make_pieces(t, err));
     size_t *unit_of = st_calloc(t->npieces + 1, sizeof *unit_of);
@@ -258,8 +238,8 @@ st_status st_plan_add(st_plan *p, st_model *m, const char *path, const st_save_o
             return st_fail(err, ST_ARG, path, NULL, "two outputs have the same name; give each its own");
     if (!st_grow((void **)&p->targets, &p->cap, p->n + 1, sizeof *p->targets))
         return st_fail_nomem(err, sizeof *p->targets);
-    target *t = &p->targets[p->n];
-    *t = (target){.model = m, .path = st_strndup(path, strlen(path))};
+    plan_target *t = &p->targets[p->n];
+    *t = (plan_target){.model = m, .path = st_strndup(path, strlen(path))};
     if (opts) t->opts = *opts;
     st_status s = t->path ? ST_OK : st_fail_nomem(err, strlen(path));
     if (s == ST_OK && t->opts.ncompanions && !t->opts.max_shard)
@@ -269,10 +249,11 @@ st_status st_plan_add(st_plan *p, st_model *m, const char *path, const st_save_o
         free_target(t);
     else
         p->n++;
+    if (s == ST_OK) p->resumes |= t->opts.resume;
     return s;
 }
 
-static uint64_t target_bytes(const target *t)
+uint64_t plan_target_bytes(const plan_target *t)
 {
     uint64_t n = t->index_len;
     for (size_t i = 0; i < t->opts.ncompanions; i++) n += t->opts.companions[i].n;
@@ -283,133 +264,6 @@ static uint64_t target_bytes(const target *t)
 uint64_t st_plan_bytes(const st_plan *p)
 {
     uint64_t n = 0;
-    for (size_t i = 0; i < p->n; i++) n += target_bytes(&p->targets[i]);
+    for (size_t i = 0; i < p->n; i++) n += plan_target_bytes(&p->targets[i]);
     return n;
-}
-
-/* ---------------------------------------------------------------- running */
-
-/* They are small: written before the shards, so that what is wrong with them is told before the long work. */
-static st_status write_companion(target *t, const st_companion *c, st_err *err)
-{
-    st_sink *k;
-    ST_TRY(st_folder_file(t->folder, c->name, c->n, &k, err));
-    st_status s = c->n > 0 ? k->ops->write(k, c->bytes, 0, c->n, err) : ST_OK;
-    if (s == ST_OK) s = k->ops->sync(k, err);
-    if (s == ST_OK) s = k->ops->commit(k, err);
-    k->ops->free(k);
-    return s;
-}
-
-static st_status open_target(st_ctx *ctx, target *t, st_err *err)
-{
-    st_writer_opts w = {.no_sync = t->opts.no_sync, .no_replace = t->opts.no_replace, .ctx = ctx};
-    ST_TRY(st_writer_space(t->path, target_bytes(t), err));
-    if (t->opts.max_shard) ST_TRY(st_folder_open(t->path, t->opts.force, &w, &t->folder, err));
-    for (size_t i = 0; t->folder && i < t->opts.ncompanions; i++)
-        ST_TRY(write_companion(t, &t->opts.companions[i], err));
-    for (size_t u = 0; u < t->nunits; u++) {
-        unit *x = &t->units[u];
-        if (t->folder)
-            ST_TRY(st_folder_file(t->folder, x->name, x->size, &x->sink, err));
-        else
-            ST_TRY(st_writer_open(t->path, x->size, &w, &x->sink, err));
-        ST_TRY(x->sink->ops->write(x->sink, x->head, 0, x->head_len, err));
-    }
-    for (size_t i = 0; i < t->npieces; i++) t->pieces[i].sink = t->units[t->pieces[i].group].sink;
-    return ST_OK;
-}
-
-/* Calls check on the source of every leaf below the plan's outputs. */
-static st_status check_sources(const st_plan *p, st_err *err)
-{
-    for (size_t i = 0; i < p->n; i++)
-        for (size_t j = 0; j < p->targets[i].npieces; j++) {
-            st_tensor **list, *root = p->targets[i].pieces[j].out.t;
-            size_t n;
-            const st_source *last = NULL;
-            ST_TRY(st_topological(&root, 1, true, &list, &n, err));
-            st_status s = ST_OK;
-            for (size_t k = 0; s == ST_OK && k < n; k++) {
-                st_source *src = list[k]->source;
-                if (src && src != last) s = src->ops->check(src, err);
-                last = src;
-            }
-            st_free(list);
-            if (s != ST_OK) return s;
-        }
-    return ST_OK;
-}
-
-/* Pieces of several targets that bear the same name and have as many elements are computed together, so that a sweep
- * reads its inputs once. */
-static st_status group_pieces(const st_plan *p, st_piece *all, st_err *err)
-{
-    st_strmap names = {0};
-    st_status s = ST_OK;
-    size_t at = 0, groups = 0;
-    for (size_t i = 0; s == ST_OK && i < p->n; i++)
-        for (size_t j = 0; s == ST_OK && j < p->targets[i].npieces; j++, at++) {
-            all[at] = p->targets[i].pieces[j];
-            all[at].group = groups++;
-            if (p->n == 1) continue;
-            st_info in = st_model_info(p->targets[i].model, j);
-            int64_t old;
-            s = st_strmap_add(&names, in.name, in.name_len, at, &old, err);
-            if (s == ST_OK && old >= 0 && !all[old].raw && all[old].out.t->numel == all[at].out.t->numel)
-                all[at].group = all[old].group;
-        }
-    st_strmap_free(&names);
-    return s;
-}
-
-static st_status write_pieces(st_plan *p, st_err *err)
-{
-    size_t n = 0;
-    for (size_t i = 0; i < p->n; i++) n += p->targets[i].npieces;
-    st_piece *all = st_calloc(n + 1, sizeof *all);
-    if (!all) return st_fail_nomem(err, n * sizeof *all);
-    st_status s = group_pieces(p, all, err);
-    if (s == ST_OK) s = st_stream(p->ctx, all, n, err);
-    st_free(all);
-    return s;
-}
-
-static st_status sync_target(const target *t, st_err *err)
-{
-    for (size_t u = 0; u < t->nunits; u++) ST_TRY(t->units[u].sink->ops->sync(t->units[u].sink, err));
-    return ST_OK;
-}
-
-static st_status commit_sink(st_sink **k, st_err *err)
-{
-    ST_TRY((*k)->ops->commit(*k, err));
-    free_sink(k);
-    return ST_OK;
-}
-
-static st_status commit_target(target *t, st_err *err)
-{
-    for (size_t u = 0; u < t->nunits; u++) ST_TRY(commit_sink(&t->units[u].sink, err));
-    if (t->index) { /* last, so that a folder with an index is whole */
-        ST_TRY(st_folder_file(t->folder, "model.safetensors.index.json", t->index_len, &t->index_sink, err));
-        ST_TRY(t->index_sink->ops->write(t->index_sink, t->index, 0, t->index_len, err));
-        ST_TRY(t->index_sink->ops->sync(t->index_sink, err));
-        ST_TRY(commit_sink(&t->index_sink, err));
-    }
-    return t->folder ? st_folder_commit(t->folder, err) : ST_OK;
-}
-
-st_status st_plan_run(st_plan *p, st_err *err)
-{
-    if (st_ctx_cancelled(p->ctx)) return st_fail_cancelled(err);
-    ST_TRY(check_sources(p, err));
-    for (size_t i = 0; i < p->n; i++) ST_TRY(open_target(p->ctx, &p->targets[i], err));
-    st_progress_begin(p->ctx, "write", st_plan_bytes(p));
-    ST_TRY(write_pieces(p, err));
-    for (size_t i = 0; i < p->n; i++) ST_TRY(sync_target(&p->targets[i], err));
-    ST_TRY(check_sources(p, err));
-    if (st_ctx_cancelled(p->ctx)) return st_fail_cancelled(err);
-    for (size_t i = 0; i < p->n; i++) ST_TRY(commit_target(&p->targets[i], err));
-    return ST_OK;
 }

@@ -4,7 +4,10 @@
  * Work is a list of items handed out in chunks by one cursor under one lock: each worker reads, computes and writes its
  * chunk alone. A program is compiled when the cursor reaches its item and freed when its last chunk is written, so
  * that memory does not grow with the number of tensors. An item that needs something computed before (reductions, whole
- * tensors) is a run by itself: all threads prepare it, then all stream it, and its inputs are read once if they fit. */
+ * tensors) is a run by itself: all threads prepare it, then all stream it, and its inputs are read once if they fit.
+ *
+ * Since chunks are handed out in order, all that lies before the first one which is not written yet is done: marks for
+ * resuming are such places. */
 #include "stream.h"
 #include "hold.h"
 #include "mem.h"
@@ -22,9 +25,15 @@ typedef struct item {
     uint64_t size; /* bytes of a raw run, elements of a group */
     uint64_t next; /* where the cursor stands */
     unsigned users;
-    bool pinned; /* something below is kept in memory for it */
+    st_need need; /* what below is kept in memory for it */
     st_program *program;
 } item;
+
+typedef struct place {
+    size_t item;
+    uint64_t offset; /* as `next` */
+} place;
+static const place NOWHERE = {SIZE_MAX, 0};
 
 typedef struct stream {
     st_ctx *ctx;
@@ -32,6 +41,9 @@ typedef struct stream {
     size_t nitems, at, end; /* end of this run */
     st_piece **order;
     st_held_files held;
+    st_resume *resume;
+    unsigned lanes;
+    place *busy; /* by worker, of `lanes`: where the chunk begins that it has not written yet, or NOWHERE */
 } stream;
 
 typedef struct chunk {
@@ -56,8 +68,8 @@ static void release(item *it)
 {
     st_program_free(it->program);
     it->program = NULL;
-    for (size_t i = 0; it->pinned && i < it->n; i++) st_unpin(it->pieces[i]->out.t);
-    it->pinned = false;
+    for (size_t i = 0; it->need && i < it->n; i++) st_unpin(it->pieces[i]->out.t);
+    it->need = ST_NEED_NOTHING;
 }
 
 /* Pins every item's operands before the first is computed, so that values used twice are kept until the second use. */
@@ -65,25 +77,31 @@ static st_status pin_all(stream *s, st_err *err)
 {
     for (size_t i = 0; i < s->nitems; i++) {
         item *it = &s->items[i];
+        if (it->next >= it->size) continue; /* an earlier save did it */
         for (size_t j = 0; !it->pieces[0]->raw && j < it->n; j++) {
-            bool any;
-            st_status status = st_pin(it->pieces[j]->out.t, &any, err);
-            it->pinned |= any;
+            st_need need;
+            st_status status = st_pin(it->pieces[j]->out.t, &need, err);
+            if (it->need < need) it->need = need;
             if (status != ST_OK) return status;
         }
     }
     return ST_OK;
 }
 
+/* The chunk is written. */
+static void give_back(stream *s, unsigned worker, chunk *c)
+{
+    if (c->it && --c->it->users == 0 && c->it->next >= c->it->size) release(c->it);
+    c->it = NULL;
+    s->busy[worker] = NOWHERE;
+}
+
 /* The next chunk of work, or it = NULL when there is none. Gives back the one that was taken before. */
-static st_status next_chunk(stream *s, chunk *c, st_err *err)
+static st_status next_chunk(stream *s, unsigned worker, chunk *c, st_err *err)
 {
     st_status status = ST_OK;
     st_ctx_lock(s->ctx);
-    if (c->it) {
-        if (--c->it->users == 0 && c->it->next >= c->it->size) release(c->it);
-    }
-    c->it = NULL;
+    give_back(s, worker, c);
     while (s->at < s->end && s->items[s->at].next >= s->items[s->at].size) s->at++;
     if (s->at < s->end) {
         item *it = &s->items[s->at];
@@ -92,6 +110,7 @@ static st_status next_chunk(stream *s, chunk *c, st_err *err)
         if (status == ST_OK) {
             uint64_t most = raw ? COPY_CHUNK : st_program_tile(it->program), left = it->size - it->next;
             *c = (chunk){it, it->next, left < most ? left : most};
+            s->busy[worker] = (place){s->at, it->next};
             it->next += c->count;
             it->users++;
         }
@@ -166,12 +185,72 @@ static st_status compute_chunk(const chunk *c, scratch *w, st_err *err)
     return ST_OK;
 }
 
-static uint64_t bytes_of(const chunk *c)
+static uint64_t bytes_of(const item *it, uint64_t count)
 {
-    if (c->it->pieces[0]->raw) return c->count;
+    if (it->pieces[0]->raw) return count;
     uint64_t n = 0;
-    for (size_t i = 0; i < c->it->n; i++) n += c->count * (st_dtype_bits(c->it->pieces[i]->out.dtype) / 8);
+    for (size_t i = 0; i < it->n; i++) n += count * (st_dtype_bits(it->pieces[i]->out.dtype) / 8);
     return n;
+}
+
+/* ---------------------------------------------------------------- marks */
+
+/* Everything before it is written: the cursor, or the first chunk that is still being worked on. Under the lock. */
+static st_mark watermark(const stream *s)
+{
+    place p = {s->at, s->at < s->nitems ? s->items[s->at].next : 0};
+    for (unsigned i = 0; i < s->lanes; i++) {
+        place b = s->busy[i];
+        if (b.item < p.item || (b.item == p.item && b.offset < p.offset)) p = b;
+    }
+    if (p.item < s->nitems && p.offset >= s->items[p.item].size) p = (place){p.item + 1, 0};
+    st_mark m = {.item = p.item, .offset = p.offset};
+    for (size_t i = 0; i < p.item; i++) m.bytes += bytes_of(&s->items[i], s->items[i].size);
+    if (p.offset) m.bytes += bytes_of(&s->items[p.item], p.offset);
+    return m;
+}
+
+/* The worker that finds a mark due writes it, while the others go on. Its own chunk is done. */
+static st_status note(stream *s, unsigned worker, chunk *c, st_err *err)
+{
+    st_mark m;
+    if (!s->resume) return ST_OK;
+    st_ctx_lock(s->ctx);
+    give_back(s, worker, c);
+    bool due = st_resume_due(s->resume);
+    if (due) m = watermark(s);
+    st_ctx_unlock(s->ctx);
+    if (!due) return ST_OK;
+    st_status status = st_resume_note(s->resume, &m, err);
+    st_ctx_lock(s->ctx);
+    s->resume->noting = false;
+    st_ctx_unlock(s->ctx);
+    return status;
+}
+
+/* The last mark of this process, when all workers are gone. A failure counts only where nothing else has failed. */
+static st_status last_note(stream *s, st_status status, st_err *err)
+{
+    st_err own;
+    st_mark m = watermark(s);
+    st_status noted = st_resume_note(s->resume, &m, status == ST_OK ? err : &own);
+    return status == ST_OK ? noted : status;
+}
+
+/* Sets the cursor where an earlier save was; at the beginning if that is no place of this work. */
+static void go_on(stream *s)
+{
+    st_mark *m = &s->resume->mark;
+    bool fits = m->item < s->nitems ? m->offset < s->items[m->item].size : m->item == s->nitems && m->offset == 0;
+    for (size_t i = 0; fits && i < m->item; i++) s->items[i].next = s->items[i].size;
+    if (fits && m->item < s->nitems) s->items[m->item].next = m->offset;
+    s->at = fits ? m->item : 0;
+    if (!fits || watermark(s).bytes != m->bytes) {
+        for (size_t i = 0; i < s->nitems; i++) s->items[i].next = 0;
+        s->at = 0;
+        *m = (st_mark){0};
+    }
+    if (m->bytes) st_progress_there(s->ctx, m->bytes);
 }
 
 static st_status worker(void *arg, unsigned number, st_err *err)
@@ -181,11 +260,17 @@ static st_status worker(void *arg, unsigned number, st_err *err)
     chunk c = {0};
     st_status status = ST_OK;
     while (status == ST_OK && !st_ctx_stopped(s->ctx)) {
-        status = next_chunk(s, &c, err);
+        status = next_chunk(s, number, &c, err);
         if (status != ST_OK || !c.it) break;
         status = c.it->pieces[0]->raw ? copy_chunk(&c, &w, err) : compute_chunk(&c, &w, err);
-        st_progress_add(s->ctx, bytes_of(&c));
+        st_progress_add(s->ctx, bytes_of(c.it, c.count));
         if (number == 0) st_progress_tick(s->ctx, false);
+        if (status == ST_OK) status = note(s, number, &c, err);
+    }
+    if (status == ST_OK) { /* of a chunk that failed nobody knows how far it came */
+        st_ctx_lock(s->ctx);
+        give_back(s, number, &c);
+        st_ctx_unlock(s->ctx);
     }
     st_lane_free(&w.lane);
     st_free(w.buf);
@@ -199,7 +284,7 @@ static int by_place(const void *a, const void *b, const void *arg)
 {
     (void)arg;
     const st_piece *x = *(st_piece *const *)a, *y = *(st_piece *const *)b;
-    if (x->sink != y->sink) return (uintptr_t)x->sink < (uintptr_t)y->sink ? -1 : 1;
+    if (x->file != y->file) return x->file < y->file ? -1 : 1;
     if (x->offset != y->offset) return x->offset < y->offset ? -1 : 1;
     return 0;
 }
@@ -250,7 +335,7 @@ static st_status run(stream *s, size_t first, size_t end, st_err *err)
 {
     s->at = first;
     s->end = end;
-    return st_ctx_run(s->ctx, st_ctx_threads(s->ctx), worker, s, err);
+    return st_ctx_run(s->ctx, s->lanes, worker, s, err);
 }
 
 enum { SHARE = 8 }; /* part of the memory limit for inputs that are needed several times */
@@ -274,7 +359,7 @@ static st_status run_all(stream *s, st_err *err)
 {
     st_status status = ST_OK;
     for (size_t i = 0, first = 0; status == ST_OK && i <= s->nitems; i++) {
-        if (i < s->nitems && !s->items[i].pinned) continue;
+        if (i < s->nitems && s->items[i].need != ST_NEED_APART) continue;
         if (i > first) status = run(s, first, i, err);
         if (status == ST_OK && i < s->nitems) status = run_prepared(s, i, err);
         first = i + 1;
@@ -282,30 +367,35 @@ static st_status run_all(stream *s, st_err *err)
     return status;
 }
 
-st_status st_stream(st_ctx *ctx, st_piece *pieces, size_t n, st_err *err)
+st_status st_stream(st_ctx *ctx, st_piece *pieces, size_t n, st_resume *r, st_err *err)
 {
-    stream s = {.ctx = ctx};
+    stream s = {.ctx = ctx, .resume = r, .lanes = st_ctx_threads(ctx)};
     size_t groups = 0;
     for (size_t i = 0; i < n; i++)
         if (pieces[i].group >= groups) groups = pieces[i].group + 1;
     s.order = st_calloc(2 * n + 1, sizeof *s.order);
     s.items = st_calloc(n + 1, sizeof *s.items);
+    s.busy = st_calloc(s.lanes, sizeof *s.busy);
     item **of_group = st_calloc(groups + 1, sizeof *of_group);
-    st_status status = s.order && s.items && of_group ? ST_OK : st_fail_nomem(err, n * sizeof *s.items);
+    st_status status = s.order && s.items && s.busy && of_group ? ST_OK : st_fail_nomem(err, n * sizeof *s.items);
     if (status == ST_OK) {
         for (size_t i = 0; i < n; i++) s.order[i] = &pieces[i];
         st_sort(s.order, n, sizeof *s.order, by_place, NULL);
         for (size_t i = 0; i < n; i++) add_item(&s, &s.order[i], of_group);
         fill_groups(&s, s.order, n, s.order + n, of_group);
+        for (unsigned i = 0; i < s.lanes; i++) s.busy[i] = NOWHERE;
+        if (r) go_on(&s);
         status = pin_all(&s, err);
     }
     if (status == ST_OK) {
         status = run_all(&s, err);
         st_progress_tick(ctx, true);
+        if (r) status = last_note(&s, status, err);
     }
     for (size_t i = 0; s.items && i < s.nitems; i++) release(&s.items[i]);
     st_free(s.held.block);
     st_free(of_group);
+    st_free(s.busy);
     st_free(s.items);
     st_free(s.order);
     return status;

@@ -2,6 +2,7 @@
 local support = require "support"
 local lu = require "luaunit"
 local st = require "stlua"
+local core = require "stlua.core"
 
 local suite = {}
 
@@ -139,6 +140,48 @@ function suite.test_recipe()
    -- One model renamed or cast is no merge.
    m:rename("head", "x"):save(path, { sync = false })
    lu.assertNil((st.open(path):metadata())["stlua.recipe"])
+end
+
+function suite.test_a_save_goes_on()
+   local source, path = support.path("long.safetensors"), support.path("resumed.safetensors")
+   st.model { { "x", st.ones(3000000) }, { "y", st.zeros(3000000) } }:save(source, { sync = false })
+   local function save(opts)
+      opts.sync, opts.recipe = false, false
+      return (st.open(source) * 0.5):save(path, opts)
+   end
+   local function hidden()
+      local pipe = assert(io.popen("ls -A " .. support.path("") .. " | grep -c '^[.]resumed[.]safetensors[.]'"))
+      local count = pipe:read("n")
+      pipe:close()
+      return count
+   end
+   local function interrupted(opts)
+      core.progress(function(_, done, total) if 2 * done > total then error("stop") end end)
+      local ok, e = pcall(save, opts)
+      core.progress(nil)
+      lu.assertFalse(ok)
+      lu.assertStrContains(tostring(e), "stop")
+   end
+   save {}
+   local bytes = support.read(path)
+   os.remove(path)
+   interrupted {}
+   lu.assertEquals(hidden(), 0)
+   interrupted { resume = true }
+   lu.assertEquals(hidden(), 2) -- what is done, and how far it came
+   local first, read = nil, core.bytes_read()
+   core.progress(function(_, done, total, _, there) first = first or { done = done, total = total, there = there } end)
+   save { resume = true }
+   core.progress(nil)
+   lu.assertEquals(first.there, first.done)
+   lu.assertTrue(first.there * 3 > first.total)
+   lu.assertTrue(core.bytes_read() - read < #bytes * 2 / 3)
+   lu.assertTrue(support.read(path) == bytes)
+   lu.assertEquals(hidden(), 0)
+   interrupted { resume = true }
+   save {} -- without: what was kept goes
+   lu.assertEquals(hidden(), 0)
+   support.raises("arg", { "resume" }, function() save { resume = 1 } end)
 end
 
 function suite.test_join()

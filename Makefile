@@ -63,8 +63,8 @@ CMOCKA     = $(call once,CMOCKA,$(shell $(PKG_CONFIG) --cflags --libs cmocka))
 ARCH := $(shell $(CC) -dumpmachine 2>/dev/null | cut -d- -f1)
 LEVELS := baseline $(if $(filter x86_64,$(ARCH)),avx2 avx512)
 LEVEL_baseline :=
-LEVEL_avx2     := -mavx2 -mf16c
-LEVEL_avx512   := -mavx2 -mf16c -mavx512f -mavx512bw -mavx512dq -mavx512vl -mprefer-vector-width=512
+LEVEL_avx2     := -mavx2 -mf16c -mfma
+LEVEL_avx512   := -mavx2 -mf16c -mfma -mavx512f -mavx512bw -mavx512dq -mavx512vl -mprefer-vector-width=512
 
 LAYERS  := core kern io exec model
 LEVEL_C := $(wildcard src/kern/level_*.c)

@@ -1,12 +1,13 @@
 -- stlua lora: adapters applied, extracted, resized, combined, converted, looked at.
 --
 --    stlua lora apply model.safetensors style.safetensors:0.8 -o out.safetensors
+--    stlua lora extract base.safetensors tuned.safetensors -o adapter --rank 32
 
 local cli = require "stlua.cli"
 require "stlua"
 
 -- Each is lua/stlua/lora/NAME_command.lua.
-local SUBCOMMANDS = { "apply" }
+local SUBCOMMANDS = { "apply", "extract" }
 
 local function definition(name) return require("stlua.lora." .. name .. "_command") end
 

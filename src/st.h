@@ -380,6 +380,39 @@ st_status st_pinv(st_tensor *a, double rtol, st_tensor **out, st_err *err);
  * st_svd. */
 st_status st_svd_lowrank(st_tensor *a, int64_t k, int niter, uint64_t seed, st_tensor *out[4], st_err *err);
 
+/* ---------------------------------------------------------------- tensors: factors of many matrices */
+
+typedef struct st_lowrank_goal {
+    int64_t rank;   /* at most; what a matrix cannot have is clamped */
+    double energy;  /* above 0: the smallest rank that holds this share of the sum of squares */
+    double ratio;   /* above 0: and that has no singular value below the largest divided by this */
+    double slack;   /* the residual's squares may be more than the best rank's by this share, about: 0.0006 */
+    double split;   /* left = U S^split, right = S^(1 - split) V' */
+    st_dtype dtype; /* of the factors */
+    uint64_t seed;
+} st_lowrank_goal;
+
+/* left (m x rank) right (rank x n) is the matrix, about; neither is there for a matrix of zeros. Shares are of the sum
+ * of its squares, and good to 1e-6. */
+typedef struct st_lowrank {
+    st_tensor *left, *right;
+    double *s;             /* `rank` singular values, descending */
+    int64_t rank, columns; /* of the subspace that they were found in */
+    double norm;           /* Frobenius norm */
+    double retained;       /* share of the exact factors; 1 less it is the residual */
+    double captured;       /* share of the whole subspace */
+    double ahead;          /* share that the best factors may retain above it, estimated from how it grew */
+    double rounding;       /* share of what the dtype's rounding of the factors adds to the residual */
+} st_lowrank;
+
+/* Factors of the matrices list[0..n), each F32 or narrower and read no more often than needed: by block Krylov
+ * subspaces, to the end where that takes all columns. Matrices are computed side by side, as many as a part of the
+ * context's memory holds. out[i] are st_lowrank_free'd, also after a failure. ARG for NaN and infinities. Bits do not
+ * depend on the number of threads. */
+st_status st_lowrank_factors(st_ctx *ctx, st_tensor *const *list, size_t n, const st_lowrank_goal *goal,
+                             st_lowrank *out, st_err *err);
+void st_lowrank_free(st_lowrank *l);
+
 /* ---------------------------------------------------------------- tensors: random numbers */
 
 /* Element i is a function of (seed, stream, i) alone: Philox4x32-10, see src/kern/level_random.c. The stream may be
@@ -483,6 +516,10 @@ st_status st_dot(st_tensor *a, st_tensor *b, st_tensor **out, st_err *err);
  * one's share, which add up to 1: at most `steps` steps of Karcher's, until one is shorter than `tol`. */
 st_status st_sphere_mean(st_tensor *products, st_tensor *shares, int64_t steps, double tol, st_tensor **out,
                          st_err *err);
+/* A rotation (N x N, F64) with its first n columns kept and the others turned until its logarithm has no part in the
+ * last N - n rows and columns, up to `tol`, in at most `steps` steps: its powers lead from n directions, of which the
+ * columns are the coordinates, to n others by the shortest way. */
+st_status st_stiefel(st_tensor *w, int64_t n, int64_t steps, double tol, st_tensor **out, st_err *err);
 /* `value`, one number, where `holds` is true; else computing it fails with ARG and the message. Both may be deferred.
  */
 st_status st_require(st_tensor *value, st_tensor *holds, const char *message, st_tensor **out, st_err *err);
@@ -544,6 +581,19 @@ st_status st_masked_select(st_ctx *ctx, st_tensor *t, st_tensor *mask, st_tensor
 st_status st_unique(st_ctx *ctx, st_tensor *t, st_tensor **values, st_tensor **counts, st_tensor **inverse,
                     st_err *err);
 
+/* ---------------------------------------------------------------- Fourier transforms */
+
+typedef enum st_fft_kind {
+    ST_FFT_FORWARD, /* complex to complex */
+    ST_FFT_INVERSE,
+    ST_FFT_REAL,    /* real to complex: of the last dimension the first n / 2 + 1 */
+    ST_FFT_TO_REAL, /* the way back */
+} st_fft_kind;
+
+/* Discrete Fourier transforms over the last `dims` dimensions; complex numbers are a further dimension of 2. Computed
+ * in F64, times `scale`; F64 of F64, else F32. `n` is the length of the last dimension where the result is real. */
+st_status st_fft(st_fft_kind kind, st_tensor *t, int dims, int64_t n, double scale, st_tensor **out, st_err *err);
+
 /* ---------------------------------------------------------------- models */
 
 /* Ordered names -> tensors, and metadata. */
@@ -592,11 +642,13 @@ typedef struct st_save_opts {
     bool has_dtype; /* cast floating tensors to `dtype` */
     st_dtype dtype;
     bool saturate;
-    bool no_sync;                   /* leave out fsync of file and folder */
-    bool no_replace;                /* an existing target is an error */
-    bool force;                     /* a folder save may replace a folder that holds another model */
-    uint32_t align;                 /* data section starts at a multiple of it: 0 or 8 canonical, 64, 4096 */
-    uint64_t max_shard;             /* bytes; 0 = one file. With it `path` is a folder. */
+    bool no_sync;       /* leave out fsync of file and folder */
+    bool no_replace;    /* an existing target is an error */
+    bool force;         /* a folder save may replace a folder that holds another model */
+    uint32_t align;     /* data section starts at a multiple of it: 0 or 8 canonical, 64, 4096 */
+    uint64_t max_shard; /* bytes; 0 = one file. With it `path` is a folder. */
+    const char
+        *only_file; /* name of a folder's file of weights where one is enough, lent: NULL = "model.safetensors" */
     const st_companion *companions; /* lent until st_plan_free; with max_shard only */
     size_t ncompanions;
     bool resume; /* keep what is done when the save fails or is killed, and go on from it if it is there; of one target

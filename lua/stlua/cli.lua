@@ -207,26 +207,41 @@ local function options_of(args, recipe)
    }
 end
 
+-- fn(...) with its progress shown: its result, the seconds, and the bytes that an earlier save had written.
+local function watch(resumed, fn, ...)
+   local mode = settings.json and "json" or (not settings.quiet and core.isatty(2)) and "terminal" or "none"
+   local stop = progress.start(mode, io.stderr, resumed)
+   local ok, result = pcall(fn, ...)
+   local seconds, there = stop()
+   if not ok then error(result, 0) end
+   return result, seconds, there
+end
+
+--- Runs fn(...) and shows its progress.
+-- @return its result
+-- @treturn number seconds
+function cli.watch(fn, ...) return watch(nil, fn, ...) end
+
 --- Saves with the options that output_options read, shows progress, sums up, prints names that the user did not
 -- choose.
--- @tparam {table,...} list { model, path, recipe = table, files = other files of the folder }
+-- @tparam {table,...} list { model, path, recipe = table, files = other files of the folder, only_file =,
+--   max_shard_size = }
 -- @tparam table args
 function cli.save(list, args)
    local jobs, tensors, names = {}, 0, {}
    for i, entry in ipairs(list) do
       local job = options_of(args, entry.recipe)
-      job[1], job[2], job.files = entry[1], entry[2], entry.files
+      job[1], job[2], job.files, job.only_file = entry[1], entry[2], entry.files, entry.only_file
+      job.max_shard_size = job.max_shard_size or entry.max_shard_size
       jobs[i], names[i] = job, entry[2]
       tensors = tensors + entry[1]:count()
    end
-   local mode = settings.json and "json" or (not settings.quiet and core.isatty(2)) and "terminal" or "none"
    local what = core.escape(#names == 1 and names[1] or ("%d files"):format(#names))
-   local stop = progress.start(mode, io.stderr, function(there, total)
+   local function resumed(there, total)
       local percent = math.floor(there / total * 100)
       cli.note(("%s: going on from %d %% (%s are there)"):format(what, percent, core.size(there)), "resumed")
-   end)
-   local ok, bytes = pcall(require("stlua.save").save_all, jobs)
-   local seconds, there = stop()
+   end
+   local ok, bytes, seconds, there = pcall(watch, resumed, require("stlua.save").save_all, jobs)
    if not ok then
       -- The program ends without a word when it is interrupted; what it leaves is worth one.
       if args.resume and errors.is(bytes) and bytes.code == "cancelled" then cli.note(bytes.message) end

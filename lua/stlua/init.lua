@@ -45,6 +45,7 @@ parts.later(st, "hist", "stlua.hist")
 parts.later(st.npy, "load", "stlua.npy")
 parts.later(st.npy, "save", "stlua.npy")
 parts.later(st.lora, "apply", "stlua.lora.apply")
+parts.later(st.lora, "extract", "stlua.lora.extract")
 
 -- One function per operation (st.add, st.where, st.minimum, st.exp ...), st.lerp, st.clamp, st.apply; what is put
 -- together from them (st.rsqrt, st.isnan ...); st.cat, st.flip ...; st.tensor, st.zeros ...; st.sum, st.sort ...;

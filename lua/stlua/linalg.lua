@@ -1,9 +1,10 @@
 --- Linear algebra, as functions and methods of tensors (`st.svd(a)`, `a:svd()`), with PyTorch's names.
 --
 -- The last two dimensions are a matrix, those before them a stack. Everything is deferred, and computed whole by
--- OpenBLAS in F32, or F64 where an operand is F64; integers are refused. The bits do not depend on the number of
--- threads, but on the kind of processor. Decompositions of BF16, F16 and F8, which PyTorch has not, give F32.
--- Values that are NaN or infinite are refused, when they are computed, by all but the products.
+-- OpenBLAS in F32, or F64 where an operand is F64, but for products with a small inner size; integers are refused. The
+-- bits do not depend on the number of threads, but on the kind of processor. Decompositions of BF16, F16 and F8, which
+-- PyTorch has not, give F32. Values that are NaN or infinite are refused, when they are computed, by all but the
+-- products.
 -- Layer: Lua, above stlua.core.
 
 local core = require "stlua.core"
@@ -31,7 +32,8 @@ end
 
 --- Matrix product. Two vectors give their scalar product, a vector counts as a row on the left and as a column on
 -- the right; stacks broadcast. Floats narrower than F32 are multiplied in F32; a large one is never held whole in F32
--- when it is the left operand, or a transposed right one, as in x:matmul(w:t()).
+-- when it is the left operand, or a transposed right one, as in x:matmul(w:t()). A product with a small inner size, at
+-- most 512 and a quarter of both sides, is not held either: w + up:matmul(down) is made as it is written.
 --
 --     > a = st.tensor { { 1.0, 2 }, { 3, 4 } }
 --     > a:matmul(st.eye(2) * 2)

@@ -47,6 +47,11 @@ function merge_math.sum(list)
    return total
 end
 
+--- Whether two tensors are as good as equal, as torch.allclose finds: a mask without dimensions.
+function merge_math.allclose(a, b)
+   return reduce.all(apply("le", apply("abs", a - b), 1e-8 + 1e-5 * apply("abs", b)))
+end
+
 --- The part of the entries whose magnitude reaches the k-th smallest; the others are 0.
 function merge_math.at_least_kth(x, k)
    local size = apply("abs", x)

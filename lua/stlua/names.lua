@@ -71,6 +71,10 @@ return {
       Tensor = { "bmm", "cholesky", "det", "diag", "eigh", "inverse", "kron", "matmul", "mm", "mv", "nuclear_norm",
          "outer", "pinv", "qr", "solve", "svd", "svd_lowrank", "svdvals", "trace", "tril", "triu", },
    },
+   ["stlua.fourier"] = {
+      st = { "fftn", "ifftn", "irfftn", "rfftn", },
+      Tensor = { "fftn", "ifftn", "irfftn", "rfftn", },
+   },
    ["stlua.pick"] = {
       st = { "gather", "index", "index_select", "masked_select", "nonzero", },
       Tensor = { "gather", "index", "index_select", "masked_select", "nonzero", },

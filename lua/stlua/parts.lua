@@ -13,9 +13,9 @@ parts.list = {
    { "stlua.ops", all = true }, { "stlua.map" }, { "stlua.save" }, { "stlua.model" }, { "stlua.print" },
    { "stlua.elementwise", all = true }, { "stlua.shape", all = true }, { "stlua.inplace" },
    { "stlua.make", all = true }, { "stlua.reduce", all = true }, { "stlua.linalg", all = true },
-   { "stlua.pick", all = true }, { "stlua.casts" }, { "stlua.random", all = true },
-   { "stlua.npy" }, { "stlua.stats" }, { "stlua.diff" }, { "stlua.hist" }, { "stlua.merging" }, { "stlua.blocks" },
-   { "stlua.mergekit" },
+   { "stlua.fourier", all = true }, { "stlua.pick", all = true }, { "stlua.casts" },
+   { "stlua.random", all = true }, { "stlua.npy" }, { "stlua.stats" }, { "stlua.diff" }, { "stlua.hist" },
+   { "stlua.merging" }, { "stlua.blocks" }, { "stlua.mergekit" },
 }
 
 --- The tables that parts write their functions to.

@@ -14,7 +14,8 @@ local save = {}
 local KNOWN = {
    dtype = "string", saturate = "boolean", sync = "boolean", replace = "boolean", force = "boolean",
    max_shard_size = "string|number", align = "number",
-   metadata = "table", recipe = "boolean|table", hash_inputs = "boolean", files = "table", resume = "boolean",
+   metadata = "table", recipe = "boolean|table", hash_inputs = "boolean", files = "table",
+   only_file = "string", resume = "boolean",
 }
 
 -- The model as it goes into the file: the same tensors under other metadata where something changes, else the model
@@ -59,6 +60,14 @@ local function companions(files, shard, who)
    return list
 end
 
+local function only_file(name, shard, who)
+   if not name:find("^[^./][^/]*%.safetensors$") or not shard then
+      errors.throwf("arg", "%s: only_file: %s; give a name like model.safetensors, and max_shard_size", who,
+         text.quote(name))
+   end
+   return name
+end
+
 local function job(model, path, opts, who)
    if not map.is_model(model) then errors.throwf("arg", "%s: expected a model, got a %s", who, type(model)) end
    if type(path) ~= "string" or path == "" then errors.throwf("arg", "%s: expected the name of a file", who) end
@@ -74,6 +83,7 @@ local function job(model, path, opts, who)
       dtype = opts.dtype and dtype.check(opts.dtype, true, who), saturate = opts.saturate,
       sync = opts.sync, replace = opts.replace, force = opts.force, align = opts.align,
       files = opts.files and companions(opts.files, shard, who), resume = opts.resume,
+      only_file = opts.only_file and only_file(opts.only_file, shard, who),
    }
 end
 
@@ -91,7 +101,8 @@ end
 --   `sync` = false leaves out the syncs, `replace` = false refuses an existing file, `force` = true lets a folder
 --   replace another model;
 --   `max_shard_size` = "5GB" writes shards and an index; `align` = 64 or 4096 aligns the data section;
---   `files` = { ["config.json"] = text, ... } go into the folder of shards in the same step;
+--   `files` = { ["config.json"] = text, ... } go into the folder of shards in the same step; `only_file` = the name of
+--   its file of weights where one is enough, "model.safetensors" if not told;
 --   `metadata` = keys to set (false removes one); `recipe` = false leaves the recipe out, a table adds to it;
 --   `hash_inputs` = true adds the SHA-256 of whole inputs to the recipe;
 --   `resume` = true keeps what is done, under a hidden name beside the file, if the save is interrupted or killed, and

@@ -459,6 +459,11 @@ function Tensor:expm1() end
 ---@param ... any the other operands
 function Tensor:expm1_(...) end
 
+--- Discrete Fourier transform of complex numbers.
+---@param opts? table as of rfftn
+---@return stlua.Tensor # (.., 2)
+function Tensor:fftn(opts) end
+
 --- Writes one number everywhere.
 --- ```lua
 --- > t = st.zeros(2, 2)
@@ -634,6 +639,11 @@ function Tensor:hypot_(...) end
 ---@return boolean
 function Tensor:identical(other) end
 
+--- The way back from fftn.
+---@param opts? table `dim` and `s` as of rfftn, `norm` as of irfftn
+---@return stlua.Tensor # (.., 2)
+function Tensor:ifftn(opts) end
+
 --- The function for t[key]: st.index(t, 2), st.index(t, { { 1, 4 }, {} }). With several keys, one for each dimension:
 --- st.index(t, { 1, 4 }, {}) is the same.
 ---@param ... any integers, and slices { first, last, step }
@@ -653,6 +663,19 @@ function Tensor:int() end
 --- Inverse.
 ---@return stlua.Tensor # (.., n, n)
 function Tensor:inverse() end
+
+--- The way back from rfftn, to real numbers. The imaginary parts that such a transform has not are not looked at.
+--- ```lua
+--- > st.tensor({ 1.0, 2, 3, 4, 5 }):rfftn():irfftn { s = { 5 } }
+--- Tensor[5 F32, 20 B]
+---   1.0000  2.0000  3.0000  4.0000  5.0000
+--- ```
+---
+--- `opts`: `dim` and `s` as of rfftn, but that the last size is by default 2 (n - 1): an odd one must be given;
+--- `norm` = "backward" (divided by the number of elements), "ortho" or "forward" (nothing)
+---@param opts? table
+---@return stlua.Tensor
+function Tensor:irfftn(opts) end
 
 --- True if the last operation is a cast.
 ---@return boolean
@@ -853,7 +876,8 @@ function Tensor:masked_select(mask) end
 
 --- Matrix product. Two vectors give their scalar product, a vector counts as a row on the left and as a column on
 --- the right; stacks broadcast. Floats narrower than F32 are multiplied in F32; a large one is never held whole in F32
---- when it is the left operand, or a transposed right one, as in x:matmul(w:t()).
+--- when it is the left operand, or a transposed right one, as in x:matmul(w:t()). A product with a small inner size, at
+--- most 512 and a quarter of both sides, is not held either: w + up:matmul(down) is made as it is written.
 --- ```lua
 --- > a = st.tensor { { 1.0, 2 }, { 3, 4 } }
 --- > a:matmul(st.eye(2) * 2)
@@ -1189,6 +1213,23 @@ function Tensor:repeat_interleave(count, dim) end
 ---@param sizes any one by one or as a table; one of them may be -1: what the others leave
 ---@return stlua.Tensor
 function Tensor:reshape(sizes) end
+
+--- Discrete Fourier transform of real numbers. Of the last dimension only the first n // 2 + 1 values are given: the
+--- others are their conjugates.
+--- ```lua
+--- > st.tensor({ 1.0, 2, 3, 4 }):rfftn()
+--- Tensor[3x2 F32, 24 B]
+---   10.0000   0.0000
+---   -2.0000   2.0000
+---   -2.0000   0.0000
+--- ```
+---
+--- `opts`: `dim` = a dimension, or a list of them: by default all; `s` = as many sizes, to which they are cut, or
+--- continued by zeros, before; `norm` = "backward" (nothing), "ortho" (divided by the root of the number of
+--- elements) or "forward" (divided by their number)
+---@param opts? table
+---@return stlua.Tensor # x's shape, the last of `dim` n // 2 + 1 long, and a dimension of 2
+function Tensor:rfftn(opts) end
 
 --- Elements moved along a dimension by `shift` places; those that leave at one end come in at the other.
 --- ```lua
@@ -1807,12 +1848,13 @@ function Model:rows(first, last, style) end
 --- `opts`: `dtype` of all floating tensors, `saturate` (F8: clamp instead of NaN or infinity); `sync` = false
 --- leaves out the syncs, `replace` = false refuses an existing file, `force` = true lets a folder replace another
 --- model; `max_shard_size` = "5GB" writes shards and an index; `align` = 64 or 4096 aligns the data section;
---- `files` = { ["config.json"] = text, ... } go into the folder of shards in the same step; `metadata` = keys to
---- set (false removes one); `recipe` = false leaves the recipe out, a table adds to it; `hash_inputs` = true adds
---- the SHA-256 of whole inputs to the recipe; `resume` = true keeps what is done, under a hidden name beside the
---- file, if the save is interrupted or killed, and goes on from it when the same is saved again: same inputs (they
---- must be files), same operations, same options. The bytes are those of a save in one go. The next save to that
---- file removes what it cannot go on from
+--- `files` = { ["config.json"] = text, ... } go into the folder of shards in the same step; `only_file` = the name
+--- of its file of weights where one is enough, "model.safetensors" if not told; `metadata` = keys to set (false
+--- removes one); `recipe` = false leaves the recipe out, a table adds to it; `hash_inputs` = true adds the SHA-256
+--- of whole inputs to the recipe; `resume` = true keeps what is done, under a hidden name beside the file, if the
+--- save is interrupted or killed, and goes on from it when the same is saved again: same inputs (they must be
+--- files), same operations, same options. The bytes are those of a save in one go. The next save to that file
+--- removes what it cannot go on from
 ---@param opts? table
 ---@return integer # bytes written
 function Model:save(path, opts) end
@@ -2344,6 +2386,12 @@ function st.expm1(x) end
 ---@return stlua.Tensor
 function st.eye(rows, columns, opts) end
 
+--- Discrete Fourier transform of complex numbers.
+---@param x stlua.Tensor (.., 2)
+---@param opts? table as of rfftn
+---@return stlua.Tensor # (.., 2)
+function st.fftn(x, opts) end
+
 --- Dimensions first..last as one; all by default.
 --- ```lua
 --- > st.zeros(2, 3, 4):flatten(2):shape()
@@ -2511,6 +2559,12 @@ function st.histogram(t, bins, opts) end
 ---@return any # a deferred tensor, or a model
 function st.hypot(a, b) end
 
+--- The way back from fftn.
+---@param x stlua.Tensor (.., 2)
+---@param opts? table `dim` and `s` as of rfftn, `norm` as of irfftn
+---@return stlua.Tensor # (.., 2)
+function st.ifftn(x, opts) end
+
 --- The function for t[key]: st.index(t, 2), st.index(t, { { 1, 4 }, {} }). With several keys, one for each dimension:
 --- st.index(t, { 1, 4 }, {}) is the same.
 ---@param t stlua.Tensor
@@ -2529,6 +2583,20 @@ function st.index_select(t, dim, index) end
 ---@param a stlua.Tensor (.., n, n)
 ---@return stlua.Tensor # (.., n, n)
 function st.inverse(a) end
+
+--- The way back from rfftn, to real numbers. The imaginary parts that such a transform has not are not looked at.
+--- ```lua
+--- > st.tensor({ 1.0, 2, 3, 4, 5 }):rfftn():irfftn { s = { 5 } }
+--- Tensor[5 F32, 20 B]
+---   1.0000  2.0000  3.0000  4.0000  5.0000
+--- ```
+---@param x stlua.Tensor (.., 2)
+---
+--- `opts`: `dim` and `s` as of rfftn, but that the last size is by default 2 (n - 1): an odd one must be given;
+--- `norm` = "backward" (divided by the number of elements), "ortho" or "forward" (nothing)
+---@param opts? table
+---@return stlua.Tensor
+function st.irfftn(x, opts) end
 
 --- A mask: where two values are close: |a - b| <= atol + rtol * |b|, or equal, infinite ones too.
 ---@param a any
@@ -2730,7 +2798,8 @@ function st.masked_select(t, mask) end
 
 --- Matrix product. Two vectors give their scalar product, a vector counts as a row on the left and as a column on
 --- the right; stacks broadcast. Floats narrower than F32 are multiplied in F32; a large one is never held whole in F32
---- when it is the left operand, or a transposed right one, as in x:matmul(w:t()).
+--- when it is the left operand, or a transposed right one, as in x:matmul(w:t()). A product with a small inner size, at
+--- most 512 and a quarter of both sides, is not held either: w + up:matmul(down) is made as it is written.
 --- ```lua
 --- > a = st.tensor { { 1.0, 2 }, { 3, 4 } }
 --- > a:matmul(st.eye(2) * 2)
@@ -3133,6 +3202,24 @@ function st.repeat_interleave(t, count, dim) end
 ---@return stlua.Tensor
 function st.reshape(t, sizes) end
 
+--- Discrete Fourier transform of real numbers. Of the last dimension only the first n // 2 + 1 values are given: the
+--- others are their conjugates.
+--- ```lua
+--- > st.tensor({ 1.0, 2, 3, 4 }):rfftn()
+--- Tensor[3x2 F32, 24 B]
+---   10.0000   0.0000
+---   -2.0000   2.0000
+---   -2.0000   0.0000
+--- ```
+---@param x stlua.Tensor
+---
+--- `opts`: `dim` = a dimension, or a list of them: by default all; `s` = as many sizes, to which they are cut, or
+--- continued by zeros, before; `norm` = "backward" (nothing), "ortho" (divided by the root of the number of
+--- elements) or "forward" (divided by their number)
+---@param opts? table
+---@return stlua.Tensor # x's shape, the last of `dim` n // 2 + 1 long, and a dimension of 2
+function st.rfftn(x, opts) end
+
 --- Elements moved along a dimension by `shift` places; those that leave at one end come in at the other.
 --- ```lua
 --- > st.tensor({ 1, 2, 3, 4 }):roll(1)
@@ -3167,12 +3254,13 @@ function st.rsqrt(x) end
 --- `opts`: `dtype` of all floating tensors, `saturate` (F8: clamp instead of NaN or infinity); `sync` = false
 --- leaves out the syncs, `replace` = false refuses an existing file, `force` = true lets a folder replace another
 --- model; `max_shard_size` = "5GB" writes shards and an index; `align` = 64 or 4096 aligns the data section;
---- `files` = { ["config.json"] = text, ... } go into the folder of shards in the same step; `metadata` = keys to
---- set (false removes one); `recipe` = false leaves the recipe out, a table adds to it; `hash_inputs` = true adds
---- the SHA-256 of whole inputs to the recipe; `resume` = true keeps what is done, under a hidden name beside the
---- file, if the save is interrupted or killed, and goes on from it when the same is saved again: same inputs (they
---- must be files), same operations, same options. The bytes are those of a save in one go. The next save to that
---- file removes what it cannot go on from
+--- `files` = { ["config.json"] = text, ... } go into the folder of shards in the same step; `only_file` = the name
+--- of its file of weights where one is enough, "model.safetensors" if not told; `metadata` = keys to set (false
+--- removes one); `recipe` = false leaves the recipe out, a table adds to it; `hash_inputs` = true adds the SHA-256
+--- of whole inputs to the recipe; `resume` = true keeps what is done, under a hidden name beside the file, if the
+--- save is interrupted or killed, and goes on from it when the same is saved again: same inputs (they must be
+--- files), same operations, same options. The bytes are those of a save in one go. The next save to that file
+--- removes what it cannot go on from
 ---@param opts? table
 ---@return integer # bytes written
 function st.save(model, path, opts) end
@@ -3671,5 +3759,43 @@ function st.npy.save(path, what, opts) end
 ---@param opts? table
 ---@return stlua.Model
 function st.lora.apply(model, adapters, strength, opts) end
+
+--- The adapter that leads from one model to another. Differences are taken in F32; for each weight the best factors of
+--- a rank are found by block Krylov subspaces from a random start, until no more than 1.001 times the smallest possible
+--- residual is left, as its growth tells; the bits hang on the seed and not on the number of threads. Computed at once,
+--- a layer a thread; what is held are these layers and all factors.
+---
+--- In the result each of `layers` is a certificate: name, module, shape, rank, norm of the difference, retained (the
+--- share of its square that the factors hold, exact), captured (the share that the whole subspace holds), ahead (an
+--- estimate of the share that the best factors may hold besides), rounding (the share that the dtype's rounding of
+--- the factors adds to the residual, to first order), error and stored_error (norms of the residual relative to the
+--- difference's, before and after rounding), s (singular values).
+--- ```lua
+--- > base = st.model { { "model.layers.0.mlp.up_proj.weight", st.zeros(96, 80) } }
+--- > d = st.randn({ 96, 3 }, { seed = 1 }):matmul(st.randn({ 3, 80 }, { seed = 2 }))
+--- > tuned = st.model { { "model.layers.0.mlp.up_proj.weight", d } }
+--- > found = st.lora.extract(base, tuned, { rank = 3 })
+--- > found.model:name(1), found.model:tensor(1):shape()
+--- base_model.model.model.layers.0.mlp.up_proj.lora_A.weight       { 3, 80 }
+--- > found.layers[1].retained > 0.999999, found.config.lora_alpha
+--- true    3
+--- ```
+---@param base stlua.Model
+---@param tuned stlua.Model with the same tensors
+---
+--- `opts`: `rank` = 32; or `energy` = 0.95, the smallest rank that holds this share of each difference's square,
+--- and `sv_ratio` = 20, no singular value below the largest divided by this, both up to `max_rank` = 128;
+--- `conv_rank` decomposes kernels of more than 1 x 1, too, as out x (in * height * width); `only`, `except`,
+--- `modules_to_save` = patterns of tensors, the last saved whole; `include_embeddings` = true; `format` = "peft",
+--- "kohya" or "diffusers": by default "peft" for language models, else "kohya"; `dtype` = F16 for kohya, else the
+--- tuned model's where that has 16 bits, else F32; `distribute` = "both", roots of the singular values on both
+--- factors; "up" or "down", all on that one; `exact` = true decomposes with LAPACK; `seed` = 0; `base` = what
+--- PEFT's configuration calls the base model
+---@param opts? table
+---
+--- `result`: model, layers, format, dtype, rank, config (PEFT's, as a table), differing = names of tensors that
+--- differ and are not in the adapter, equal = modules that do not differ, notes
+---@return table
+function st.lora.extract(base, tuned, opts) end
 
 return st

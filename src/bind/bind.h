@@ -127,12 +127,13 @@ st_tensor *bind_tensor_root(lua_State *L, int arg, st_place *p);
 st_tensor **bind_tensor_write(lua_State *L, int arg);
 void bind_tensor_freeze(lua_State *L, int arg);
 void bind_tensor_open(lua_State *L, int core);
-void bind_values_open(lua_State *L, int core); /* bind_values.c: more methods of tensors */
-void bind_reduce_open(lua_State *L, int core); /* bind_reduce.c: reductions, sorting */
-void bind_linalg_open(lua_State *L, int core); /* bind_linalg.c: linear algebra, random numbers */
-void bind_ops_open(lua_State *L, int core);    /* bind_ops.c: operations and arithmetic */
-void bind_view_open(lua_State *L, int core);   /* bind_view.c: other shapes, joins */
-void bind_index_open(lua_State *L, int core);  /* bind_index.c: t[i], t[{...}], assignment */
+void bind_values_open(lua_State *L, int core);  /* bind_values.c: more methods of tensors */
+void bind_reduce_open(lua_State *L, int core);  /* bind_reduce.c: reductions, sorting */
+void bind_linalg_open(lua_State *L, int core);  /* bind_linalg.c: linear algebra, Fourier transforms, random numbers */
+void bind_factors_open(lua_State *L, int core); /* bind_factors.c: factors of many matrices */
+void bind_ops_open(lua_State *L, int core);     /* bind_ops.c: operations and arithmetic */
+void bind_view_open(lua_State *L, int core);    /* bind_view.c: other shapes, joins */
+void bind_index_open(lua_State *L, int core);   /* bind_index.c: t[i], t[{...}], assignment */
 /* Pushes element i of a tensor, in row-major order, as a number or boolean. */
 void bind_push_element(lua_State *L, st_tensor *t, uint64_t i);
 /* Tensor, number or boolean: check throws, operand makes a new reference and calls nothing of Lua that may throw. */

@@ -42,6 +42,7 @@ static void build(lua_State *L)
     bind_ops_open(L, core);
     bind_reduce_open(L, core);
     bind_linalg_open(L, core);
+    bind_factors_open(L, core);
     bind_view_open(L, core);
     bind_index_open(L, core);
     bind_model_open(L, core);

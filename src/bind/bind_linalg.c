@@ -1,5 +1,5 @@
-/* bind_linalg.c - linear algebra and random tensors: what lua/stlua/linalg.lua and random.lua make the public functions
- * of. Layer: bind. All of them only describe; the results are deferred. */
+/* bind_linalg.c - linear algebra, Fourier transforms and random tensors: what lua/stlua/linalg.lua, fourier.lua and
+ * random.lua make the public functions of. Layer: bind. All of them only describe; the results are deferred. */
 #include "bind.h"
 
 #include <string.h>
@@ -93,6 +93,25 @@ static int binary(lua_State *L, st_status (*fn)(st_tensor *, st_tensor *, st_ten
 static int core_matmul(lua_State *L) { return binary(L, st_matmul); }
 static int core_solve(lua_State *L) { return binary(L, st_solve); }
 
+/* core.fft(kind, t, dims, n, scale): kind is "fftn", "ifftn", "rfftn" or "irfftn"; over the last `dims` dimensions. */
+static int core_fft(lua_State *L)
+{
+    static const char *const names[] = {"fftn", "ifftn", "rfftn", "irfftn"};
+    st_err err;
+    st_tensor **slot, *out = NULL;
+    int kind = 0;
+    bind_top(L, 5);
+    const char *name = bind_string(L, 1, NULL);
+    while (kind < 4 && strcmp(names[kind], name) != 0) kind++;
+    if (kind == 4) return bind_fail_arg(L, 1, "unknown transform");
+    int dims = (int)bind_integer(L, 3, 0, ST_MAX_DIMS);
+    int64_t n = bind_integer(L, 4, LUA_MININTEGER, LUA_MAXINTEGER);
+    if (lua_type(L, 5) != LUA_TNUMBER) return bind_fail_arg(L, 5, "a number expected");
+    double scale = lua_tonumber(L, 5);
+    new_slots(L, &slot, 1);
+    return fill(L, &slot, &out, 1, st_fft((st_fft_kind)kind, bind_tensor(L, 2), dims, n, scale, &out, &err), &err);
+}
+
 /* core.random(kind, dtype, sizes, seed, stream [, low, high]): kind is "rand", "randn", "randint" or "chance" (whose
  * low is the probability), stream a number or a name. */
 static int core_random(lua_State *L)
@@ -134,7 +153,7 @@ void bind_linalg_open(lua_State *L, int core)
 {
     static const luaL_Reg functions[] = {
         {"svd", core_svd},     {"svd_lowrank", core_svd_lowrank}, {"pinv", core_pinv}, {"matmul", core_matmul},
-        {"solve", core_solve}, {"random", core_random},           {NULL, NULL},
+        {"solve", core_solve}, {"random", core_random},           {"fft", core_fft},   {NULL, NULL},
     };
     lua_pushvalue(L, core);
     luaL_setfuncs(L, functions, 0);

@@ -277,6 +277,17 @@ static int core_top_mask(lua_State *L)
     return done(L, s, &err);
 }
 
+/* core.stiefel(w, n, steps, tol) */
+static int core_stiefel(lua_State *L)
+{
+    st_err err;
+    bind_top(L, 4);
+    int64_t n = bind_integer(L, 2, 1, LUA_MAXINTEGER), steps = bind_integer(L, 3, 0, LUA_MAXINTEGER);
+    double tol = real(L, 4, 0);
+    st_tensor **slot = bind_tensor_new(L);
+    return done(L, st_stiefel(bind_tensor(L, 1), n, steps, tol, slot, &err), &err);
+}
+
 /* core.sphere_mean(products, shares, steps, tol) */
 static int core_sphere_mean(lua_State *L)
 {
@@ -347,6 +358,7 @@ void bind_reduce_open(lua_State *L, int core)
         {"top_mask", core_top_mask},
         {"require", core_require},
         {"sphere_mean", core_sphere_mean},
+        {"stiefel", core_stiefel},
         {"cumsum", core_cumsum},
         {"cumprod", core_cumprod},
         {"index_select", core_index_select},

@@ -44,8 +44,8 @@ static void read_files(lua_State *L, int anchor, lua_Integer i, job *j)
 /* Reads the job on top of the stack; what it points at is kept alive by the table in slot `anchor`. */
 static void read_job(lua_State *L, int anchor, lua_Integer i, job *j)
 {
-    static const char *const known[] = {"model", "path",  "dtype",     "saturate", "sync",   "replace",
-                                        "force", "align", "max_shard", "files",    "resume", NULL};
+    static const char *const known[] = {"model", "path",      "dtype", "saturate",  "sync",   "replace", "force",
+                                        "align", "max_shard", "files", "only_file", "resume", NULL};
     int at = lua_gettop(L);
     if (!lua_istable(L, at)) bind_fail_arg(L, 1, "job %lld is a %s, not a table", (long long)i, luaL_typename(L, at));
     bind_options(L, at, known);
@@ -77,6 +77,8 @@ static void read_job(lua_State *L, int anchor, lua_Integer i, job *j)
     j->opts.force = bind_opt_boolean(L, at, "force", false);
     j->opts.align = (uint32_t)bind_opt_integer(L, at, "align", 0, 0, 1 << 20);
     j->opts.max_shard = (uint64_t)bind_opt_integer(L, at, "max_shard", 0, 0, LUA_MAXINTEGER);
+    lua_pushliteral(L, "only_file");
+    if (lua_rawget(L, at) != LUA_TNIL) j->opts.only_file = bind_path(L, lua_gettop(L)); /* kept by the job's table */
     lua_settop(L, at);
 
     lua_pushliteral(L, "files");
@@ -99,7 +101,8 @@ static st_status run(bind_context *c, const job *jobs, size_t n, uint64_t *bytes
     return s;
 }
 
-/* core.save({ { model =, path =, dtype =, saturate =, sync =, replace =, force =, align =, max_shard =, resume =,
+/* core.save({ { model =, path =, dtype =, saturate =, sync =, replace =, force =, align =, max_shard =, only_file =,
+ * resume =,
  * files = { { name, bytes }, ... } }, ... }) -> bytes written. All targets are written, or none. */
 static int core_save(lua_State *L)
 {

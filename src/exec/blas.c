@@ -108,10 +108,11 @@ int lapack_orglq(bool wide, int m, int n, int k, void *a, int lda, const void *t
     return info;
 }
 
-int lapack_syevd(bool wide, int n, void *a, int lda, void *w, void *work, int lwork, int *iwork, int liwork)
+int lapack_syevd(bool wide, bool vectors, int n, void *a, int lda, void *w, void *work, int lwork, int *iwork,
+                 int liwork)
 {
     int info = 0;
-    CALL(syevd)("V", "U", &n, a, &lda, w, work, &lwork, iwork, &liwork, &info, 1, 1);
+    CALL(syevd)(vectors ? "V" : "N", "U", &n, a, &lda, w, work, &lwork, iwork, &liwork, &info, 1, 1);
     return info;
 }
 

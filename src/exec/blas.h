@@ -31,8 +31,9 @@ int lapack_geqrf(bool wide, int m, int n, void *a, int lda, void *tau, void *wor
 int lapack_orgqr(bool wide, int m, int n, int k, void *a, int lda, const void *tau, void *work, int lwork);
 int lapack_gelqf(bool wide, int m, int n, void *a, int lda, void *tau, void *work, int lwork);
 int lapack_orglq(bool wide, int m, int n, int k, void *a, int lda, const void *tau, void *work, int lwork);
-/* Eigenvalues, ascending, and vectors, in `a`, of the symmetric matrix in the upper triangle of `a`. */
-int lapack_syevd(bool wide, int n, void *a, int lda, void *w, void *work, int lwork, int *iwork, int liwork);
+/* Eigenvalues, ascending, and if wanted vectors, in `a`, of the symmetric matrix in the upper triangle of `a`. */
+int lapack_syevd(bool wide, bool vectors, int n, void *a, int lda, void *w, void *work, int lwork, int *iwork,
+                 int liwork);
 /* The upper factor R of A = R'R. */
 int lapack_potrf(bool wide, int n, void *a, int lda);
 int lapack_getrf(bool wide, int n, void *a, int lda, int *pivots);

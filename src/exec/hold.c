@@ -3,6 +3,7 @@
 #include "context.h"
 #include "eval.h"
 #include "mem.h"
+#include "product.h"
 
 st_dtype st_held_dtype(const st_tensor *t)
 {
@@ -16,9 +17,48 @@ const void *st_held(const st_tensor *t) { return t->node == ST_N_VALUES ? t->val
 
 typedef st_status (*visit_fn)(st_tensor *t, st_err *err);
 
-/* What must be in memory before `t` can be computed in the fused pass: calls fn for each. *any (may be NULL) becomes
- * true if there is something. */
-static st_status each_apart(st_tensor *t, visit_fn fn, bool *any, st_err *err)
+static st_status each_apart(st_tensor *t, visit_fn fn, st_need *need, st_err *err);
+
+static st_status each_operand(st_tensor *t, visit_fn fn, st_need *need, st_err *err)
+{
+    bool product = st_is_product(t);
+    for (int i = 0; i < t->nargs; i++)
+        ST_TRY(each_apart(product ? st_product_operand(t, i) : t->args[i], fn, need, err));
+    return ST_OK;
+}
+
+/* A product that is in memory for a while, because somebody else needs it whole, counts as if it was not. */
+static bool is_ranged(const st_tensor *t) { return st_is_ranged(t) || (st_is_product(t) && t->pins); }
+
+enum { LITTLE = 1 << 23 }; /* elements of all that is below operands that one thread makes while others go on */
+
+static st_status is_little(st_tensor *t, bool *little, st_err *err)
+{
+    st_tensor **list;
+    size_t n;
+    uint64_t elements = 0;
+    ST_TRY(st_topological(t->args, (size_t)t->nargs, true, &list, &n, err));
+    for (size_t i = 0; i < n && elements <= LITTLE; i++) elements += list[i]->numel;
+    *little = elements <= LITTLE;
+    st_free(list);
+    return ST_OK;
+}
+
+/* A product's elements are made in the pass, its operands before. */
+static st_status each_factor(st_tensor *t, visit_fn fn, st_need *need, st_err *err)
+{
+    st_need own = ST_NEED_NOTHING;
+    bool little = true;
+    if (need) ST_TRY(is_little(t, &little, err)); /* first: what is pinned is seen by who unpins it */
+    st_status s = each_operand(t, fn, &own, err);
+    if (own != ST_NEED_NOTHING) own = little ? ST_NEED_FACTORS : ST_NEED_APART;
+    if (need && *need < own) *need = own;
+    return s;
+}
+
+/* What must be in memory before `t` can be computed in the fused pass: calls fn for each. *need (may be NULL) rises to
+ * what there is. */
+static st_status each_apart(st_tensor *t, visit_fn fn, st_need *need, st_err *err)
 {
     st_tensor **list;
     size_t n;
@@ -26,10 +66,14 @@ static st_status each_apart(st_tensor *t, visit_fn fn, bool *any, st_err *err)
     st_status s = ST_OK;
     for (size_t i = 0; s == ST_OK && i < n; i++) {
         st_tensor *x = list[i];
+        if (is_ranged(x)) {
+            s = each_factor(x, fn, need, err);
+            continue;
+        }
         bool scattered = x->node == ST_N_VIEW && !x->forced && !st_view_is_plain(x) && x->args[0]->node != ST_N_VALUES;
         bool below = scattered || (x->node == ST_N_STEP && !x->forced);
         if (!below && x->node != ST_N_WHOLE) continue;
-        if (any) *any = true;
+        if (need) *need = ST_NEED_APART;
         s = fn(below ? x->args[0] : x, err);
     }
     st_free(list);
@@ -40,9 +84,7 @@ static st_status each_apart(st_tensor *t, visit_fn fn, bool *any, st_err *err)
 static st_status each_input(st_tensor *t, visit_fn fn, st_err *err)
 {
     if (t->node == ST_N_RANGE) return ST_OK;
-    if (t->node != ST_N_WHOLE) return each_apart(t, fn, NULL, err);
-    for (int i = 0; i < t->nargs; i++) ST_TRY(each_apart(t->args[i], fn, NULL, err));
-    return ST_OK;
+    return t->node == ST_N_WHOLE ? each_operand(t, fn, NULL, err) : each_apart(t, fn, NULL, err);
 }
 
 static st_status pin_one(st_tensor *t, st_err *err)
@@ -60,10 +102,10 @@ static st_status unpin_one(st_tensor *t, st_err *err)
     return ST_OK;
 }
 
-st_status st_pin(st_tensor *root, bool *any, st_err *err)
+st_status st_pin(st_tensor *root, st_need *need, st_err *err)
 {
-    *any = false;
-    return each_apart(root, pin_one, any, err);
+    *need = ST_NEED_NOTHING;
+    return each_apart(root, pin_one, need, err);
 }
 
 void st_unpin(st_tensor *root) { each_apart(root, unpin_one, NULL, NULL); }

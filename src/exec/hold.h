@@ -31,9 +31,14 @@ void st_drop_files(st_held_files *h);
 
 /* A plan pins what its outputs need whole, once per use, and unpins it use by use: values are then dropped after the
  * last one, so that memory does not grow with the model. Values that were there before are left alone. Under the
- * context's lock. *any tells whether there is anything to unpin. Without memory st_unpin does nothing: values are then
- * kept longer. */
-st_status st_pin(st_tensor *root, bool *any, st_err *err);
+ * context's lock. *need tells whether there is anything to unpin, and whether it is worth all threads. Without memory
+ * st_unpin does nothing: values are then kept longer. */
+typedef enum st_need {
+    ST_NEED_NOTHING,
+    ST_NEED_FACTORS, /* little work, for the operands of products that the fused pass makes */
+    ST_NEED_APART,
+} st_need;
+st_status st_pin(st_tensor *root, st_need *need, st_err *err);
 void st_unpin(st_tensor *root);
 
 #endif

@@ -1,4 +1,4 @@
-/* linalg_matmul.c - products of matrices. Layer: exec.
+/* linalg_matmul.c - products of matrices, but those of product.c. Layer: exec.
  *
  * The result is cut into panels by its shape alone, and the inner dimension into pieces; each piece of a panel is one
  * call of OpenBLAS on one thread. So the bits do not depend on the number of threads, and a cancel waits for one piece.
@@ -7,6 +7,7 @@
 #include "hold.h"
 #include "linalg.h"
 #include "mem.h"
+#include "product.h"
 #include "shape.h"
 
 #include <limits.h>
@@ -101,7 +102,7 @@ static st_status find(st_ctx *ctx, st_tensor *t, const st_tensor *result, bool w
         }
     }
     set_strides(x, t, strides, result);
-    if (x->t->node == ST_N_WHOLE) ST_TRY(st_hold(ctx, x->t, err));
+    if (x->t->node == ST_N_WHOLE && (x->t != t || !st_is_ranged(t))) ST_TRY(st_hold(ctx, x->t, err));
     if (st_held(x->t) && st_held_dtype(x->t) == class_dtype(wide)) x->p = st_held(x->t);
     return ST_OK;
 }
@@ -259,7 +260,7 @@ static st_status stacked(st_tensor *a, st_tensor *b, st_dtype dtype, st_tensor *
     shape[n] = a->shape[a->ndim - 2];
     shape[n + 1] = b->shape[b->ndim - 1];
     ST_TRY(st_node_new(ST_N_WHOLE, dtype, n + 2, shape, 2, (st_tensor *[]){a, b}, out, err));
-    (*out)->whole = &MATMUL;
+    if (!st_product_take(*out)) (*out)->whole = &MATMUL;
     return ST_OK;
 }
 

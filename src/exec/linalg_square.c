@@ -40,9 +40,9 @@ static st_status eigh_one(const linalg_job *j, uint64_t i, linalg_scratch *w, st
     double answer;
     int lwork, liwork = 8 * j->d.n + 1, ints;
     memcpy(vectors, linalg_matrix(j, i), size * j->width);
-    lapack_syevd(j->wide, j->d.n, vectors, j->d.n, values, &answer, -1, &ints, -1);
+    lapack_syevd(j->wide, true, j->d.n, vectors, j->d.n, values, &answer, -1, &ints, -1);
     ST_TRY(linalg_reserve(j, w, &answer, &lwork, err));
-    int info = lapack_syevd(j->wide, j->d.n, vectors, j->d.n, values, w->work, lwork, w->ints, liwork);
+    int info = lapack_syevd(j->wide, true, j->d.n, vectors, j->d.n, values, w->work, lwork, w->ints, liwork);
     if (info) return linalg_fail_info(j, info, "no convergence: scale the values, or use F64", err);
     for (uint64_t v = 0; v < n; v++) linalg_fix_signs(j->wide, vectors + v * n * j->width, n, 1, NULL, 0, 1);
     return ST_OK;

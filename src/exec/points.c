@@ -6,6 +6,7 @@
 #include "eval.h"
 #include "hold.h"
 #include "mem.h"
+#include "product.h"
 #include "shape.h"
 
 #include <string.h>
@@ -74,6 +75,19 @@ static st_status leaf_points(const points *p, const st_tensor *t, const uint64_t
     return s;
 }
 
+static st_status product_points(const points *p, const st_tensor *t, const uint64_t *at, st_tensor **out, st_err *err)
+{
+    void *values;
+    st_product *x;
+    ST_TRY(holder(p, t, &values, out, err));
+    st_status s = st_product_new(p->ctx, t, &x, err);
+    size_t width = st_reg_size(st_dtype_reg(t->dtype));
+    for (size_t i = 0; s == ST_OK && i < p->n; i++) st_product_fill(x, at[i], 1, (char *)values + i * width);
+    if (s != ST_OK) st_tensor_unref(*out);
+    st_product_free(x);
+    return s;
+}
+
 /* ---------------------------------------------------------------- nodes */
 
 static st_status points_of(points *p, st_tensor *t, const uint64_t *at, st_tensor **out, st_err *err);
@@ -116,6 +130,7 @@ static st_status node_points(points *p, st_tensor *t, const uint64_t *at, const 
     if (t->node == ST_N_NUMBER) return *out = st_tensor_ref(t), ST_OK;
     if (!t->forced && st_view_is_plain(t)) return *out = st_tensor_ref(find(list, n, t->args[0])), ST_OK;
     if (!t->forced && t->node == ST_N_VIEW) return view_points(p, t, at, out, err);
+    if (st_is_ranged(t)) return product_points(p, t, at, out, err);
     if (!t->forced && t->node == ST_N_WHOLE) ST_TRY(st_hold(p->ctx, t, err));
     if (t->forced || (t->node != ST_N_OP && t->node != ST_N_CAST)) return leaf_points(p, t, at, out, err);
     for (int i = 0; i < t->nargs; i++) args[i] = find(list, n, t->args[i]);
@@ -157,7 +172,7 @@ static bool holds_much(st_tensor *t)
     for (size_t i = 0; i < n && !much; i++) {
         const st_tensor *x = nodes[i];
         much = x->node == ST_N_VIEW && !x->forced && !st_view_is_plain(x) && !st_held(x->args[0]) &&
-               x->args[0]->node != ST_N_WHOLE && x->args[0]->numel >= LARGE;
+               (x->args[0]->node != ST_N_WHOLE || st_is_ranged(x->args[0])) && x->args[0]->numel >= LARGE;
     }
     st_free(nodes);
     return much;

@@ -12,6 +12,7 @@
 #include "cut.h"
 #include "hold.h"
 #include "mem.h"
+#include "product.h"
 #include "reduce.h"
 
 #include <string.h>
@@ -23,17 +24,20 @@ enum {
     TILE_BYTES = 768 << 10, /* raw bytes in and out per tile: they stay in a 1 MiB second-level cache */
     TILE_MIN = 2 * BLOCK,
     TILE_WORK = 4 << 20,     /* kernel calls on one element per tile: a cancel waits for a tile to end */
+    TILE_ROWS = 12,          /* of a product, or more: each tile reads its right operand again */
+    TILE_MOST = 1 << 18,     /* elements, for the sake of rows */
     GATHER_SIZE = BLOCK * 8, /* the block for gathering and random numbers */
 };
 
-typedef enum leaf_kind { LEAF_RANGE, LEAF_MEMORY, LEAF_VIEW, LEAF_RANDOM, LEAF_STEP } leaf_kind;
+typedef enum leaf_kind { LEAF_RANGE, LEAF_PRODUCT, LEAF_MEMORY, LEAF_VIEW, LEAF_RANDOM, LEAF_STEP } leaf_kind;
 typedef struct leaf {
     leaf_kind kind;
     const st_tensor *t;
     const char *values; /* MEMORY: raw values; VIEW, STEP: those of its operand */
     size_t width;       /* bytes of an element */
-    size_t tile_offset; /* RANGE: where its bytes of the tile lie in the lane */
+    size_t tile_offset; /* RANGE, PRODUCT: where its bytes of the tile lie in the lane */
     st_gen_fn generate; /* RANDOM */
+    st_product *product;
 } leaf;
 
 typedef struct instr {
@@ -166,6 +170,18 @@ static st_status view_leaf(compiler *c, const st_tensor *t, int *index)
     return add_leaf(c, l, index);
 }
 
+/* Its elements are made in the lane's tile, and are read there. */
+static st_status product_leaf(compiler *c, const st_tensor *t, int *dst)
+{
+    int index = -1;
+    leaf l = {.kind = LEAF_PRODUCT, .t = t, .width = st_reg_size(st_dtype_reg(t->dtype))};
+    ST_TRY(st_product_new(c->ctx, t, &l.product, c->err));
+    st_status s = add_leaf(c, l, &index);
+    if (s != ST_OK) st_product_free(l.product);
+    *dst = leaf_reg(index);
+    return s;
+}
+
 /* A view of one element: the same everywhere, so it is a constant. */
 static bool is_repeated(const st_tensor *t)
 {
@@ -221,6 +237,8 @@ static st_status compile_leaf(compiler *c, const st_tensor *t, int uses, int *ds
         held = st_held_dtype(t);
         ST_TRY(st_hold(c->ctx, t->args[0], c->err));
         ST_TRY(add_leaf(c, (leaf){.kind = LEAF_STEP, .t = t, .values = st_held(t->args[0])}, &index));
+    } else if (st_is_ranged(t)) {
+        return product_leaf(c, t, dst);
     } else {
         if (t->node == ST_N_WHOLE) ST_TRY(st_hold(c->ctx, (st_tensor *)t, c->err));
         held = st_held_dtype(t);
@@ -461,21 +479,36 @@ static st_status compile(compiler *c, st_tensor *const *list, size_t n)
 
 /* ---------------------------------------------------------------- making */
 
+static bool in_tile(const leaf *l) { return l->kind == LEAF_RANGE || l->kind == LEAF_PRODUCT; }
+
+/* A tile is whole rows of the first product, and a few of them. */
+static uint64_t whole_rows(const st_program *p, uint64_t tile)
+{
+    for (size_t i = 0; i < p->nleaves; i++) {
+        if (p->leaves[i].kind != LEAF_PRODUCT) continue;
+        uint64_t width = st_product_width(p->leaves[i].product), rows = tile / width / TILE_ROWS * TILE_ROWS;
+        if (rows == 0) rows = TILE_ROWS;
+        return rows * width <= TILE_MOST ? rows * width : tile;
+    }
+    return tile;
+}
+
 /* Tile size and the places of the input buffers in a lane. */
 static void lay_out(st_program *p)
 {
     uint64_t per_element = 0;
     for (size_t i = 0; i < p->nleaves; i++)
-        if (p->leaves[i].kind == LEAF_RANGE) per_element += p->leaves[i].width;
+        if (in_tile(&p->leaves[i])) per_element += p->leaves[i].width;
     for (size_t i = 0; i < p->nouts; i++) per_element += st_dtype_bits(p->outs[i].dtype) / 8;
     uint64_t tile = TILE_BYTES / (per_element ? per_element : 1) / BLOCK * BLOCK;
     uint64_t most = TILE_WORK / (p->ninstrs ? p->ninstrs : 1) / BLOCK * BLOCK;
     if (tile > most) tile = most;
     if (tile < TILE_MIN) tile = TILE_MIN;
+    tile = whole_rows(p, tile);
     p->tile = tile < p->numel ? tile : p->numel ? p->numel : 1;
     for (size_t i = 0; i < p->nleaves; i++) {
         p->leaves[i].tile_offset = p->tile_bytes;
-        if (p->leaves[i].kind == LEAF_RANGE) p->tile_bytes += (p->tile * p->leaves[i].width + 63) / 64 * 64;
+        if (in_tile(&p->leaves[i])) p->tile_bytes += (p->tile * p->leaves[i].width + 63) / 64 * 64;
     }
 }
 
@@ -515,6 +548,7 @@ void st_program_free(st_program *p)
     if (!p) return;
     for (size_t i = 0; i < p->nouts; i++) st_tensor_unref(p->outs[i].t);
     st_free(p->outs);
+    for (size_t i = 0; i < p->nleaves; i++) st_product_free(p->leaves[i].product);
     st_free(p->home);
     st_free(p->leaves);
     st_free(p->instrs);
@@ -523,6 +557,13 @@ void st_program_free(st_program *p)
 }
 
 uint64_t st_program_tile(const st_program *p) { return p->tile; }
+
+bool st_program_has_products(const st_program *p)
+{
+    for (size_t i = 0; i < p->nleaves; i++)
+        if (p->leaves[i].kind == LEAF_PRODUCT) return true;
+    return false;
+}
 
 void st_program_advise(const st_program *p, uint64_t start, uint64_t count, uint64_t ahead)
 {
@@ -577,7 +618,8 @@ static void gather(const leaf *l, uint64_t start, size_t n, char *dst)
     }
 }
 
-/* A lane holds: the raw tile of every file leaf | one raw block for gathering and random numbers | the registers. */
+/* A lane holds: the raw tile of every file leaf, the elements of products | one raw block for gathering and random
+ * numbers | the registers. */
 static st_status reserve(const st_program *p, st_lane *lane, st_err *err)
 {
     size_t need = p->tile_bytes + GATHER_SIZE + (size_t)p->nregs * BLOCK * p->width;
@@ -607,7 +649,7 @@ typedef struct span {
 
 static const void *leaf_block(const span *s, const leaf *l)
 {
-    if (l->kind == LEAF_RANGE) return s->lane + l->tile_offset + s->b * l->width;
+    if (in_tile(l)) return s->lane + l->tile_offset + s->b * l->width;
     if (l->kind == LEAF_MEMORY) return l->values + s->start * l->width;
     char *block = s->lane + s->p->tile_bytes;
     if (l->kind == LEAF_RANDOM)
@@ -640,6 +682,7 @@ static st_status begin(const st_program *p, st_lane *lane, size_t block, uint64_
     ST_TRY(reserve(p, lane, err));
     for (size_t i = 0; i < p->nleaves; i++) {
         const leaf *l = &p->leaves[i];
+        if (l->kind == LEAF_PRODUCT) st_product_fill(l->product, start, count, lane->buf + l->tile_offset);
         if (l->kind != LEAF_RANGE) continue;
         st_status s = l->t->source->ops->read(l->t->source, lane->buf + l->tile_offset, l->t->offset + start * l->width,
                                               count * l->width, err);

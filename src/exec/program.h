@@ -22,6 +22,8 @@ st_status st_program_new(st_ctx *ctx, const st_output *outs, size_t nouts, st_pr
 void st_program_free(st_program *p);
 /* Elements of a tile: as many as keep what one worker touches in its cache. */
 uint64_t st_program_tile(const st_program *p);
+/* Whether there are products of matrices in it (product.h), which come cheaper by whole tiles. */
+bool st_program_has_products(const st_program *p);
 /* Tells the sources that what lies `ahead` bytes beyond a range of elements is wanted soon. Files are read nearly in
  * order, so this runs on into the tensors that come next. */
 void st_program_advise(const st_program *p, uint64_t start, uint64_t count, uint64_t ahead);

@@ -168,7 +168,7 @@ static st_status run(st_pass *p, st_err *err)
     choose_folds(p);
     uint64_t tile = st_program_tile(p->program) / ST_FOLD_BLOCK * ST_FOLD_BLOCK;
     p->run = RUN / p->nouts / ST_FOLD_BLOCK * ST_FOLD_BLOCK;
-    if (p->run > tile) p->run = tile;
+    if (p->run > tile || st_program_has_products(p->program)) p->run = tile;
     if (p->run < ST_FOLD_BLOCK) p->run = ST_FOLD_BLOCK;
     return p->inner > 1 ? st_reduce_columns(p, err) : st_reduce_rows(p, err);
 }

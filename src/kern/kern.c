@@ -24,7 +24,8 @@
 #define TABLES(level)                                                                                   \
     {#level, st_kern_load_##level, st_kern_store_##level, st_kern_round_##level, st_kern_clamp_##level, \
      st_kern_conv_##level, st_kern_op_##level, st_kern_gen_##level, st_kern_fold_##level,               \
-     st_kern_fold_columns_##level, st_kern_fold_bf16_##level, &st_kern_bracket_##level}
+     st_kern_fold_columns_##level, st_kern_fold_bf16_##level, &st_kern_bracket_##level,                 \
+     st_kern_product_##level, &st_kern_panel_##level}
 /* clang-format on */
 
 static const st_kernels levels[] = {
@@ -36,15 +37,15 @@ static const st_kernels levels[] = {
 };
 
 #if defined(__x86_64__)
-static bool has_f16c(void) /* not among the names of clang's __builtin_cpu_supports */
+static bool has_f16c_and_fma(void) /* the former is not among the names of clang's __builtin_cpu_supports */
 {
     unsigned a, b, c, d;
-    return __get_cpuid(1, &a, &b, &c, &d) && (c & bit_F16C);
+    return __get_cpuid(1, &a, &b, &c, &d) && (c & bit_F16C) && (c & bit_FMA);
 }
 
 static unsigned supported(void)
 {
-    if (!__builtin_cpu_supports("avx2") || !has_f16c()) return 1;
+    if (!__builtin_cpu_supports("avx2") || !has_f16c_and_fma()) return 1;
     if (!__builtin_cpu_supports("avx512f") || !__builtin_cpu_supports("avx512bw") ||
         !__builtin_cpu_supports("avx512dq") || !__builtin_cpu_supports("avx512vl"))
         return 2;

@@ -47,6 +47,15 @@ typedef struct st_candidate {
 typedef size_t (*st_bracket_fn)(const st_bracket *b, const float *x, size_t n, st_bracket_seen *seen,
                                 st_candidate *found);
 
+/* Rows of a product of matrices, in ST_STRIP_BYTES of columns: `a` has `rows` rows of k elements, `b` k rows of as many
+ * elements as fit a strip, aligned to its size. Rows of `out` are `width` elements apart. */
+enum { ST_STRIP_BYTES = 64 };
+typedef void (*st_product_fn)(const void *a, const void *b, size_t k, size_t rows, void *out, size_t width);
+/* One panel of a matrix of n columns: `a` holds ST_PANEL_ROWS rows of it, column after column. y = A x and z += A'y,
+ * for x and z (n x ST_PANEL_COLS), y (ST_PANEL_ROWS x ST_PANEL_COLS), all row-major and apart. */
+enum { ST_PANEL_ROWS = 6, ST_PANEL_COLS = 16 };
+typedef void (*st_panel_fn)(const float *a, size_t n, const float *x, float *z, float *y);
+
 typedef struct st_kernels {
     const char *name;
     /* Raw little-endian values of a dtype to its register class, and back. NULL for dtypes that are not computed on.
@@ -73,6 +82,8 @@ typedef struct st_kernels {
     /* F32 folds that take raw BF16 instead, of any alignment, and give the same bits; NULL where there is none. */
     const st_fold_fn *fold_bf16; /* [ST_FOLD_COUNT] */
     const st_bracket_fn *bracket;
+    const st_product_fn *product; /* [ST_REG_COUNT]: F32 and F64 */
+    const st_panel_fn *panel;     /* its bits hang on the level */
 } st_kernels;
 
 /* The best level of this processor; STLUA_SIMD=baseline|avx2|avx512 in the environment caps it. */

@@ -40,6 +40,8 @@
     extern const st_fold_columns_fn st_kern_fold_columns_##level[ST_FOLD_COUNT][ST_REG_COUNT]; \
     extern const st_fold_fn st_kern_fold_bf16_##level[ST_FOLD_COUNT];                          \
     extern const st_bracket_fn st_kern_bracket_##level;                                        \
+    extern const st_product_fn st_kern_product_##level[ST_REG_COUNT];                          \
+    extern const st_panel_fn st_kern_panel_##level;                                            \
     /* Of level_math.c, gathered into the table of operations. */                              \
     ST_MATH(ST_MATH_DECLARE, level)                                                            \
     ST_DECLARE(pow_i64, level)                                                                 \

@@ -158,7 +158,8 @@ static void name_units(plan_target *t)
     if (!t->opts.max_shard) return;
     for (size_t u = 0; u < t->nunits; u++)
         if (t->nunits == 1)
-            snprintf(t->units[u].name, sizeof t->units[u].name, "model.safetensors");
+            snprintf(t->units[u].name, sizeof t->units[u].name, "%s",
+                     t->opts.only_file ? t->opts.only_file : "model.safetensors");
         else
             snprintf(t->units[u].name, sizeof t->units[u].name, "model-%05zu-of-%05zu.safetensors", u + 1, t->nunits);
 }

@@ -25,7 +25,7 @@ typedef struct item {
     uint64_t size; /* bytes of a raw run, elements of a group */
     uint64_t next; /* where the cursor stands */
     unsigned users;
-    bool pinned; /* something below is kept in memory for it */
+    st_need need; /* what below is kept in memory for it */
     st_program *program;
 } item;
 
@@ -68,8 +68,8 @@ static void release(item *it)
 {
     st_program_free(it->program);
     it->program = NULL;
-    for (size_t i = 0; it->pinned && i < it->n; i++) st_unpin(it->pieces[i]->out.t);
-    it->pinned = false;
+    for (size_t i = 0; it->need && i < it->n; i++) st_unpin(it->pieces[i]->out.t);
+    it->need = ST_NEED_NOTHING;
 }
 
 /* Pins every item's operands before the first is computed, so that values used twice are kept until the second use. */
@@ -79,9 +79,9 @@ static st_status pin_all(stream *s, st_err *err)
         item *it = &s->items[i];
         if (it->next >= it->size) continue; /* an earlier save did it */
         for (size_t j = 0; !it->pieces[0]->raw && j < it->n; j++) {
-            bool any;
-            st_status status = st_pin(it->pieces[j]->out.t, &any, err);
-            it->pinned |= any;
+            st_need need;
+            st_status status = st_pin(it->pieces[j]->out.t, &need, err);
+            if (it->need < need) it->need = need;
             if (status != ST_OK) return status;
         }
     }
@@ -359,7 +359,7 @@ static st_status run_all(stream *s, st_err *err)
 {
     st_status status = ST_OK;
     for (size_t i = 0, first = 0; status == ST_OK && i <= s->nitems; i++) {
-        if (i < s->nitems && !s->items[i].pinned) continue;
+        if (i < s->nitems && s->items[i].need != ST_NEED_APART) continue;
         if (i > first) status = run(s, first, i, err);
         if (status == ST_OK && i < s->nitems) status = run_prepared(s, i, err);
         first = i + 1;

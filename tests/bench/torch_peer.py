@@ -4,6 +4,7 @@ tensor, computes in F32, holds the output until it is saved, as the reference li
     torch_peer.py average A B OUT
     torch_peer.py cast IN OUT DTYPE
     torch_peer.py info FILE
+    torch_peer.py extract BASE TUNED OUT     adapters of rank 32 by torch.svd_lowrank, each matrix but embeddings
 """
 import sys
 
@@ -33,6 +34,23 @@ def cast(path, out, dtype):
         save_file(tensors, out, f.metadata())
 
 
+def extract(path_a, path_b, out):
+    import torch
+    from safetensors.torch import save_file
+    tensors = {}
+    with safe_open(path_a, "pt") as a, safe_open(path_b, "pt") as b:
+        for name in a.keys():
+            x = a.get_tensor(name)
+            if x.dim() != 2 or "embed" in name or "lm_head" in name:
+                continue
+            d = b.get_tensor(name).float() - x.float()
+            u, s, v = torch.svd_lowrank(d, q=40, niter=2)
+            root = s[:32].sqrt()
+            tensors[name[:-7] + ".lora_B.weight"] = (u[:, :32] * root).to(x.dtype).contiguous()
+            tensors[name[:-7] + ".lora_A.weight"] = (v[:, :32] * root).T.to(x.dtype).contiguous()
+    save_file(tensors, out)
+
+
 def info(path):
     with safe_open(path, "np") as f:
         for name in f.keys():
@@ -40,4 +58,4 @@ def info(path):
             print(name, t.get_dtype(), t.get_shape())
 
 
-{"average": average, "cast": cast, "info": info}[sys.argv[1]](*sys.argv[2:])
+{"average": average, "cast": cast, "info": info, "extract": extract}[sys.argv[1]](*sys.argv[2:])

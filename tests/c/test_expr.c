@@ -7,7 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { EXPRESSIONS = 10000, MAX_NODES = 24 };
+enum { EXPRESSIONS = 10000, MAX_NODES = 24, LEAST = 64 /* rows of a product that is made by ranges */ };
 
 static const st_dtype numeric[] = {ST_BOOL,        ST_U8,  ST_I8,  ST_F8_E5M2, ST_F8_E4M3, ST_F8_E4M3FNUZ,
                                    ST_F8_E5M2FNUZ, ST_I16, ST_U16, ST_F16,     ST_BF16,    ST_I32,
@@ -88,6 +88,23 @@ static st_tensor *random_view(rng *r, st_tensor *t, const int64_t *shape, int nd
     return v;
 }
 
+/* A product of two matrices whose inner size is small, or NULL. */
+static st_tensor *random_product(rng *r, const int64_t *shape)
+{
+    static const st_dtype floats[] = {ST_F16, ST_BF16, ST_F32, ST_F32, ST_F64, ST_F8_E4M3};
+    int64_t k = 1 + (int64_t)rng_below(r, 12), left[4] = {shape[0], k}, right[4] = {k, shape[1]};
+    st_tensor *a = random_leaf(r, floats[rng_below(r, 6)], 2, left), *t = NULL,
+              *b = random_leaf(r, floats[rng_below(r, 6)], 2, right);
+    if (a->ndim == 2 && b->ndim == 2) st_matmul(a, b, &t, NULL); /* not if one is to be broadcast */
+    st_tensor_unref(a);
+    st_tensor_unref(b);
+    if (t && !st_shape_equal(2, t->shape, 2, shape)) {
+        st_tensor_unref(t);
+        t = NULL;
+    }
+    return t;
+}
+
 /* A pool of nodes that grows by random operations on random members: deep, wide and shared. Its last node is the
  * result. */
 static st_tensor *random_expression(rng *r, const int64_t *shape, int ndim)
@@ -99,7 +116,9 @@ static st_tensor *random_expression(rng *r, const int64_t *shape, int ndim)
         pool[n++] = random_leaf(r, rng_below(r, 3) ? common : numeric[rng_below(r, NUMERIC)], ndim, shape);
     for (size_t tries = 0; n < want + 3 && tries < 100; tries++) {
         st_tensor *t = NULL, *number = random_number(r);
-        if (rng_below(r, 8) == 0) {
+        if (ndim == 2 && shape[0] >= LEAST && rng_below(r, 5) == 0) {
+            t = random_product(r, shape);
+        } else if (rng_below(r, 8) == 0) {
             t = random_view(r, pool[rng_below(r, n)], shape, ndim);
         } else if (rng_below(r, 6) == 0) {
             st_cast(pool[rng_below(r, n)], numeric[rng_below(r, NUMERIC)], rng_below(r, 2), &t, NULL);
@@ -150,6 +169,10 @@ static void check_one(st_ctx *ctx, uint64_t seed, unsigned threads)
     int64_t shape[4];
     int ndim = (int)rng_below(&r, 4);
     for (int i = 0; i < ndim; i++) shape[i] = (int64_t)rng_below(&r, ndim == 1 ? 9000 : i == 0 ? 40 : 12);
+    if (seed % 20 == 0) { /* with products */
+        ndim = 2;
+        for (int i = 0; i < 2; i++) shape[i] = LEAST + (int64_t)rng_below(&r, 30);
+    }
     st_tensor *t = random_expression(&r, shape, ndim);
     st_err err;
     unsigned char *want = malloc(st_tensor_nbytes(t) + 1);

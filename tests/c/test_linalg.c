@@ -650,6 +650,70 @@ static void test_lowrank_is_one_result(void **state)
     unref_all(4, (st_tensor *[]){x, y, a, file});
 }
 
+/* Factors of many matrices: residuals against all singular values; equal bits on any number of threads; a matrix that
+ * is read again and again gives the same product as one that is kept. */
+static void test_factors(void **state)
+{
+    enum { N = 4, K = 6 };
+    const st_lowrank_goal goal = {.rank = K, .slack = 0.0006, .split = 0.5, .dtype = ST_F32, .seed = 3};
+    st_tensor *a[N] = {decaying(ST_F32, 300, 200, 60, 1e-3), matrix(ST_F32, 150, 260, 5), matrix(ST_BF16, 33, 7, 6),
+                       decaying(ST_F32, 90, 400, 3, 0)};
+    static float want[N][300 * K], got[300 * K];
+    (void)state;
+    for (unsigned run = 0; run < 4; run++) {
+        st_lowrank out[N];
+        st_ctx_set_threads(ctx, (unsigned[]){1, 2, 5, 2}[run]);
+        st_ctx_set_memory(ctx, run == 3 ? 100 << 10 : 1 << 30);
+        assert_ok(st_lowrank_factors(ctx, a, N, &goal, out, &err));
+        st_ctx_set_memory(ctx, 1 << 30);
+        for (int i = 0; i < N; i++) {
+            uint64_t n = st_tensor_numel(out[i].left);
+            assert_true(out[i].rank == K && n <= 300 * K);
+            assert_ok(st_export(ctx, out[i].left, 0, n, ST_F32, run ? got : want[i], &err));
+            if (run == 1 || run == 2) assert_memory_equal(got, want[i], n * sizeof *got);
+            st_tensor *values = NULL;
+            assert_ok(st_svdvals(a[i], &values, &err));
+            mat x = values_of(a[i]), l = values_of(out[i].left), r = values_of(out[i].right), s = values_of(values);
+            mat back = product(&l, false, &r, false);
+            double best = 0, norm = norm_of(&x), error = distance(&back, &x);
+            for (int64_t j = K; j < s.n; j++) best += s.v[j] * s.v[j];
+            assert_true(error * error <= 1.001 * best + 1e-6 * norm * norm);
+            assert_true(fabs(1 - out[i].retained - error * error / (norm * norm)) < 2e-6);
+            free(x.v), free(l.v), free(r.v), free(s.v), free(back.v);
+            st_tensor_unref(values);
+        }
+        for (int i = 0; i < N; i++) st_lowrank_free(&out[i]);
+    }
+    st_ctx_set_threads(ctx, 0);
+    unref_all(N, a);
+}
+
+/* The kernel of every level against sums in double precision. */
+static void test_panel(void **state)
+{
+    enum { LEN = 37, R = ST_PANEL_ROWS, C = ST_PANEL_COLS };
+    float a[LEN * R], x[LEN * C], z[LEN * C], y[R * C];
+    (void)state;
+    for (int i = 0; i < LEN * R; i++) a[i] = sinf((float)i);
+    for (int i = 0; i < LEN * C; i++) x[i] = cosf((float)(3 * i));
+    for (unsigned level = 0; st_kern_level(level); level++) {
+        for (int i = 0; i < LEN * C; i++) z[i] = 1;
+        (*st_kern_level(level)->panel)(a, LEN, x, z, y);
+        for (int j = 0; j < C; j++) {
+            for (int i = 0; i < R; i++) {
+                double sum = 0;
+                for (int k = 0; k < LEN; k++) sum += (double)a[k * R + i] * (double)x[k * C + j];
+                assert_true(fabs((double)y[i * C + j] - sum) < 1e-5);
+            }
+            for (int k = 0; k < LEN; k++) {
+                double sum = 1;
+                for (int i = 0; i < R; i++) sum += (double)a[k * R + i] * (double)y[i * C + j];
+                assert_true(fabs((double)z[k * C + j] - sum) < 1e-4);
+            }
+        }
+    }
+}
+
 /* ---------------------------------------------------------------- refusals */
 
 static void refused(st_status s, st_status code, const char *text)
@@ -798,6 +862,8 @@ int main(void)
         cmocka_unit_test(test_nothing),
         cmocka_unit_test(test_lowrank),
         cmocka_unit_test(test_lowrank_is_one_result),
+        cmocka_unit_test(test_factors),
+        cmocka_unit_test(test_panel),
         cmocka_unit_test(test_refusals),
         cmocka_unit_test(test_bad_values),
         cmocka_unit_test(test_limits),

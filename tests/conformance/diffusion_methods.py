@@ -17,7 +17,7 @@ try:
     import scipy.ndimage
     from peft.utils import merge_utils
     import sd_mecha  # noqa: F401
-    from sd_mecha.extensions.builtin.merge_methods import cosine, limiting, linear, slicing, svd, ties
+    from sd_mecha.extensions.builtin.merge_methods import cosine, crossover, limiting, linear, slicing, svd, ties
 except ImportError as e:
     skip(f"merge methods of the diffusion tools: {e}")
     finish()
@@ -37,7 +37,7 @@ def mecha(fn, *args, **kwargs):
     """A function of sd-mecha on tensors, whatever its decorator made of it."""
     inner = fn.__wrapped__
     for k, v in kwargs.items():
-        if k in ("alpha",) and fn is not svd.rotate:
+        if k in ("alpha",) and fn not in (svd.rotate, crossover):
             kwargs[k] = torch.tensor(v, dtype=D)
     return inner(*[a.clone() for a in args], **kwargs)
 
@@ -207,6 +207,35 @@ add("peft_dare_ties", {"weight": [0.7, 0.2], "density": 1.0}, lambda a, b, c, d:
     c + merge_utils.dare_ties(deltas(a, b, c), torch.tensor([0.7, 0.2], dtype=D), 1.0), base="c")
 
 
+# ---------------------------------------------------------------- frequencies
+# Odd and prime sizes, sizes of 1, lines that a filter cuts in many places.
+WAVES = SHAPES + [(2,), (11,), (13, 7), (1, 9), (9, 1), (2, 2), (101, 3), (3, 4, 5), (17, 2, 3), (5, 4, 3, 3), (640,),
+                  (1279,), (77, 96)]
+for alpha in (0.0, 0.2, 0.5, 0.7, 1.0):
+    for tilt in (0.0, 0.3, 0.5, 0.95, 1.0, 1.2, 1.5, 2.0, 2.25, 3.0, 3.5, 4.0, 5.0, -0.4):
+        add("crossover", {"alpha": alpha, "tilt": tilt}, lambda a, b, c, d, t=alpha, u=tilt:
+            mecha(crossover, a, b, tilt=u, alpha=t), 1e-6, shapes=WAVES)
+add("crossover", {"alpha": 0.3, "tilt": 0.5}, lambda a, b, c, d: mecha(crossover, a, a, tilt=0.5, alpha=0.3),
+    models="aa", shapes=WAVES)
+
+
+def in_order(a, b, c, alpha, beta):
+    """meh's distribution_crossover; of equal values those that stand first."""
+    if a.dim() == 0:
+        return alpha * a + (1 - alpha) * b
+    order = torch.argsort(c.flatten(), stable=True)
+    fa, fb = (torch.fft.rfft(x.flatten()[order]) for x in (a, b))
+    share = torch.arange(fa.numel(), dtype=D) / fa.numel()
+    share = ((share - alpha) / beta + 0.5).clamp(0, 1) if beta > 1e-10 else (share >= alpha).to(D)
+    line = torch.fft.irfft((1 - share) * fa + share * fb, a.numel())
+    return line[torch.argsort(order)].reshape(a.shape)
+
+
+for alpha in (0.0, 0.3, 0.5, 1.0):
+    for beta in (0.0, 0.2, 1.0, 3.0):
+        add("distribution_crossover", {"alpha": alpha, "beta": beta}, lambda a, b, c, d, t=alpha, u=beta:
+            in_order(a, b, c, t, u) if a.numel() else a, 1e-6, base="c", shapes=WAVES)
+
 # ---------------------------------------------------------------- filters, rotations
 def smooth(x):
     x = scipy.ndimage.median_filter(x.numpy(), size=3) if x.dim() else x.numpy()
@@ -218,21 +247,41 @@ def rows_and_columns(s):
     return (s[0] * s[1], s[2] * s[3]) if len(s) == 4 and s[2] * s[3] > 1 else (s[0], math.prod(s[1:]))
 
 
-TURNED = [s for s in SHAPES if math.prod(s) > 1]
+def rotate(a, b, alignment, alpha, centralization):
+    """sd-mecha's, but for the direction that rows without their mean leave open, where LAPACK finds any: left out."""
+    whole = svd.orthogonal_procrustes
+
+    def without_it(a, b, **options):
+        t = whole(a, b, **options)
+        if a.shape[0] < a.shape[1]:
+            t.u, t.v = t.u[:, :-1], t.v[:, :-1]
+        return t if a.shape[0] > 1 or a.shape[1] == 1 else lambda x, *rest, **options: x
+    if centralization == 1:
+        svd.orthogonal_procrustes = without_it
+    try:
+        return svd.rotate.__wrapped__({"k": a.clone()}, {"k": b.clone()}, alignment=alignment, key="k",
+                                      alpha=torch.tensor(alpha, dtype=D), centralization=centralization)
+    finally:
+        svd.orthogonal_procrustes = whole
+
+
+TURNED = [s for s in SHAPES if math.prod(s) > 1] + [(1, 8), (2, 7), (3, 40), (10, 25), (30, 33), (6, 2, 1, 5)]
 TALL = [s for s in TURNED if len(s) < 2 or rows_and_columns(s)[0] >= rows_and_columns(s)[1]]
-for alignment, alpha in ((1.0, 0.0), (1.0, 0.4), (0.0, 0.3), (0.0, 0.0), (1.0, 1.0), (0.4, 0.0), (0.7, 0.5)):
+WIDE = [s for s in TURNED if s not in TALL]
+PARTS = [(1.0, 0.0), (1.0, 0.4), (0.0, 0.3), (0.0, 0.0), (1.0, 1.0), (0.4, 0.0), (0.7, 0.5), (0.9, 1.0)]
+for alignment, alpha in PARTS:
     for centralization in (1.0, 0.5, 0.0):
-        # Fewer rows than columns that add up to 0 leave one direction open: each program turns it another way.
-        shapes = TALL if 0 < alignment < 1 or centralization == 1 else TURNED
-        add("rotate", {"alignment": alignment, "alpha": alpha, "centralization": centralization},
-            lambda a, b, c, d, q=alignment, t=alpha, z=centralization: svd.rotate.__wrapped__(
-                {"k": a.clone()}, {"k": b.clone()}, alignment=q, alpha=torch.tensor(t, dtype=D), centralization=z,
-                key="k"), 5e-5, shapes=shapes)
+        def wanted(a, b, c, d, q=alignment, t=alpha, z=centralization): return rotate(a, b, q, t, z)
+        options = {"alignment": alignment, "alpha": alpha, "centralization": centralization}
+        add("rotate", options, wanted, 5e-5, shapes=TALL if 0 < alignment < 1 else TURNED)
+        # Of wide matrices far from each other sd-mecha does not find the way in its 100 steps.
+        if 0 < alignment < 1:
+            add("rotate", options, wanted, 5e-5, models="ae", letters="aecd", shapes=WIDE)
 
 # ---------------------------------------------------------------- running them
 folder = scratch()
 tensors, jobs = {}, []
-for shape in SHAPES:
+for shape in dict.fromkeys(s for case in CASES for s in case[-1].get("shapes", SHAPES)):
     for dtype in (torch.float32, torch.float16):
         for i, letter in enumerate("abcd"):
             x = torch.randn(shape, dtype=D)
@@ -240,6 +289,8 @@ for shape in SHAPES:
                 x.view(-1)[i] = 0.0
                 x.view(-1)[4] = 0.5        # equal in all
             tensors[f"{letter} {shape} {dtype}"] = x.to(dtype)
+        a = tensors[f"a {shape} {dtype}"]
+        tensors[f"e {shape} {dtype}"] = (a.to(D) + 0.3 * torch.randn(shape, dtype=D)).to(dtype)      # near to a
 for n, (method, options, wanted, tolerance, models, base, more) in enumerate(CASES):
     for shape in more.get("shapes", SHAPES):
         for dtype in (torch.float32, torch.float16):
@@ -273,7 +324,7 @@ for n, (method, options, wanted, tolerance, models, base, more) in enumerate(CAS
     for shape in more.get("shapes", SHAPES):
         for dtype in (torch.float32, torch.float16):
             key = f"{shape} {dtype}"
-            args = [tensors[f"{letter} {key}"].to(D) for letter in "abcd"]
+            args = [tensors[f"{letter} {key}"].to(D) for letter in more.get("letters", "abcd")]
             try:
                 want = wanted(*args).reshape(shape)
             except Exception as e:

@@ -602,7 +602,8 @@ def main():
     make("sharded", 7, base, shard="60KB")
     tied_base = make("tied1", 8, tied=True)
     make("tied2", 9, tied_base, tied=True)
-    for group in (forms, methods, parameters, franken, dtypes, tied, documents, tokenizers, hub, families, adapters, options):
+    for group in (forms, methods, parameters, franken, dtypes, tied, documents, tokenizers, hub, families, adapters,
+                  options):
         group()
     tap.finish()
 

@@ -103,6 +103,8 @@ function A.cosine_similarity(w) return w.t, w.u, { dim = 1 } end
 function A.diff(w) return w.model, w.other end
 function A.expand(w) return w.row, 2, 3 end
 function A.eye() return 2, 3, { dtype = "F64" } end
+several("fftn ifftn irfftn", function(w) return w.stack, { dim = 1 } end)
+function A.rfftn(w) return w.t, { dim = 2, norm = "ortho" } end
 function A.fill_(w) return w.t:clone(), 3 end
 function A.flatten(w) return w.stack, 1, 2 end
 function A.flip(w) return w.t, 1, 2 end

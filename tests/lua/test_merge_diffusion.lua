@@ -66,7 +66,7 @@ end
 
 function suite.test_shapes_without_elements_and_one()
    for _, method in ipairs { "smooth_add", "peft_ties", "mecha_ties", "mecha_ties_dare", "top_k_tensor_sum", "rotate",
-      "cosine_b", "geometric_median", "tensor_sum2", "mecha_slerp" } do
+      "cosine_b", "geometric_median", "tensor_sum2", "mecha_slerp", "crossover", "distribution_crossover" } do
       local def = require("stlua.merging").method(method)
       local base = def.base == "required"
       for _, shape in ipairs { { 0 }, { 0, 3 }, { 1 }, {} } do
@@ -112,8 +112,47 @@ function suite.test_turns()
    local r = 0.5 ^ 0.5
    check("rotate", { models = { a, b }, centralization = 0, alignment = 0.5 }, { 2 * r, 2 * r, -r, r })
    check("rotate", { models = { vector(1, 2), vector(3, 6) }, alpha = 0.5 }, { 2, 4 })
-   support.raises("arg", { "alignment 0.5", "2 rows and 3 columns", "0 or 1" }, st.merge, "rotate",
-      { models = { matrix(2, 3, 1, 2, 3, 4, 5, 6), matrix(2, 3, 1, 0, 0, 0, 1, 0) }, alignment = 0.5 })
+end
+
+-- Fewer rows than columns: from A to what turning by 1 gives, without a leap; lengths stay where A and B span the same.
+function suite.test_turns_of_wide_matrices()
+   local a = st.randn(3, 8, { seed = 1, dtype = "F64" })
+   local b = a + 0.3 * st.randn(3, 8, { seed = 2, dtype = "F64" })
+   local function at(alignment, other, centralization)
+      return st.merge("rotate", { models = { a, other or b }, alignment = alignment,
+         centralization = centralization or 0 })
+   end
+   local function apart(x, y) return (x - y):abs():amax():item() end
+   lu.assertEquals(apart(at(0), a), 0)
+   lu.assertTrue(apart(at(1e-7), a) < 1e-5)
+   lu.assertTrue(apart(at(1 - 1e-7), at(1)) < 1e-5)
+   lu.assertTrue(apart(at(0.5), at(0.5, b, 1)) > 1e-3)
+   lu.assertTrue(apart(at(1 - 1e-7, b, 1), at(1, b, 1)) < 1e-5)
+   local same = st.tensor { { 0.8, 0.6, 0. }, { -0.6, 0.8, 0. }, { 0., 0., 1. } }:cast("F64"):matmul(a)
+   for _, t in ipairs { 0.3, 0.5, 0.9, 1 } do
+      local turned = at(t, same)
+      lu.assertAlmostEquals(turned:norm():item(), a:norm():item(), 1e-6)
+      lu.assertTrue(apart(turned:matmul(turned:t()), a:matmul(a:t())) < 1e-6)
+   end
+   lu.assertEquals(st.merge("rotate", { models = { matrix(1, 3, 1, 2, 3), matrix(1, 3, 3, 2, 5) },
+      alignment = 0.5 }):totable(), { { 2, 2, 4 } })
+end
+
+function suite.test_frequencies()
+   local a, b = vector(1, 1, 1, 1), vector(1, -1, 3, -3)
+   -- B's transform is 0, -2 - 2i, 8, -2 + 2i; heights are 0, 0.5, 1.
+   check("crossover", { models = { a, b }, alpha = 0.25 }, { 3, -1, 3, -1 })
+   check("crossover", { models = { a, b }, alpha = 0.75 }, { 2, 0, 4, -2 })
+   check("crossover", { models = { a, b }, alpha = 0.25, tilt = 2 }, { -1, 1, 1, -1 })
+   check("crossover", { models = { a, b }, alpha = 0.25, tilt = 1 }, { 1, 0.5, 1.5, 0 })
+   check("crossover", { models = { a, b }, alpha = 0.25, tilt = 4 }, { 3, -1, 3, -1 })
+   check("crossover", { models = { vector(2), vector(4) }, alpha = 0.25 }, { 2 })
+   check("crossover", { models = { a, a }, alpha = 0.25 }, { 1, 1, 1, 1 })
+   check("distribution_crossover", { models = { a, b }, base = vector(0, 1, 2, 3), alpha = 0.5 }, { 3, -1, 3, -1 })
+   check("distribution_crossover", { models = { a, b }, base = vector(3, 2, 1, 0), alpha = 0 }, { 1, -1, 3, -3 })
+   check("distribution_crossover", { models = { a, b }, base = vector(3, 2, 1, 0), alpha = 1 }, { 1, 1, 1, 1 })
+   support.raises("arg", { "crossover: alpha is 1.5", "from 0 to 1" }, st.merge, "crossover",
+      { models = { a, b }, alpha = 1.5 })
 end
 
 -- The median of three neighbours takes out a peak; what is even stays.

@@ -11,9 +11,9 @@
 
 local kinds = { list = {} }
 
-for _, id in ipairs { "lora", "loha", "lokr", "glora", "oft", "ia3", "difference", "whole" } do
+for _, id in ipairs { "low_rank", "loha", "lokr", "glora", "oft", "ia3", "difference", "whole" } do
    local kind = require("stlua.lora.kinds." .. id)
-   kind.id = id
+   kind.id = kind.id or id
    kinds.list[#kinds.list + 1] = kind
 end
 

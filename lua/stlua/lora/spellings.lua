@@ -185,16 +185,21 @@ function Spellings:find(module)
    return nil
 end
 
---- Spellings near a name that is not there, for messages.
+--- The spelling nearest to a name that is not there, with the same beginning; nil where none is near.
 function Spellings:nearest(module)
-   local all = {}
    for _, part in ipairs(self.parts) do
-      local prefix = part.layout.kohya and module:find("^lora_") and part.layout.kohya[1] or part.layout.read[1]
-      for _, path in ipairs(part.spelled) do
-         all[#all + 1] = module:find(".", 1, true) and prefix .. path or flat(prefix .. path)
+      for _, prefix in ipairs(part.layout.read) do
+         if module:sub(1, #prefix) == prefix then
+            local rest, all = module:sub(#prefix + 1), {}
+            local dotted = rest:find(".", 1, true)
+            for i, path in ipairs(part.spelled) do all[i] = dotted and path or flat(path) end
+            local near = text.nearest(rest, all, 1)[1]
+            if near then return prefix .. near end
+            break
+         end
       end
    end
-   return text.nearest(module, all, 1)[1]
+   return nil
 end
 
 -- A module's path in a style; of a fused matrix in diffusers' style there is none.

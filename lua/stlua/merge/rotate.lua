@@ -1,12 +1,12 @@
 -- rotate: A's rows are turned towards B's by the orthogonal matrix that brings them nearest (Procrustes), around their
 -- means: Q = U V', where U S V' is the singular value decomposition of A'B. Q to a fractional power follows from its
--- symmetric part, whose eigenvalues are the cosines of Q's angles, and its antisymmetric part.
+-- symmetric part, whose eigenvalues are the cosines of Q's angles, and its antisymmetric part. With fewer rows than
+-- columns there is no Q: what the rows have of one span is replaced by what they had of another, and a fraction of that
+-- is one of the shortest way between the two.
 local core = require "stlua.core"
-local errors = require "stlua.errors"
 local math_ = require "stlua.merge_math"
 local ops = require "stlua.ops"
 local reduce = require "stlua.reduce"
-local text = require "stlua.text"
 
 -- Rows of a tensor: out x rest; those of a convolution (out in) x kernel, unless the kernel is one element.
 local function as_matrix(x)
@@ -35,23 +35,59 @@ local function without_reflection(u, vh)
    return n == 1 and last or core.cat({ u:narrow(2, 1, n - 1), last }, 2)
 end
 
--- A function that turns rows by Q to a power of 1, -1 or a fraction. Where there are fewer rows than columns only the
--- space that they span is turned.
-local function turn(a, b, p)
-   local n, columns = table.unpack(a:shape())
-   if n < columns then
-      local q, r = core.qr(b:t())
-      local u, _, vh = core.svd(times(a:t(), r:t()), false)
-      local v = times(vh, q:t()):t()
-      return function(x, t)
-         local from, to = u, v
-         if t == -1 then from, to = v, u end
-         return x - times(times(x, to), to:t()) + times(times(x, from), to:t())
-      end
+-- The first `count` columns (rows) from `first` on.
+local function columns(x, first, count) return x:narrow(2, first, count) end
+local function rows(x, first, count) return x:narrow(1, first, count) end
+
+-- Directions on the shortest way from the columns of V to those of U, as a function of the part that is gone. Both are
+-- written in V and what U has besides, a basis Q: U = V M + Q N, and (M, N) are the first columns of a rotation.
+local function way(v, u)
+   local p, n = table.unpack(v:shape())
+   local k = math.min(p - n, n)
+   local m = times(v:t(), u)
+   local q, s, vh = core.svd(u - times(v, m))
+   q = columns(q, 1, k)
+   local given = core.cat({ m, rows(s:reshape(n, 1) * vh, 1, k) }, 1)
+   -- The other columns: any, turned so that what they have of Q is nearest to 1.
+   local full = core.svd(given, true)
+   local free = columns(full, n + 1, k)
+   local left, _, right = core.svd(rows(free, n + 1, k))
+   local function in_q(x) return core.cat({ rows(x, 1, n), times(left:t(), rows(x, n + 1, k)) }, 1) end
+   free = in_q(times(free, right:t()))
+   given = in_q(given)
+   local last = columns(free, k, 1) * core.det(core.cat({ given, free }, 2)):sign()
+   local w = core.cat(k > 1 and { given, columns(free, 1, k - 1), last } or { given, last }, 2)
+   w = core.stiefel(w, n, 100, 1e-8)
+   local basis = core.cat({ v, times(q, left) }, 2)
+   return function(t) return times(basis, columns(power(w, t), 1, n)) end
+end
+
+-- The same where there are fewer rows than columns, of which only the space that A or B spans is turned: what the rows
+-- have of `to` is replaced by what they had of `from`.
+local function turn_span(a, b, p, fraction)
+   local n = a:shape()[1]
+   local q, r = core.qr(b:t())
+   local u, _, vh = core.svd(times(a:t(), r:t()), false)
+   local v = times(vh, q:t()):t()
+   -- Rows without their mean leave one direction of each open.
+   if p.centralization == 1 then n = n - 1 end
+   if n == 0 then return function(x) return x end end
+   u, v = columns(u, 1, n), columns(v, 1, n)
+   local at = fraction and way(v, u)
+   return function(x, t)
+      local from, to = u, v
+      if t == -1 then from, to = v, u end
+      if t > 0 and t < 1 then from, to = at((1 + t) / 2), at((1 - t) / 2) end
+      return x + times(times(x, from) - times(x, to), to:t())
    end
+end
+
+-- A function that turns rows by Q to a power of 1, -1 or p.alignment.
+local function turn(a, b, p)
    local fraction = p.alignment > 0 and p.alignment < 1
    -- A power of the angles asks for more digits than turning once.
    if fraction then a, b = a:cast("F64"), b:cast("F64") end
+   if a:shape()[1] < a:shape()[2] then return turn_span(a, b, p, fraction) end
    local u, _, vh = core.svd(times(a:t(), b), false)
    if fraction then u = without_reflection(u, vh) end
    local q = times(u, vh)
@@ -62,12 +98,6 @@ end
 
 local function rotated(a, b, p)
    local x, y = as_matrix(math_.wide(a)), as_matrix(math_.wide(b))
-   local fraction = p.alignment > 0 and p.alignment < 1
-   if fraction and x:shape()[1] < x:shape()[2] then
-      local message = "rotate: alignment %g of %s: %d rows and %d columns are turned by alignment 0 or 1 alone"
-      errors.throw("arg", message:format(p.alignment, text.quote(p.name), x:shape()[1], x:shape()[2]),
-         { tensor = p.name })
-   end
    local mean_x = reduce.mean(x, 1, { keepdim = true }) * p.centralization
    local mean_y = reduce.mean(y, 1, { keepdim = true }) * p.centralization
    x, y = x - mean_x, y - mean_y
@@ -77,17 +107,16 @@ local function rotated(a, b, p)
    return (x + ops.lerp(mean_x, mean_y, p.alignment)):reshape(a:shape())
 end
 
--- As torch.allclose of the two rounded to F16.
+-- Rounded to F16.
 local function alike(a, b)
-   a, b = math_.wide(a:cast("F16")), math_.wide(b:cast("F16"))
-   return (a - b):abs():le(1e-8 + 1e-5 * b:abs()):all()
+   return math_.allclose(math_.wide(a:cast("F16")), math_.wide(b:cast("F16")))
 end
 
 return {
    summary = "Turns A's rows towards B's by an orthogonal matrix; vectors are interpolated by alpha.",
-   source = "sd-mecha rotate (fractional alignment for matrices with at least as many rows as columns)",
+   source = "sd-mecha rotate",
    base = "optional", like = "model", min = 2, max = 2,
-   holds = 8,
+   holds = 16,
    params = {
       { name = "alignment", type = "number", default = 1, min = 0, max = 1,
          help = "how far A is turned: 1 as near to B as turning alone brings it" },

@@ -5,7 +5,7 @@
 local core = require "stlua.core"
 local errors = require "stlua.errors"
 local lineage = require "stlua.lineage"
-local lora = require "stlua.lora.apply"
+local adapters = require "stlua.lora.apply"
 local open = require "stlua.open"
 local text = require "stlua.text"
 local yaml = require "stlua.mergekit.yaml"
@@ -166,7 +166,7 @@ function refs.with_adapter(source, ref, opts)
    local path, revision = split_revision(ref.lora)
    local folder = refs.find({ path = path, revision = revision, key = ref.lora }, opts)
    local out = setmetatable({ ref = ref, label = core.escape(ref.key) }, { __index = source })
-   out.model = lora.apply(source.model, folder)
+   out.model = adapters.apply(source.model, folder)
    out.place = (source.place or source.label) .. "+" .. folder
    return out
 end
@@ -174,8 +174,8 @@ end
 --- Opens a model with what lies beside it, and the adapter that its reference names.
 -- @tparam table ref
 -- @tparam table opts as of refs.find
--- @treturn table { ref =, label =, folder = or nil, place = what tells it from others, model =, config = table or nil, config_text =,
---   read = function(name) -> text of a file beside the weights, or nil }
+-- @treturn table { ref =, label =, folder = or nil, place = what tells it from others, model =,
+--   config = table or nil, config_text =, read = function(name) -> text of a file beside the weights, or nil }
 -- @raise "io", "format"
 function refs.open(ref, opts)
    local path = refs.find(ref, opts)
@@ -187,7 +187,8 @@ function refs.open(ref, opts)
    end
    local source = { ref = ref, label = core.escape(ref.key), folder = folder, model = open.open(path) }
    source.place = core.stat(path).id
-   lineage.of(source.model).label = core.escape(text.basename(ref.path))      -- a snapshot's folder is a hash
+   -- A snapshot's folder is a hash.
+   lineage.of(source.model).label = core.escape(text.basename(ref.path))
    function source.read(name)
       local file = folder and folder .. "/" .. name
       return file and exists(file) and read_file(file) or nil

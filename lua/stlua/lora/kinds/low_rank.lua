@@ -5,7 +5,7 @@ local tucker = require "stlua.lora.tucker"
 local function rows_of(t) return t:reshape(t:shape()[1], t:numel() // math.max(t:shape()[1], 1)) end
 
 return {
-   title = "LoRA",
+   id = "lora", title = "LoRA",
    suffixes = {
       [".lora_down.weight"] = "down", [".lora_up.weight"] = "up", [".lora_mid.weight"] = "mid",
       [".lora_A.weight"] = "down", [".lora_B.weight"] = "up", [".lora_B.bias"] = "bias_diff",

@@ -1,0 +1,93 @@
+--- What of two models goes into an extracted adapter, decided from names and shapes alone; all that does not fit is
+-- told at once.
+-- Layer: Lua, above stlua.core.
+
+local errors = require "stlua.errors"
+local fit = require "stlua.fit"
+local formats = require "stlua.lora.extract_formats"
+local pattern = require "stlua.pattern"
+local spellings = require "stlua.lora.spellings"
+local text = require "stlua.text"
+
+local plan = {}
+
+-- Patterns of the options as functions, and a check that each has matched something.
+local function choosers(opts)
+   local tests, checks = {}, {}
+   for _, key in ipairs { "only", "except", "modules_to_save" } do
+      if opts[key] then
+         local test, unused = pattern.any(opts[key])
+         tests[key] = test
+         checks[#checks + 1] = function(names)
+            for _, glob in ipairs(unused()) do
+               errors.throwf("name", "%s: no tensor matches %s%s", key, text.quote(glob),
+                  text.did_you_mean(glob, names))
+            end
+         end
+      end
+   end
+   return tests, checks
+end
+
+-- The rows that count, by the patterns; rows of tensors that are saved whole are marked so.
+local function choose(rows, opts)
+   local tests, checks = choosers(opts)
+   local chosen, names = {}, {}
+   for i, row in ipairs(rows) do
+      names[i] = row.name
+      local wanted = not tests.only or tests.only(row.name)
+      if tests.except and tests.except(row.name) then wanted = false end
+      row.save = tests.modules_to_save and tests.modules_to_save(row.name) or false
+      if (wanted or row.save) and row.float then chosen[#chosen + 1] = row end
+   end
+   for _, check in ipairs(checks) do check(names) end
+   return chosen
+end
+
+-- Why a tensor is not decomposed, or nil and whether it is a kernel.
+local function reason(row, opts)
+   local n, name = #row.shape, row.name
+   local kernel = n == 4 and row.shape[3] * row.shape[4] > 1
+   if n ~= 2 and n ~= 4 then return ("has %s"):format(text.plural(n, "dimension")) end
+   if row.shape[1] == 0 or row.shape[2] == 0 then return "is empty" end
+   if not name:find("weight$") then return "is no weight" end
+   if kernel and not opts.conv_rank then return "is a kernel (conv_rank)" end
+   if not opts.include_embeddings and (formats.is_embedding(name) or formats.is_head(name)) then
+      return "is an embedding (include_embeddings, or modules_to_save)"
+   end
+   return nil, kernel
+end
+
+--- Sorts the tensors of two models.
+-- @tparam model base
+-- @tparam model tuned
+-- @tparam table opts of extract, checked
+-- @treturn table layers = { { name =, shape =, module =, own =, kernel =, embedding = }, ... } to decompose,
+--   whole = names saved as they are, rest = { { name =, why = }, ... }, format, parts
+-- @raise "name", "shape": all tensors that one model has not, or has in another shape
+function plan.make(base, tuned, opts)
+   local names = spellings.of(base)
+   local out = { layers = {}, whole = {}, rest = {}, parts = names.parts,
+      format = opts.format or names:default_format() }
+   local rows = choose(fit.gather { base, tuned }, opts)
+   local fixed = {}
+   for _, row in ipairs(rows) do
+      if not (row.save and row[2]) then fixed[#fixed + 1] = row end
+   end
+   fit.check(fixed, { base, tuned }, false, false)
+   for _, row in ipairs(rows) do
+      local why, kernel = reason(row, opts)
+      local module = not why and names:spell(row.name, out.format)
+      if row.save then
+         out.whole[#out.whole + 1] = row.name
+      elseif module then
+         out.layers[#out.layers + 1] = { name = row.name, shape = row.shape, module = module, kernel = kernel,
+            own = row.name:gsub("[._]weight$", ""), embedding = formats.is_embedding(row.name) }
+      else
+         out.rest[#out.rest + 1] = { name = row.name, why = why or ("has no name in %s's adapters"):format(out.format) }
+      end
+   end
+   return out
+end
+
+return plan

@@ -3814,6 +3814,45 @@ function st.npy.save(path, what, opts) end
 ---@return stlua.Model
 function st.lora.apply(model, adapters, strength, opts) end
 
+--- Adapters as one: the sum of weight * alpha / rank * B A over all, as if each had been applied. "exact" sets their
+--- factors side by side, so that ranks add up and nothing is lost (weights are not squared, there are no cross terms);
+--- "svd" gives the nearest of a lower rank; "cat" is "exact" the way PEFT writes it, alpha = rank. Modules that only
+--- some have, different ranks, alphas, formats and spellings, and negative weights are all fine.
+--- ```lua
+--- > a = st.model { { "lora_unet_x.lora_down.weight", st.ones(2, 8) },
+--- ..    { "lora_unet_x.lora_up.weight", st.ones(8, 2) } }
+--- > both, rows = st.lora.combine({ { a, 0.6 }, { a, 0.4 } }, { rank = 2 })
+--- > both["lora_unet_x.lora_up.weight"]:shape(), rows[1].error < 1e-6
+--- { 8, 2 }        true
+--- ```
+---@param list {string|stlua.Model[] adapters and weights (1)
+---
+--- `opts`: `mode` = "exact", "svd" (default where a rank is given) or "cat"; `rank`, `conv_rank`, `energy`,
+--- `sv_ratio`, `sv_fro`, `sv_cumulative` as of st.lora.resize; `to` = "kohya", "diffusers" or "peft" (the first
+--- adapter's); `model` = the checkpoint, where names alone do not tell the modules; `dtype` of the factors (theirs
+--- where it is one, else F32)
+---@param opts? table
+---@return stlua.Model # st.lora.write saves it, in PEFT's format as a folder
+---@return table[] # of "svd" a row for each module: module, rank_before, rank, energy, error, norm
+function st.lora.combine(list, opts) end
+
+--- An adapter in another program's spelling: kohya's (ComfyUI, A1111, `lora_unet_...`), diffusers' or PEFT's. Matrices
+--- that one has whole and the other in parts (Flux, SD 3) are split and joined; the scale goes into `.alpha` tensors,
+--- `lora_adapter_metadata` or `adapter_config.json`. There and back gives the same bytes.
+---
+--- Names with underscores are read by the rules of the architecture that they seem to be of (Stable Diffusion 1, 2 and
+--- XL, Flux, SD 3, Qwen-Image, Wan, Z-Image, language models); for others a model must tell.
+--- ```lua
+--- > lora = st.model { { "lora_unet_double_blocks_0_img_attn_proj.lora_down.weight", st.ones(2, 8) },
+--- ..    { "lora_unet_double_blocks_0_img_attn_proj.lora_up.weight", st.ones(8, 2) } }
+--- > st.lora.convert(lora, { to = "diffusers" }):name(1)
+--- transformer.transformer_blocks.0.attn.to_out.0.lora_A.weight
+--- ```
+---@param what string|stlua.Model a file, a folder, a model of its tensors
+---@param opts table `to` = "kohya", "diffusers" or "peft"; `model` = the checkpoint that the adapter is for
+---@return stlua.Model # st.lora.write saves it, in PEFT's format as a folder
+function st.lora.convert(what, opts) end
+
 --- The adapter that leads from one model to another. Differences are taken in F32; for each weight the best factors of
 --- a rank are found by block Krylov subspaces from a random start, until no more than 1.001 times the smallest possible
 --- residual is left, as its growth tells; the bits hang on the seed and not on the number of threads. Computed at once,
@@ -3851,5 +3890,58 @@ function st.lora.apply(model, adapters, strength, opts) end
 --- differ and are not in the adapter, equal = modules that do not differ, notes
 ---@return table
 function st.lora.extract(base, tuned, opts) end
+
+--- What there is to know of an adapter. The strength of a module is the Frobenius norm of what it adds to the weight,
+--- alpha / rank * B A, computed from the factors; of a part or block the root of the sum of squares. Of kinds that add
+--- nothing (OFT, IA3, GLoRA, whole tensors) there is no norm, and of DoRA it is that of B A.
+--- ```lua
+--- > lora = st.model { { "lora_unet_down_blocks_0_resnets_0_conv1.lora_down.weight", st.ones(2, 8, 3, 3) },
+--- ..    { "lora_unet_down_blocks_0_resnets_0_conv1.lora_up.weight", st.ones(8, 2, 1, 1) } }
+--- > t = st.lora.info(lora)
+--- > t.format, t.title, t.norm
+--- kohya   Stable Diffusion 1      48.0
+--- ```
+---@param what string|stlua.Model a file, a folder, a model of its tensors
+---
+--- `result`: label, format, kinds, architecture and title (nil where names do not tell), modules, parts, blocks,
+--- ranks, alphas = lists of { value, count }, norm, training, warnings
+---@return table
+---@return string # the same for people
+function st.lora.info(what) end
+
+--- An adapter of lower rank: the best approximation that there is (of each module's change, in the Frobenius norm), at
+--- the same scale. LoHa, LoKr and differences become LoRA; middle tensors are folded. Modules whose rank is not above
+--- what is asked for stay as they are.
+--- ```lua
+--- > lora = st.model { { "lora_unet_x.lora_down.weight", st.ones(4, 8) },
+--- ..    { "lora_unet_x.lora_up.weight", st.ones(8, 4) } }
+--- > small, rows = st.lora.resize(lora, { rank = 1 })
+--- > rows[1].rank, rows[1].error < 1e-6
+--- 1       true
+--- ```
+---@param what string|stlua.Model a file, a folder, a model of its tensors
+---
+--- `opts`: `rank` at most; `conv_rank` of convolutions with more than one element (as rank); and one rule, if ranks
+--- are to differ: `energy` = the least share of the squared norm, `sv_fro` = its root, `sv_cumulative` = the least
+--- share of the singular values' sum, `sv_ratio` = all values above the largest divided by it; `dtype` of the new
+--- factors (as before)
+---@param opts table
+---@return stlua.Model # st.lora.write saves it, in PEFT's format as a folder
+---@return table[] # a row for each module: module, rank_before, rank, energy, error, norm
+function st.lora.resize(what, opts) end
+
+--- Writes an adapter: one in PEFT's format as a folder of adapter_model.safetensors and adapter_config.json, any
+--- other as a file. All or nothing, as m:save.
+--- ```lua
+--- > lora = st.model { { "base_model.model.q.lora_A.weight", st.ones(2, 8) },
+--- ..    { "base_model.model.q.lora_B.weight", st.ones(8, 2) } }
+--- > st.lora.write(st.lora.resize(lora, { rank = 1 }), "small") > 0
+--- true
+--- ```
+---@param model stlua.Model as st.lora.extract, resize, combine and convert give it
+---@param path string a file; a folder for PEFT
+---@param opts? table as of m:save
+---@return integer # bytes written
+function st.lora.write(model, path, opts) end
 
 return st

@@ -3886,8 +3886,9 @@ function st.lora.convert(what, opts) end
 --- PEFT's configuration calls the base model
 ---@param opts? table
 ---
---- `result`: model, layers, format, dtype, rank, config (PEFT's, as a table), differing = names of tensors that
---- differ and are not in the adapter, equal = modules that do not differ, notes
+--- `result`: model (st.lora.write saves it, in PEFT's format as a folder), layers, format, dtype, rank, config
+--- (PEFT's, as a table), differing = names of tensors that differ and are not in the adapter, equal = modules that
+--- do not differ, notes
 ---@return table
 function st.lora.extract(base, tuned, opts) end
 
@@ -3931,7 +3932,7 @@ function st.lora.info(what) end
 function st.lora.resize(what, opts) end
 
 --- Writes an adapter: one in PEFT's format as a folder of adapter_model.safetensors and adapter_config.json, any
---- other as a file. All or nothing, as m:save.
+--- other as a file. All or nothing, as m:save, which writes every one as a file: there a header has the configuration.
 --- ```lua
 --- > lora = st.model { { "base_model.model.q.lora_A.weight", st.ones(2, 8) },
 --- ..    { "base_model.model.q.lora_B.weight", st.ones(8, 2) } }
@@ -3939,7 +3940,7 @@ function st.lora.resize(what, opts) end
 --- true
 --- ```
 ---@param model stlua.Model as st.lora.extract, resize, combine and convert give it
----@param path string a file; a folder for PEFT
+---@param path string a file; a folder for PEFT, unless it ends in .safetensors
 ---@param opts? table as of m:save
 ---@return integer # bytes written
 function st.lora.write(model, path, opts) end

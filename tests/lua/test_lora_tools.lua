@@ -310,6 +310,20 @@ function suite.test_convert_refuses()
       { to = "diffusers" })
 end
 
+function suite.test_extract_and_convert()
+   local base = st.model { { "model.layers.0.mlp.up_proj.weight", st.zeros(24, 20) } }
+   local tuned = st.model { { "model.layers.0.mlp.up_proj.weight", st.randn(24, 3):matmul(st.randn(3, 20)) } }
+   local found = st.lora.extract(base, tuned, { rank = 3 })
+   local folder = saved(found.model, "extracted")
+   lu.assertEquals(st.json.decode(support.read(folder .. "/adapter_config.json")).r, 3)
+   local kohya = saved(st.lora.convert(folder, { to = "kohya" }), "extracted.safetensors")
+   near(tuned:tensor(1), st.lora.apply(base, kohya):tensor(1), 1e-5)
+   local back = saved(st.lora.convert(kohya, { to = "peft" }), "extracted-back")
+   for _, file in ipairs { "adapter_config.json", "adapter_model.safetensors" } do
+      lu.assertTrue(support.read(folder .. "/" .. file) == support.read(back .. "/" .. file), file)
+   end
+end
+
 -- ---------------------------------------------------------------- info
 
 function suite.test_info()

@@ -3,11 +3,11 @@
 
 local certificate = require "stlua.lora.certificate"
 local cli = require "stlua.cli"
-local core = require "stlua.core"
 local extract = require "stlua.lora.extract"
 local formats = require "stlua.lora.extract_formats"
 local open = require "stlua.open"
 local text = require "stlua.text"
+local write = require "stlua.lora.write"
 
 local command = { summary = "Make an adapter of low rank from what a model has learned." }
 
@@ -98,14 +98,11 @@ end
 local function job_of(found, args, base, tuned, options)
    local stem = args.output or text.stem(tuned) .. "-lora"
    options.base = nil
-   local entry = { found.model, stem, recipe = { command = "lora extract", base = text.basename(base),
-      tuned = text.basename(tuned), parameters = options } }
-   if found.config and not stem:find("%.safetensors$") then
-      entry.only_file, entry.max_shard_size = formats.PEFT_FILE, (1 << 53) - 1
-      entry.files = { ["adapter_config.json"] = core.json_encode(found.config, { indent = 2 }) .. "\n" }
-   elseif not args.output then
-      entry[2] = stem .. ".safetensors"
-   end
+   local entry = write.as_saved(found.model, stem)
+   entry[1], entry[2] = found.model, stem
+   entry.recipe = { command = "lora extract", base = text.basename(base), tuned = text.basename(tuned),
+      parameters = options }
+   if not args.output and not entry.files then entry[2] = stem .. ".safetensors" end
    return entry
 end
 

@@ -6,9 +6,6 @@ local text = require "stlua.text"
 
 local formats = { names = { "peft", "kohya", "diffusers" } }
 
---- Name of PEFT's file of weights.
-formats.PEFT_FILE = "adapter_model.safetensors"
-
 -- Factors of a kernel: the kernel goes into the one that is applied first.
 local function with_kernel(layer, left, right)
    local shape = layer.shape

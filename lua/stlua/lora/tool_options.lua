@@ -52,7 +52,7 @@ end
 -- @tparam table args
 function tool_options.save(model, stem, recipe, args)
    for _, note in ipairs(model:notes()) do cli.note("note: " .. note) end
-   local entry = write.as_saved(model)
+   local entry = write.as_saved(model, args.output)
    entry[1], entry.recipe = model, recipe
    entry[2] = args.output or entry.only_file and stem or cli.target(args, stem)
    cli.save({ entry }, args)

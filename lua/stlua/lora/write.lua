@@ -227,30 +227,33 @@ end
 local FILE = "adapter_model.safetensors"
 local WHOLE = 2 ^ 52     -- bytes: one shard
 
---- What a save needs beyond the model: of PEFT's format the folder's files, and the configuration out of the header.
+--- What a save needs beyond the model: of PEFT's format the folder's files, and the configuration out of the header; a
+-- file, which a name that ends in .safetensors asks for, keeps it there.
+-- @tparam model model
+-- @tparam ?string path
 -- @treturn table { only_file =, files =, max_shard_size =, metadata = } or empty
-function write.as_saved(model)
+function write.as_saved(model, path)
    local config = model:metadata()[peft.KEY]
-   if not config then return {} end
+   if not config or path and path:find("%.safetensors$") then return {} end
    return { only_file = FILE, files = { ["adapter_config.json"] = config }, max_shard_size = math.floor(WHOLE),
       metadata = { [peft.KEY] = false } }
 end
 
 --- Writes an adapter: one in PEFT's format as a folder of adapter_model.safetensors and adapter_config.json, any
--- other as a file. All or nothing, as m:save.
+-- other as a file. All or nothing, as m:save, which writes every one as a file: there a header has the configuration.
 --
 --     > lora = st.model { { "base_model.model.q.lora_A.weight", st.ones(2, 8) },
 --     ..    { "base_model.model.q.lora_B.weight", st.ones(8, 2) } }
 --     > st.lora.write(st.lora.resize(lora, { rank = 1 }), "small") > 0
 --     true
 -- @tparam model model as st.lora.extract, resize, combine and convert give it
--- @tparam string path a file; a folder for PEFT
+-- @tparam string path a file; a folder for PEFT, unless it ends in .safetensors
 -- @tparam[opt] table opts as of m:save
 -- @treturn integer bytes written
 -- @raise as m:save
 function write.write(model, path, opts)
    if not map.is_model(model) then errors.throwf("arg", "st.lora.write: a model expected, got a %s", type(model)) end
-   local more = write.as_saved(model)
+   local more = write.as_saved(model, path)
    for key, value in pairs(errors.check_options(opts, save.options, "st.lora.write")) do
       for k, v in pairs(key == "metadata" and type(value) == "table" and more.metadata or {}) do value[k] = v end
       more[key] = value

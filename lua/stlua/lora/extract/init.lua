@@ -14,6 +14,7 @@ local formats = require "stlua.lora.extract_formats"
 local lineage = require "stlua.lineage"
 local map = require "stlua.map"
 local meta = require "stlua.meta"
+local peft = require "stlua.lora.peft"
 local plan = require "stlua.lora.extract_plan"
 local text = require "stlua.text"
 
@@ -226,8 +227,9 @@ end
 --   `dtype` = F16 for kohya, else the tuned model's where that has 16 bits, else F32;
 --   `distribute` = "both", roots of the singular values on both factors; "up" or "down", all on that one;
 --   `exact` = true decomposes with LAPACK; `seed` = 0; `base` = what PEFT's configuration calls the base model
--- @treturn table model, layers, format, dtype, rank, config (PEFT's, as a table), differing = names of tensors that
---   differ and are not in the adapter, equal = modules that do not differ, notes
+-- @treturn table model (st.lora.write saves it, in PEFT's format as a folder), layers, format, dtype, rank, config
+--   (PEFT's, as a table), differing = names of tensors that differ and are not in the adapter, equal = modules that do
+--   not differ, notes
 -- @raise "name", "shape": all tensors that do not fit; "arg" for NaN and infinities, naming the tensor and the file
 function extract.extract(base, tuned, opts)
    if not (map.is_model(base) and map.is_model(tuned)) then
@@ -248,9 +250,10 @@ function extract.extract(base, tuned, opts)
       fail("nothing differs that an adapter can hold%s", #notes > 0 and ": " .. table.concat(notes, "; ") or "")
    end
    for _, layer in ipairs(used) do certificate.complete(layer) end
-   local model = build(base, tuned, p, used)
+   local model, config = build(base, tuned, p, used), config_of(base, p, used, equal, opts)
+   if config then model:set_meta(peft.KEY, core.json_encode(config, { indent = 2 })) end
    return { model = model, layers = used, format = p.format, dtype = to, rank = rank, differing = list, equal = equal,
-      config = config_of(base, p, used, equal, opts), notes = notes }
+      config = config, notes = notes }
 end
 
 return extract

@@ -3823,7 +3823,7 @@ function st.lora.apply(model, adapters, strength, opts) end
 --- ..    { "lora_unet_x.lora_up.weight", st.ones(8, 2) } }
 --- > both, rows = st.lora.combine({ { a, 0.6 }, { a, 0.4 } }, { rank = 2 })
 --- > both["lora_unet_x.lora_up.weight"]:shape(), rows[1].error < 1e-6
---- { 8, 2 }        true
+--- { 8, 1 }        true
 --- ```
 ---@param list {string|stlua.Model[] adapters and weights (1)
 ---

@@ -186,7 +186,12 @@ A["npy.load"] = function() return support.path("calls.npy") end
 A["npy.save"] = function(w) return support.path("out.npy"), w.t end
 
 A["lora.combine"] = function(w) return { { w.lora, 0.5 }, { w.lora, 0.25 } }, { rank = 1 } end
-A["lora.convert"] = function(w) return w.lora, { to = "diffusers" } end
+-- With a model: to make the names of a known one takes minutes under a hostile collector.
+A["lora.convert"] = function(w)
+   local factors = { { "base_model.model.a.lora_A.weight", w.unit:narrow(1, 1, 1) },
+      { "base_model.model.a.lora_B.weight", w.v:narrow(1, 1, 2):reshape(2, 1) } }
+   return st.model(factors), { to = "kohya", model = st.model { { "a.weight", w.t } } }
+end
 A["lora.info"] = function(w) return w.lora end
 A["lora.resize"] = function(w) return w.lora, { rank = 1 } end
 A["lora.write"] = function(w) return w.lora, w.path, { sync = false } end

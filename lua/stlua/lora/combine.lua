@@ -289,7 +289,7 @@ end
 --     ..    { "lora_unet_x.lora_up.weight", st.ones(8, 2) } }
 --     > both, rows = st.lora.combine({ { a, 0.6 }, { a, 0.4 } }, { rank = 2 })
 --     > both["lora_unet_x.lora_up.weight"]:shape(), rows[1].error < 1e-6
---     { 8, 2 }        true
+--     { 8, 1 }        true
 -- @tparam {{string|model,number},...} list adapters and weights (1)
 -- @tparam[opt] table opts `mode` = "exact", "svd" (default where a rank is given) or "cat"; `rank`, `conv_rank`,
 --   `energy`, `sv_ratio`, `sv_fro`, `sv_cumulative` as of st.lora.resize; `to` = "kohya", "diffusers" or "peft" (the

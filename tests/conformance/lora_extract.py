@@ -194,7 +194,7 @@ def stored():
         got = load_file(at("s.safetensors"))
         b, a = (got[f"base_model.model.model.x.lora_{x}.weight"].double() for x in "BA")
         real = ((d.double() - b @ a).norm() / d.double().norm()).item()
-        check(abs(layer["stored_error"] - real) < 0.03 * real, f"the error as stored in {dtype}", layer["stored_error"],
+        check(abs(layer["stored_error"] - real) < 0.05 * real, f"the error as stored in {dtype}", layer["stored_error"],
               real)
 
 

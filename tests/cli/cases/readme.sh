@@ -4,6 +4,7 @@ stlua "$ROOT/examples/make_samples.lua" a.safetensors b.safetensors c.safetensor
 block() { # kind: the blocks of the page that are marked so
    awk -v kind="\`\`\`$1" '/^```/ { inside = !inside; mine = inside && $0 == kind; next } mine' "$ROOT/README.md"
 }
+mkdir -p llama/base llama/tuned
 cat >checkpoints.lua <<'LUA'
 local st = require "stlua"
 for i, name in ipairs { "anime", "photo", "sd15" } do
@@ -14,7 +15,20 @@ for i, name in ipairs { "anime", "photo", "sd15" } do
             st.full({ 4, 4 }, i, { dtype = "F16" }):clone() }
       end
    end
+   list[#list + 1] = { "model.diffusion_model.input_blocks.0.0.weight", st.full({ 4, 4, 3, 3 }, i + 0.5):clone() }
+   list[#list + 1] = { "model.diffusion_model.input_blocks.1.1.transformer_blocks.0.attn1.to_q.weight",
+      st.randn(16, 16, { seed = i }):clone() }
    st.model(list):save(name .. ".safetensors")
+end
+for i, name in ipairs { "style", "pose" } do
+   local module = "lora_unet_down_blocks_0_attentions_0_transformer_blocks_0_attn1_to_q"
+   st.model { { module .. ".lora_down.weight", st.randn(8, 16, { seed = i }) },
+      { module .. ".lora_up.weight", st.randn(16, 8, { seed = i + 2 }) },
+      { module .. ".alpha", st.tensor(4.0) } }:save(name .. ".safetensors")
+end
+for i, name in ipairs { "llama/base", "llama/tuned" } do
+   st.model { { "model.layers.0.self_attn.q_proj.weight", st.randn(48, 40, { seed = i }) } }:save(name
+      .. "/model.safetensors")
 end
 st.model { { "decoder.bias", st.ones(4) } }:save("vae.safetensors")
 LUA

@@ -90,7 +90,11 @@ function adapter.of(model, config, config_text)
    a.modules, a.others = group(model)
    classify(a)
    local any = false
-   for _, m in ipairs(a.modules) do any = any or m.kind.id ~= "whole" end
+   for _, m in ipairs(a.modules) do
+      -- Plain weights alone are a model.
+      local suffix = m.suffixes.whole or m.suffixes.whole_bias
+      any = any or m.kind.id ~= "whole" or suffix ~= ".weight" and suffix ~= ".bias"
+   end
    if not any then
       errors.throwf("format", "%s: no tensor of it is part of an adapter (LoRA, LoHa, LoKr, OFT, IA3, differences)",
          a.label)

@@ -1,5 +1,6 @@
 # --resume: after kill -9, and after a signal that asks, the same command goes on and gives the same bytes. Something
 # slow, so that there is time to kill it: a mark is written a quarter of a second after the start.
+unset STLUA_EAGER # what is saved is to be computed while it is written
 cat >make.lua <<'E'
 local st = require "stlua"
 for i, name in ipairs { "a", "b", "c" } do

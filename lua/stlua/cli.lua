@@ -152,6 +152,17 @@ end
 --- True where the path exists.
 function cli.exists(path) return core.stat(path) ~= nil end
 
+--- "FILE:0.3" as the file and the number. What is the whole name of a file is one.
+-- @treturn string path
+-- @treturn ?number
+-- @treturn ?string what stands behind a file and is no number
+function cli.split_number(word)
+   if cli.exists(word) then return word end
+   local path, tail = word:match("^(.+):([^:/]+)$")
+   if path and tonumber(tail) then return path, tonumber(tail) end
+   return word, nil, path and cli.exists(path) and tail or nil
+end
+
 cli.basename, cli.stem = text.basename, text.stem
 
 --- "2.0 GiB"; and text from files made safe to print.

@@ -79,18 +79,11 @@ local function numbers(list, option)
    return values, texts
 end
 
--- Splits "FILE:0.3" where no file has that whole name.
-local function split_weight(word)
-   local path, weight = word:match("^(.+):([^:/]+)$")
-   if path and tonumber(weight) and not cli.exists(word) then return path, tonumber(weight) end
-   return word
-end
-
 -- The paths, and the weights of --weights or behind the files; nil where there are none.
 local function read_weights(args)
    local paths, weights, given = {}, {}, 0
    for i, word in ipairs(args.model) do
-      paths[i], weights[i] = split_weight(word)
+      paths[i], weights[i] = cli.split_number(word)
       given = given + (weights[i] and 1 or 0)
    end
    if given > 0 and (args.weights or (args.alpha and not args.method)) then

@@ -102,17 +102,33 @@ function adapter.of(model, config, config_text)
    return a
 end
 
---- Values that are not finite, as errors that name tensor and file: they would spoil everything without a word.
+--- Tensors that hold NaN or infinite values, found in one pass.
+-- @tparam {table,...} modules
+-- @treturn {{table,string},...} module and name of each
+function adapter.not_finite(modules)
+   local asked, answers, bad = {}, {}, {}
+   for _, m in ipairs(modules) do
+      for part, t in pairs(m.parts) do
+         if dtype.is_float(t:dtype()) and t:numel() > 0 then
+            asked[#asked + 1], answers[#answers + 1] = { m, m.tensors[part] }, elementwise.isfinite(t):all()
+         end
+      end
+   end
+   if #answers > 0 then core.force_all(answers) end
+   for i, answer in ipairs(answers) do
+      if not answer:item() then bad[#bad + 1] = asked[i] end
+   end
+   return bad
+end
+
+--- Refuses values that are not finite, with errors that name tensor and file: they would spoil everything without a
+-- word.
 function adapter.check_finite(list, title)
    local bad = {}
    for _, a in ipairs(list) do
-      for _, m in ipairs(a.modules) do
-         for part, t in pairs(m.parts) do
-            if dtype.is_float(t:dtype()) and t:numel() > 0 and not elementwise.isfinite(t):all():item() then
-               bad[#bad + 1] = core.error("arg", ("%s: %s holds NaN or infinite values"):format(a.label,
-                  text.quote(m.tensors[part])), { tensor = m.tensors[part] })
-            end
-         end
+      for _, found in ipairs(adapter.not_finite(a.modules)) do
+         bad[#bad + 1] = core.error("arg", ("%s: %s holds NaN or infinite values"):format(a.label,
+            text.quote(found[2])), { tensor = found[2] })
       end
    end
    table.sort(bad, function(x, y) return x.message < y.message end)

@@ -204,10 +204,9 @@ local function bias(b, jobs)
       local d = m.parts.bias_diff
       if d then
          touched = true
-         local scale = m.kind.unscaled and 1 or m.scale
          d = rows_of(math_.wide(d):flatten(), s)
          if d:numel() ~= (s.count or b:numel()) then wrong_shape(job, b) end
-         x = in_rows(x, s, function(part) return part + (job.strength * scale) * d:reshape(part:shape()) end)
+         x = in_rows(x, s, function(part) return part + (job.strength * m.scale) * d:reshape(part:shape()) end)
       elseif m.kind.apply_bias and m.parts.whole_bias then
          touched = true
          x = in_rows(x, s, function(part) return m.kind.apply_bias(part, f32(m.parts), job.strength) end)

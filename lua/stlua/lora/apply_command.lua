@@ -19,19 +19,13 @@ function command.options(parser)
    cli.output_options(parser)
 end
 
--- "file:0.8:0.5" -> the file, strength. A name with such an end is a file first.
+-- "file:0.8:0.5" -> the file, strength by part.
 local function split(word)
-   if cli.exists(word) then return word, 1 end
-   local path, unet, te = word:match("^(.+):([^:]+):([^:]+)$")
-   if path and tonumber(unet) and tonumber(te) then
-      return path, { unet = tonumber(unet), model = tonumber(unet), te = tonumber(te) }
-   end
-   path, unet = word:match("^(.+):([^:]+)$")
-   if path and tonumber(unet) then return path, tonumber(unet) end
-   if path and not cli.exists(word) and cli.exists(path) then
-      cli.usage("lora apply: %s: the strength '%s' is not a number", word, unet)
-   end
-   return word, 1
+   local path, strength, wrong = cli.split_number(word)
+   if wrong then cli.usage("lora apply: %s: the strength '%s' is not a number", word, wrong) end
+   local inner, unet = cli.split_number(path)
+   if unet then return inner, { unet = unet, model = unet, te = strength } end
+   return path, strength or 1
 end
 
 local function shown(strength)

@@ -17,7 +17,7 @@ function architectures.title(id) return TITLES[id] end
 
 -- ---------------------------------------------------------------- telling
 
-local function flat(name) return (name:gsub("%.", "_")) end
+local flat = spellings.flat
 
 -- Asks about the names of all modules.
 local function asker(modules)

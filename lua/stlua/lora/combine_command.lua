@@ -6,6 +6,7 @@ local combine = require "stlua.lora.combine"
 local open = require "stlua.open"
 local text = require "stlua.text"
 local tool_options = require "stlua.lora.tool_options"
+local write = require "stlua.lora.write"
 
 local command = { summary = "Add adapters up as one, exactly or at a lower rank." }
 
@@ -15,19 +16,16 @@ function command.options(parser)
       .. "default where one is given); cat: exact, with alpha = rank as PEFT writes it.")
       :choices { "exact", "svd", "cat" }
    tool_options.add_ranks(parser)
-   parser:option("--to", "The format to write (the first adapter's)."):choices { "kohya", "diffusers", "peft" }
+   parser:option("--to", "The format to write (the first adapter's)."):choices(write.formats)
    parser:option("--model", "The checkpoint that the adapters are for, where their names do not tell the modules.")
       :argname("<model>")
    cli.output_options(parser)
 end
 
--- "file:0.6" -> the file, 0.6. A name with such an end is a file first.
 local function split(word)
-   if cli.exists(word) then return word, 1 end
-   local path, weight = word:match("^(.+):([^:/]+)$")
-   if path and tonumber(weight) then return path, tonumber(weight) end
-   if path and cli.exists(path) then cli.usage("lora combine: %s: the weight '%s' is not a number", word, weight) end
-   return word, 1
+   local path, weight, wrong = cli.split_number(word)
+   if wrong then cli.usage("lora combine: %s: the weight '%s' is not a number", word, wrong) end
+   return path, weight or 1
 end
 
 function command.run(args)

@@ -19,7 +19,7 @@ local write = require "stlua.lora.write"
 
 local convert = {}
 
-local function flat(path) return (path:gsub("%.", "_")) end
+local flat = spellings.flat
 
 -- ---------------------------------------------------------------- places
 

@@ -6,13 +6,14 @@ local convert = require "stlua.lora.convert"
 local open = require "stlua.open"
 local text = require "stlua.text"
 local tool_options = require "stlua.lora.tool_options"
+local write = require "stlua.lora.write"
 
 local command = { summary = "Write an adapter in another program's format." }
 
 function command.options(parser)
    parser:argument("adapter", "The adapter: a file, or a folder of PEFT.")
    parser:option("--to", "kohya (ComfyUI, A1111), diffusers, or peft (a folder).")
-      :choices { "kohya", "diffusers", "peft" }
+      :choices(write.formats)
    parser:option("--model", "The checkpoint that the adapter is for, where its names alone do not tell the modules.")
       :argname("<model>")
    cli.output_options(parser)

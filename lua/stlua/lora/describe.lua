@@ -4,17 +4,16 @@
 local adapter = require "stlua.lora.adapter"
 local architectures = require "stlua.lora.architectures"
 local core = require "stlua.core"
-local dtype = require "stlua.dtype"
-local elementwise = require "stlua.elementwise"
 local factors = require "stlua.lora.factors"
 local formats = require "stlua.lora.formats"
 local reduce = require "stlua.reduce"
+local spellings = require "stlua.lora.spellings"
 local text = require "stlua.text"
 local training = require "stlua.lora.training"
 
 local describe = {}
 
-local function flat(name) return (name:gsub("%.", "_")) end
+local flat = spellings.flat
 
 -- ---------------------------------------------------------------- parts and blocks
 
@@ -49,28 +48,13 @@ local function squared_norm(m)
    return whole and reduce.sum(whole * whole) or nil
 end
 
--- Whether all of a module's tensors are finite; norms, of those that are.
+-- Norms of the modules whose tensors are all finite, and the names of the tensors that are not.
 local function measure(modules)
-   local finite, norms, all = {}, {}, {}
+   local norms, bad, is_bad = {}, {}, {}
+   for i, found in ipairs(adapter.not_finite(modules)) do is_bad[found[1]], bad[i] = true, found[2] end
    for i, m in ipairs(modules) do
-      for part, t in pairs(m.parts) do
-         if dtype.is_float(t:dtype()) and t:numel() > 0 then
-            finite[#finite + 1] = { m, part, elementwise.isfinite(t):all() }
-            all[#all + 1] = finite[#finite][3]
-         end
-      end
-      norms[i] = squared_norm(m)
-   end
-   if #all > 0 then core.force_all(all) end
-   local bad, is_bad = {}, {}
-   for _, f in ipairs(finite) do
-      if not f[3]:item() then
-         bad[#bad + 1] = f[1].tensors[f[2]]
-         is_bad[f[1]] = true
-      end
-   end
-   for i, m in ipairs(modules) do
-      norms[i] = not is_bad[m] and norms[i] and math.sqrt(math.max(norms[i]:item(), 0)) * math.abs(m.scale) or false
+      local square = not is_bad[m] and squared_norm(m)
+      norms[i] = square and math.sqrt(math.max(square:item(), 0)) * math.abs(m.scale) or false
    end
    table.sort(bad)
    return norms, bad

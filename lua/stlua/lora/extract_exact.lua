@@ -22,11 +22,6 @@ local function rank_of(s, goal, total)
    return math.max(rank, 1)
 end
 
--- The values alone, so that the decomposition can go.
-local function detached(t, dtype)
-   return core.tensor(dtype, t:shape(), t:cast(dtype):bytes())
-end
-
 local function one(d, goal)
    local u, values, vh = core.svd(d)
    local s, total, kept = values:values(), 0, 0
@@ -38,7 +33,7 @@ local function one(d, goal)
    local scale = values:narrow(1, 1, r)
    local left = u:narrow(2, 1, r) * scale ^ goal.split
    local right = vh:narrow(1, 1, r) * (scale ^ (1 - goal.split)):reshape(r, 1)
-   out.left, out.right = detached(left, goal.dtype), detached(right, goal.dtype)
+   out.left, out.right = left:cast(goal.dtype):clone(), right:cast(goal.dtype):clone() -- the decomposition can go
    out.rank, out.retained, out.s = r, kept / total, table.move(s, 1, r, 1, {})
    local residual = (d - out.left:cast("F32"):matmul(out.right:cast("F32"))):norm():item()
    out.rounding = math.max(residual ^ 2 / total - (1 - out.retained), 0)

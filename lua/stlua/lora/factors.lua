@@ -8,7 +8,10 @@ local tucker = require "stlua.lora.tucker"
 
 local factors = {}
 
-local function rows_of(t) return t:reshape(t:shape()[1], t:numel() // math.max(t:shape()[1], 1)) end
+--- A weight or a factor as a matrix: the first dimension, and all others as one.
+function factors.rows(t) return t:reshape(t:shape()[1], t:numel() // math.max(t:shape()[1], 1)) end
+
+local rows_of = factors.rows
 
 -- A middle tensor goes into the side of the input: A[i, n k k] = sum over j of mid[i, j, k, k] down[j, n].
 local function fold_middle(mid, down)
@@ -20,14 +23,14 @@ local function fold_middle(mid, down)
    return a:reshape(s[1], inner * kernel), { inner, table.unpack(s, 3) }
 end
 
-local function of_lora(p)
-   if p.embedding_down then return p.embedding_down:t(), p.embedding_up:t() end
+local function of_lora(p, kind)
    if p.mid then
       local a, tail = fold_middle(p.mid, rows_of(p.down))
       return rows_of(p.up), a, tail
    end
-   local shape = p.down:shape()
-   return rows_of(p.up), rows_of(p.down), #shape > 2 and { table.unpack(shape, 2) } or nil
+   local b, a = kind.factors(p)
+   local shape = p.down and p.down:shape() or {}
+   return b, a, #shape > 2 and { table.unpack(shape, 2) } or nil
 end
 
 -- (w1a w1b) elementwise (w2a w2b): all pairs of columns, and of rows.
@@ -64,6 +67,13 @@ local function of_lokr(p)
    return b, a, tail
 end
 
+-- A module's parts in F64.
+local function wide(m)
+   local p = {}
+   for part, t in pairs(m.parts) do p[part] = t:ndim() > 0 and t:double() or t end
+   return p
+end
+
 local FINDERS = { lora = of_lora, loha = of_loha, lokr = of_lokr }
 
 --- B and A; and where the weight has more than two dimensions and names tell them, those behind the first.
@@ -73,20 +83,14 @@ local FINDERS = { lora = of_lora, loha = of_loha, lokr = of_lokr }
 -- @treturn ?{integer,...} such as { in, 3, 3 }
 function factors.of(m)
    local find = FINDERS[m.kind.id]
-   if not find then return nil end
-   local p = {}
-   for part, t in pairs(m.parts) do p[part] = t:ndim() > 0 and t:double() or t end
-   return find(p)
+   if find then return find(wide(m), m.kind) end
 end
 
 --- The whole change of a module that factors.of has no factors for, as a matrix; and the dimensions behind the first.
 -- @treturn ?tensor
 -- @treturn ?{integer,...}
 function factors.whole(m)
-   if not m.kind.delta then return nil end
-   local p = {}
-   for part, t in pairs(m.parts) do p[part] = t:ndim() > 0 and t:double() or t end
-   local d = m.kind.delta(p)
+   local d = m.kind.delta and m.kind.delta(wide(m))
    if not d or d:ndim() < 2 then return nil end
    return rows_of(d), d:ndim() > 2 and { table.unpack(d:shape(), 2) } or nil
 end

@@ -3,7 +3,7 @@
 -- Layer: Lua, above stlua.core.
 --
 -- A kind: title; suffixes = { [suffix] = part }; needs = the sets of parts of which one must be there; rank(p) of the
--- parts; out(p) rows of the module; unscaled where alpha / rank does not multiply. What it does to a weight, one of
+-- parts; unscaled where alpha / rank does not multiply. What it does to a weight, one of
 --    factors(p) -> B (out, r), A (r, in * k * k): B A is added; nil where delta is to be asked
 --    delta(p) -> a tensor that is added, as large as the weight
 --    apply(w, p, m, s, alpha) -> the new weight, at strength m with s = alpha / rank

@@ -54,8 +54,7 @@ end
 local function clip_rows(modules)
    local out = {}
    for _, path in ipairs(modules.list) do
-      local row = { path }
-      for i, other in ipairs(clip.to_transformers(path)) do row[i + 1] = other[1] end
+      local row = { path, table.unpack(clip.to_transformers(path)) }
       if #row > 1 then out[#out + 1] = row end
    end
    return out

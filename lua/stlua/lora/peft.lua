@@ -3,19 +3,14 @@
 
 local core = require "stlua.core"
 local errors = require "stlua.errors"
+local whole_file = require "stlua.whole_file"
 
 local peft = {}
 
-local FILE = "adapter_model.safetensors"
-local NAMES = { FILE, "pytorch_lora_weights.safetensors" }
+--- The file of weights in PEFT's folder.
+peft.FILE = "adapter_model.safetensors"
 
-local function read_text(path)
-   local file, message = io.open(path, "rb")
-   if not file then errors.throw("io", message, { file = path }) end
-   local s = file:read("a")
-   file:close()
-   return s
-end
+local NAMES = { peft.FILE, "pytorch_lora_weights.safetensors" }
 
 --- The file of weights in a folder, or nil.
 function peft.file_in(folder)
@@ -31,7 +26,7 @@ end
 function peft.read(folder)
    local path = folder:gsub("/+$", "") .. "/adapter_config.json"
    if not core.stat(path) then return nil end
-   local content = read_text(path)
+   local content = whole_file(path)
    local ok, config = pcall(core.json_decode, content)
    if not ok or type(config) ~= "table" then
       errors.throw("format", ("%s: not a JSON object"):format(core.escape(path)), { file = path })
@@ -42,11 +37,12 @@ end
 --- The configuration beside a file of PEFT's own name.
 function peft.beside(path)
    local folder = path:match("^(.*)/[^/]*$") or "."
-   if path:sub(-#FILE) ~= FILE then return nil end
+   if path:sub(-#peft.FILE) ~= peft.FILE then return nil end
    return peft.read(folder)
 end
 
-local function decode(s)
+--- A JSON object as a table; nil for anything else.
+function peft.decode(s)
    local ok, values = pcall(core.json_decode, s or "")
    return ok and type(values) == "table" and values or nil
 end
@@ -54,9 +50,9 @@ end
 --- The configuration in a header: what newer diffusers write, one set of values per part of a pipeline; or PEFT's, of
 -- an adapter that was made here and is not in its folder yet.
 function peft.of_metadata(metadata)
-   local parts = decode(metadata[peft.DIFFUSERS_KEY])
+   local parts = peft.decode(metadata[peft.DIFFUSERS_KEY])
    if parts then return { parts = parts } end
-   return decode(metadata[peft.KEY])
+   return peft.decode(metadata[peft.KEY])
 end
 
 --- Where the configuration stands in the header of an adapter that is no folder.

@@ -137,11 +137,8 @@ function recompress.rank(d, want, convolution)
    return math.max(1, math.min(n, most, #d.s))
 end
 
--- The values alone: a deferred tensor holds all that it was computed from.
-local function settled(t, kind)
-   t = t:cast(kind)
-   return core.tensor(kind, t:shape(), t:bytes())
-end
+-- A deferred tensor holds all that it was computed from, a clone its values alone.
+local function settled(t, kind) return t:cast(kind):clone() end
 
 --- Factors of a rank, the roots of the singular values on both sides, each multiplied out.
 -- @tparam table d as recompress.of gives it

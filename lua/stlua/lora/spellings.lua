@@ -13,7 +13,10 @@ local spellings = {}
 local Spellings = {}
 Spellings.__index = Spellings
 
-local function flat(path) return (path:gsub("%.", "_")) end
+--- A name as it is compared: dots and underscores are equal.
+function spellings.flat(name) return (name:gsub("%.", "_")) end
+
+local flat = spellings.flat
 
 -- ---------------------------------------------------------------- the checkpoint's modules
 
@@ -89,10 +92,10 @@ local function sizes(model, entry, n)
    return { width, width, width, shape[1] - 3 * width }
 end
 
-local function add(part, path, segments, style)
+local function add(part, path, segments)
    local key = flat(path)
    if not part.index[key] then
-      part.index[key] = { part = part, path = path, segments = segments, style = style }
+      part.index[key] = { part = part, path = path, segments = segments }
       part.spelled[#part.spelled + 1] = path
    end
 end
@@ -116,14 +119,14 @@ local function add_parts(model, part, row)
    local entry = part.modules.by_path[row[1]]
    if row.attention_rows then
       local width = model:get(entry.weight):shape()[2]
-      return add(part, row[2], { segment(part, row[1], { at = 0, count = 3 * width, from = 0 }) }, "other")
+      return add(part, row[2], { segment(part, row[1], { at = 0, count = 3 * width, from = 0 }) })
    elseif #row == 2 then
       local place = row.halves_swapped and halves_swapped(model, part, row[1]) or { segment(part, row[1]) }
-      return add(part, row[2], place, "diffusers")
+      return add(part, row[2], place)
    end
    local at = 0
    for i, count in ipairs(sizes(model, entry, #row - 1)) do
-      add(part, row[i + 1], { segment(part, row[1], { at = at, count = count, from = 0 }) }, "diffusers")
+      add(part, row[i + 1], { segment(part, row[1], { at = at, count = count, from = 0 }) })
       at = at + count
    end
 end
@@ -131,15 +134,15 @@ end
 -- The checkpoint has the parts: the original is all of them, one behind the other.
 local function add_whole(model, part, row)
    local by_path, segments, from = part.modules.by_path, {}, 0
-   if row.halves_swapped then return add(part, row[1], halves_swapped(model, part, row[2]), "original") end
-   if #row == 2 then return add(part, row[1], { segment(part, row[2]) }, "original") end
+   if row.halves_swapped then return add(part, row[1], halves_swapped(model, part, row[2])) end
+   if #row == 2 then return add(part, row[1], { segment(part, row[2]) }) end
    for i = 2, #row do
       local entry = by_path[row[i]]
       local count = model:get(entry.weight or entry.bias):shape()[1]
       segments[i - 1] = segment(part, row[i], { at = 0, count = count, from = from })
       from = from + count
    end
-   add(part, row[1], segments, "original")
+   add(part, row[1], segments)
 end
 
 local function build(model, part)

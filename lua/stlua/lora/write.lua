@@ -120,11 +120,6 @@ local function diffusers_metadata(modules)
    return out
 end
 
-local function decoded(text)
-   local ok, value = pcall(core.json_decode, text or "")
-   return ok and type(value) == "table" and value or nil
-end
-
 -- The configuration's text, as it is made here. `before` gives what else stands in it.
 local function config_text(format, modules, before)
    local short = {}
@@ -170,7 +165,7 @@ function write.set_config(format, modules, metadata)
       if own ~= key then metadata[kept] = texts[own] end
    end
    if not key then return end
-   metadata[key] = config_text(format, modules, decoded(texts[key])) or texts[key]
+   metadata[key] = config_text(format, modules, peft.decode(texts[key])) or texts[key]
 end
 
 -- ---------------------------------------------------------------- models
@@ -224,7 +219,6 @@ end
 
 -- ---------------------------------------------------------------- saving
 
-local FILE = "adapter_model.safetensors"
 local WHOLE = 2 ^ 52     -- bytes: one shard
 
 --- What a save needs beyond the model: of PEFT's format the folder's files, and the configuration out of the header; a
@@ -235,7 +229,7 @@ local WHOLE = 2 ^ 52     -- bytes: one shard
 function write.as_saved(model, path)
    local config = model:metadata()[peft.KEY]
    if not config or path and path:find("%.safetensors$") then return {} end
-   return { only_file = FILE, files = { ["adapter_config.json"] = config }, max_shard_size = math.floor(WHOLE),
+   return { only_file = peft.FILE, files = { ["adapter_config.json"] = config }, max_shard_size = math.floor(WHOLE),
       metadata = { [peft.KEY] = false } }
 end
 

@@ -5,6 +5,7 @@ local core = require "stlua.core"
 local dtype = require "stlua.dtype"
 local errors = require "stlua.errors"
 local text = require "stlua.text"
+local whole_file = require "stlua.whole_file"
 
 local build = require "stlua.mergekit.build"
 local companions = require "stlua.mergekit.companions"
@@ -221,10 +222,7 @@ local KNOWN = { models_dir = "string", cache = "string", allow_crimes = "boolean
    model_card = "boolean", name = "string", seed = "number", source = "string" }
 
 local function read_source(path)
-   local file, message = io.open(path, "rb")
-   if not file then errors.throw("io", message) end
-   local s = file:read("a")
-   file:close()
+   local s = whole_file(path)
    if not s then errors.throwf("io", "%s: this is no file", core.escape(path)) end
    return s
 end

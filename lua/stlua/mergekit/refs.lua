@@ -5,9 +5,9 @@
 local core = require "stlua.core"
 local errors = require "stlua.errors"
 local lineage = require "stlua.lineage"
-local adapters = require "stlua.lora.apply"
 local open = require "stlua.open"
 local text = require "stlua.text"
+local whole_file = require "stlua.whole_file"
 local yaml = require "stlua.mergekit.yaml"
 
 local refs = {}
@@ -137,14 +137,6 @@ end
 
 -- ---------------------------------------------------------------- opening
 
-local function read_file(path)
-   local file, message = io.open(path, "rb")
-   if not file then errors.throw("io", message) end
-   local s = file:read("a")
-   file:close()
-   return s
-end
-
 -- What a folder without safetensors holds instead, for the message.
 local function hint(folder)
    local has = {}
@@ -166,7 +158,7 @@ function refs.with_adapter(source, ref, opts)
    local path, revision = split_revision(ref.lora)
    local folder = refs.find({ path = path, revision = revision, key = ref.lora }, opts)
    local out = setmetatable({ ref = ref, label = core.escape(ref.key) }, { __index = source })
-   out.model = adapters.apply(source.model, folder)
+   out.model = require("stlua.lora.apply").apply(source.model, folder) -- few merges need it
    out.place = (source.place or source.label) .. "+" .. folder
    return out
 end
@@ -191,7 +183,7 @@ function refs.open(ref, opts)
    lineage.of(source.model).label = core.escape(text.basename(ref.path))
    function source.read(name)
       local file = folder and folder .. "/" .. name
-      return file and exists(file) and read_file(file) or nil
+      return file and exists(file) and whole_file(file) or nil
    end
    source.config_text = source.read "config.json"
    if source.config_text then

@@ -5,5 +5,4 @@ return {
    needs = { { "diff" }, { "bias_diff" } },
    unscaled = true,
    delta = function(p) return p.diff end,
-   out = function(p) return (p.diff or p.bias_diff):shape()[1] end,
 }

@@ -10,6 +10,5 @@ return {
       [".hada_t1"] = "t1", [".hada_t2"] = "t2" },
    needs = { { "w1a", "w1b", "w2a", "w2b" } },
    rank = function(p) return p.w1b:shape()[1] end,
-   out = function(p) return p.w1a:shape()[p.t1 and 2 or 1] end,
    delta = function(p) return half(p.t1, p.w1a, p.w1b) * half(p.t2, p.w2a, p.w2b) end,
 }

@@ -15,10 +15,6 @@ return {
       [".lokr_w2_a"] = "k2a", [".lokr_w2_b"] = "k2b", [".lokr_t1"] = "s1", [".lokr_t2"] = "s2" },
    needs = { { "k1", "k2" }, { "k1", "k2a", "k2b" }, { "k1a", "k1b", "k2" }, { "k1a", "k1b", "k2a", "k2b" } },
    rank = function(p) return (p.k2b or p.k1b) and (p.k2b or p.k1b):shape()[1] end,
-   out = function(p)
-      local function rows(whole, t, a) return whole and whole:shape()[1] or a:shape()[t and 2 or 1] end
-      return rows(p.k1, p.s1, p.k1a) * rows(p.k2, p.s2, p.k2a)
-   end,
    delta = function(p)
       local a, b = matrix(p.k1, p.s1, p.k1a, p.k1b), matrix(p.k2, p.s2, p.k2a, p.k2b)
       while a:ndim() < b:ndim() do a = a:unsqueeze(a:ndim() + 1) end

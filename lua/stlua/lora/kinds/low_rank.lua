@@ -1,8 +1,7 @@
 -- LoRA (Hu et al. 2021, arXiv 2106.09685): W + s B A. A convolution's factors are those of its matrix, (out, in k k);
 -- LoCon's middle tensor (LyCORIS' tucker) stands between them.
+local rows_of = require("stlua.lora.factors").rows
 local tucker = require "stlua.lora.tucker"
-
-local function rows_of(t) return t:reshape(t:shape()[1], t:numel() // math.max(t:shape()[1], 1)) end
 
 return {
    id = "lora", title = "LoRA",
@@ -18,7 +17,6 @@ return {
    },
    needs = { { "down", "up" }, { "embedding_down", "embedding_up" } },
    rank = function(p) return (p.down or p.embedding_down):shape()[1] end,
-   out = function(p) return p.up and p.up:shape()[1] or p.embedding_down:shape()[2] end,
    -- (out, r) and (r, in * k * k); nil where there is more between them. An embedding (V, d) is transposed.
    factors = function(p)
       if p.mid then return nil end

@@ -6,7 +6,6 @@ return {
       [".modules_to_save.default.weight"] = "whole", [".modules_to_save.default.bias"] = "whole_bias" },
    needs = { { "whole" }, { "whole_bias" } },
    unscaled = true,
-   resizes = true,
    apply = function(w, p, m) return m == 1 and p.whole or w + m * (p.whole - w) end,
    apply_bias = function(b, p, m) return m == 1 and p.whole_bias or b + m * (p.whole_bias - b) end,
 }

@@ -37,7 +37,7 @@ static st_status is_little(st_tensor *t, bool *little, st_err *err)
     st_tensor **list;
     size_t n;
     uint64_t elements = 0;
-    ST_TRY(st_topological(t->args, (size_t)t->nargs, true, &list, &n, err));
+    ST_TRY(st_topological(t->args, (size_t)t->nargs, ST_BELOW_NEEDED, &list, &n, err));
     for (size_t i = 0; i < n && elements <= LITTLE; i++) elements += list[i]->numel;
     *little = elements <= LITTLE;
     st_free(list);

@@ -14,7 +14,7 @@
 #include <math.h>
 #include <string.h>
 
-enum { C = ST_PANEL_COLS, FIRST_ROOM = 256, MOST_WIDTH = 64 };
+enum { C = ST_PANEL_COLS, FIRST_ROOM = 256 };
 
 static st_status alloc(void *out, uint64_t count, size_t size, st_err *err)
 {
@@ -61,7 +61,7 @@ static st_status make_room(krylov *k, int need, st_err *err)
 static int step_width(int64_t rank)
 {
     int64_t width = (rank + 2 * C - 1) / (2 * C) * C;
-    return width < MOST_WIDTH ? (int)width : MOST_WIDTH;
+    return width < KRYLOV_WIDTH ? (int)width : KRYLOV_WIDTH;
 }
 
 static st_status begin(krylov *k, st_err *err)

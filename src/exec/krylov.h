@@ -35,6 +35,8 @@ void krylov_factors_free(krylov_factors *f);
 
 /* ---------------------------------------------------------------- its parts */
 
+enum { KRYLOV_WIDTH = 64 }; /* columns that a step adds, at most */
+
 /* The basis and what is known of A on it. */
 typedef struct krylov {
     krylov_matrix *a;
@@ -61,10 +63,6 @@ typedef struct krylov {
 void krylov_orthonormalise(krylov *k);
 /* w -= v (v'w); the coefficients are left in c. */
 void krylov_project(krylov *k);
-/* change: makes columns orthonormal whose inner products are in gram; columns that are made of the others, or have less
- * than `least` of what they had before, become zeros. Says how many those are; dropped[] which. */
-int krylov_orthogonal_change(int n, const double *gram, const double *before, double least, double *change,
-                             bool *dropped);
 /* Eigenvalues, ascending, of the upper triangle of `a` (n x n, lda); with `vectors` those take its place. */
 st_status krylov_eigen(int n, double *a, int lda, bool vectors, double *values, st_err *err);
 /* Whether the values at hold are good enough; *wait becomes the number of steps to take before asking again. */

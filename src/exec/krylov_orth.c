@@ -18,11 +18,12 @@ void krylov_project(krylov *k)
     for (size_t i = 0; i < count; i++) k->c[i] = -k->c[i];
 }
 
-int krylov_orthogonal_change(int n, const double *gram, const double *before, double least, double *change,
-                             bool *dropped)
+/* change: makes n columns orthonormal whose inner products are in gram; columns that are made of the others, or have
+ * less than `least` of what they had before, become zeros. dropped[] says which. */
+static void orthogonal_change(int n, const double *gram, const double *before, double least, double *change,
+                              bool *dropped)
 {
-    double r[64 * 64]; /* the upper factor of the Gram matrix of columns of length 1 */
-    int gone = 0;
+    double r[KRYLOV_WIDTH * KRYLOV_WIDTH]; /* the upper factor of the Gram matrix of columns of length 1 */
     memset(change, 0, (size_t)n * (size_t)n * sizeof *change);
     for (int i = 0; i < n; i++) {
         double length = gram[i * n + i], left = 1, *m = change + i * n;
@@ -36,14 +37,12 @@ int krylov_orthogonal_change(int n, const double *gram, const double *before, do
             left -= r[j * n + i] * r[j * n + i];
         }
         if (!dropped[i] && !(left > NOISE * 10)) dropped[i] = true;
-        gone += dropped[i];
         if (dropped[i]) continue;
         double d = 1 / sqrt(left);
         m[i] = scale * d;
         for (int j = 0; j < i; j++)
             for (int p = 0; p <= j && !dropped[j]; p++) m[p] -= r[j * n + i] * d * change[j * n + p];
     }
-    return gone;
 }
 
 /* w times `change`, in F64. */
@@ -57,10 +56,10 @@ static void apply_change(krylov *k)
 static void orthonormalise_columns(krylov *k, double least)
 {
     int n = k->a->n, l = k->width;
-    bool dropped[64];
+    bool dropped[KRYLOV_WIDTH];
     for (size_t i = 0; i < (size_t)n * (size_t)l; i++) k->wide[i] = (double)k->w[i];
     blas_gemm(true, 'T', 'N', l, l, n, k->wide, n, k->wide, n, 0, k->gram, l);
-    krylov_orthogonal_change(l, k->gram, k->before, least, k->change, dropped);
+    orthogonal_change(l, k->gram, k->before, least, k->change, dropped);
     apply_change(k);
     for (int j = 0; j < l; j++) k->fresh[j] = dropped[j];
 }

@@ -116,13 +116,7 @@ static st_status make_partial(st_folder *d, st_err *err)
     if (r >= 0) return d->fd = r, ST_OK;
     st_free(d->temp); /* not ours to remove */
     d->temp = NULL;
-    if (r == -EWOULDBLOCK)
-        return st_fail(err, ST_IO, d->label, NULL,
-                       "another process is writing it just now: wait for its end, or stop it");
-    if (r == -ENOENT)
-        return st_fail(err, ST_CHANGED, d->label, NULL,
-                       "what an earlier save had left was removed just now; run the same again");
-    return st_fail_errno(err, -r, d->label, "opening what an earlier save may have left");
+    return st_target_fail_adopt(r, d->label, err);
 }
 
 static st_status open_folder(st_folder *d, const char *path, bool force, st_err *err)

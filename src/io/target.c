@@ -160,6 +160,16 @@ int st_target_adopt(const char *path, mode_t type, struct stat *st)
     return r;
 }
 
+st_status st_target_fail_adopt(int answer, const char *label, st_err *err)
+{
+    if (answer == -EWOULDBLOCK)
+        return st_fail(err, ST_IO, label, NULL, "another process is writing it just now: wait for its end, or stop it");
+    if (answer == -ENOENT)
+        return st_fail(err, ST_CHANGED, label, NULL,
+                       "what an earlier save had left was removed just now; run the same again");
+    return st_fail_errno(err, -answer, label, "opening what an earlier save may have left");
+}
+
 /* ---------------------------------------------------------------- leftovers */
 
 /* A path that grows and shrinks while walking a tree: removal must work without memory. */

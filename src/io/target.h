@@ -33,6 +33,8 @@ bool st_target_hold(int fd, const char *path);
 /* Opens and locks what an earlier save of this user left under a name; `type` is S_IFREG or S_IFDIR. -ENOENT: nothing,
  * or it was something else and is removed. -EWOULDBLOCK: its owner lives. */
 int st_target_adopt(const char *path, mode_t type, struct stat *st);
+/* The failure that an answer of it means, or one of making what was not there. */
+st_status st_target_fail_adopt(int answer, const char *label, st_err *err);
 /* Removes what dead saves to this target left beside it: what has a sibling's name and no living owner. What has the
  * number `spare` and can be gone on from stays; 0: none. */
 void st_target_sweep(const st_target *t, uint64_t spare);

@@ -119,13 +119,7 @@ static st_status resume_temp(writer *w, mode_t mode, st_err *err)
     if (!w->temp) return st_fail_nomem(err, strlen(t->path) + 1);
     int fd = open_partial(w, mode);
     if (fd >= 0) w->fd = fd;
-    if (fd == -EWOULDBLOCK)
-        return st_fail(err, ST_IO, w->label, NULL,
-                       "another process is writing it just now: wait for its end, or stop it");
-    if (fd == -ENOENT)
-        return st_fail(err, ST_CHANGED, w->label, NULL,
-                       "what an earlier save had left was removed just now; run the same again");
-    return fd < 0 ? st_fail_errno(err, -fd, w->label, "opening what an earlier save may have left") : ST_OK;
+    return fd < 0 ? st_target_fail_adopt(fd, w->label, err) : ST_OK;
 }
 
 static st_status open_temp(writer *w, st_err *err)

@@ -1,6 +1,6 @@
 /* test_assignment.c - the linear assignment problem against all permutations, on stacks and any number of threads,
  * refusals, a cancel, and failing allocations. */
-#include "support.h"
+#include "fixture.h"
 
 #include "mem.h"
 #include "tensor.h"
@@ -8,21 +8,6 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
-
-static st_ctx *ctx;
-static st_err err;
-
-static int setup(void **state)
-{
-    (void)state;
-    return st_ctx_new(&ctx, &err) == ST_OK ? 0 : -1;
-}
-static int teardown(void **state)
-{
-    (void)state;
-    st_ctx_free(ctx);
-    return 0;
-}
 
 static st_tensor *costs(st_dtype d, int ndim, const int64_t *shape, const double *v)
 {

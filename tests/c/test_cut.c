@@ -1,26 +1,11 @@
 /* test_cut.c - the largest magnitudes against a sort; masks of chance; ranks; requirements. */
-#include "support.h"
+#include "fixture.h"
 
 #include "eval.h"
 #include "kern.h"
 
 #include <math.h>
 #include <string.h>
-
-static st_ctx *ctx;
-static st_err err;
-
-static int setup(void **state)
-{
-    (void)state;
-    return st_ctx_new(&ctx, &err) == ST_OK ? 0 : -1;
-}
-static int teardown(void **state)
-{
-    (void)state;
-    st_ctx_free(ctx);
-    return 0;
-}
 
 typedef struct item {
     double size;

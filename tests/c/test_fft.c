@@ -1,27 +1,12 @@
 /* test_fft.c - Fourier transforms against sums written out, the same bytes on any number of threads, refusals, limits,
  * cancels and failing allocations. */
-#include "support.h"
+#include "fixture.h"
 
 #include "eval.h"
 #include "mem.h"
 
 #include <math.h>
 #include <string.h>
-
-static st_ctx *ctx;
-static st_err err;
-
-static int setup(void **state)
-{
-    (void)state;
-    return st_ctx_new(&ctx, &err) == ST_OK ? 0 : -1;
-}
-static int teardown(void **state)
-{
-    (void)state;
-    st_ctx_free(ctx);
-    return 0;
-}
 
 static double *noise(uint64_t n, uint64_t seed)
 {

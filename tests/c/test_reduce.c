@@ -1,6 +1,6 @@
 /* test_reduce.c - reductions: against the obvious sums, the same bits on any number of threads and at any SIMD level,
  * one pass for several, and no more memory than tiles. */
-#include "support.h"
+#include "fixture.h"
 
 #include "eval.h"
 #include "kern.h"
@@ -9,21 +9,6 @@
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
-
-static st_ctx *ctx;
-static st_err err;
-
-static int setup(void **state)
-{
-    (void)state;
-    return st_ctx_new(&ctx, &err) == ST_OK ? 0 : -1;
-}
-static int teardown(void **state)
-{
-    (void)state;
-    st_ctx_free(ctx);
-    return 0;
-}
 
 static const int64_t lengths[] = {0, 1, 2, 15, 16, 17, 2047, 2048, 2049, 4096, 131071, 131072, 131073, 300001};
 enum { LENGTHS = sizeof lengths / sizeof *lengths };

@@ -1,26 +1,11 @@
 /* test_reduce_columns.c - reductions down columns: against the same taken along rows of the transpose, at the places
  * where the work is cut, on any number of threads, and the same bits at every SIMD level. */
-#include "support.h"
+#include "fixture.h"
 
 #include "kern.h"
 
 #include <math.h>
 #include <string.h>
-
-static st_ctx *ctx;
-static st_err err;
-
-static int setup(void **state)
-{
-    (void)state;
-    return st_ctx_new(&ctx, &err) == ST_OK ? 0 : -1;
-}
-static int teardown(void **state)
-{
-    (void)state;
-    st_ctx_free(ctx);
-    return 0;
-}
 
 /* Random values of a dtype, many of them equal, some 0; with `special` also -0, NaN and infinities. */
 static st_tensor *random_tensor(st_dtype d, int ndim, const int64_t *shape, uint64_t seed, bool special)

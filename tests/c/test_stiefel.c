@@ -1,6 +1,6 @@
 /* test_stiefel.c - the shortest way between directions: what stays, what vanishes, the same bytes on any number of
  * threads, refusals, failing allocations. */
-#include "support.h"
+#include "fixture.h"
 
 #include "eval.h"
 #include "mem.h"
@@ -9,21 +9,6 @@
 #include <string.h>
 
 enum { N = 7, GIVEN = 4 };
-
-static st_ctx *ctx;
-static st_err err;
-
-static int setup(void **state)
-{
-    (void)state;
-    return st_ctx_new(&ctx, &err) == ST_OK ? 0 : -1;
-}
-static int teardown(void **state)
-{
-    (void)state;
-    st_ctx_free(ctx);
-    return 0;
-}
 
 static void multiply(const double *a, const double *b, bool turned, double *c)
 {

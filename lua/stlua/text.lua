@@ -106,17 +106,23 @@ local MAX_CANDIDATES = 20000     -- beyond it only whole substrings are looked f
 -- @tparam[opt=3] integer most
 -- @treturn {string,...}
 function text.nearest(word, names, most)
+   most = most or 3
    local found, folded = {}, word:lower()
    local limit = math.max(1, math.min(4, #word // 3))
+   local count = {}                 -- names per distance
    for i, name in ipairs(names) do
       local lower = name:lower()
       local d
       if #word >= 3 and lower:find(folded, 1, true) then
          d = 0
-      elseif i <= MAX_CANDIDATES then
+      elseif limit > 0 and i <= MAX_CANDIDATES then
          d = distance(folded, lower, limit)
       end
-      if d then found[#found + 1] = { name = name, d = d, i = i } end
+      if d then
+         found[#found + 1] = { name = name, d = d, i = i }
+         count[d] = (count[d] or 0) + 1
+         if count[d] >= most then limit = math.min(limit, d - 1) end      -- later ones as far away are not shown
+      end
    end
    table.sort(found, function(x, y)
       if x.d ~= y.d then return x.d < y.d end
@@ -124,7 +130,7 @@ function text.nearest(word, names, most)
       return x.i < y.i
    end)
    local out = {}
-   for i = 1, math.min(most or 3, #found) do out[i] = found[i].name end
+   for i = 1, math.min(most, #found) do out[i] = found[i].name end
    return out
 end
 

@@ -74,7 +74,7 @@ function suite.test_printing_reads_only_what_it_shows()
    local column = support.tensor("F32", { 16384, 1 }, support.values(row))
    local big, start = row * column, os.clock()
    lu.assertStrContains(tostring(big), "Tensor[16384x16384 F32, 1.0 GiB]")
-   lu.assertTrue(os.clock() - start < 0.5)
+   lu.assertTrue(os.clock() - start < 0.5 * SLOW)
 end
 
 function suite.test_a_tensor_of_a_file_names_it()
@@ -371,7 +371,7 @@ function suite.test_suggestions_for_a_hundred_thousand_names_are_quick()
    for i = 1, 100000 do names[i] = ("model.layers.%d.self_attn.q_proj.weight"):format(i) end
    local start = os.clock()
    lu.assertTrue(#text.nearest("model.layers.17.self_attn.q_porj.weight", names) > 0)
-   lu.assertTrue(os.clock() - start < 5)
+   lu.assertTrue(os.clock() - start < 2 * SLOW)
 end
 
 function suite.test_progress()

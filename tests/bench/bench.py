@@ -386,6 +386,25 @@ class ExtractRow(Row):
         self.peer_runs = 1
 
 
+def adapter():
+    """Of rank 32, between two of the models."""
+    path = at("adapter.safetensors")
+    if not os.path.exists(path):
+        say("  making adapter")
+        subprocess.run(extract(model("llama-a"), model("llama-b"), path), check=True)
+    return path
+
+
+def apply(a, b, out):
+    return [STLUA, "lora", "apply", a, adapter(), "-o", out, "--no-sync", "--quiet"]
+
+
+def apply_verdict(costs):
+    r = ratio(costs, "average")
+    allowed = 64 * MIB + os.path.getsize(adapter())
+    return "%.2f" % r, r <= 1.5 and max(c.rss for c in costs["stlua"]) <= allowed
+
+
 def hostile():
     """Files of about 1 MB that ask a careless reader for time or memory."""
     def header(payload, extra=b""):
@@ -557,6 +576,9 @@ ROWS = [
     Row("norm of every tensor of a 2.2 GB BF16 file", "3 x `dd bs=1M of=/dev/null`", script("norm.lua", TOTAL % "norm"),
         at_most(3, "dd"), {"dd": dd}, (), ("llama-a",)),
     ExtractRow(),
+    Row("`lora apply`, rank 32, to a 2.2 GB model, `--no-sync`",
+        "1.5 x the average of two such models; 64 MiB + the factors", apply, apply_verdict,
+        {"average": merge("--no-sync")}, (), LLAMAS),
     MatmulRow("matrix products, five shapes, 2 threads", "1.1 x a bare call of OpenBLAS", None, matmul_verdict),
     *(InMemoryRow(operation, "in memory, 8192 x 8192: " + name) for operation, name in (
         ("sum F32", "sum of F32"), ("sum BF16", "sum of BF16"), ("norm F32", "norm of F32"),

@@ -54,6 +54,8 @@ typedef struct st_sink_ops {
     st_status (*write)(st_sink *k, const void *buf, uint64_t off, size_t n, st_err *err);
     /* n bytes of `src` at soff go to doff; may be NULL: then read and write. */
     st_status (*copy)(st_sink *k, st_source *src, uint64_t soff, uint64_t doff, uint64_t n, st_err *err);
+    /* The file ends at `size`: what it was opened with was the most it might have. Before sync, after all writes. */
+    st_status (*end)(st_sink *k, uint64_t size, st_err *err);
     /* What has been written so far is safe on the disk, and more may follow; sync: that was all of it. Without syncs
      * they only tell whether everything went well until now. */
     st_status (*flush)(st_sink *k, st_err *err);

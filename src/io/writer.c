@@ -32,6 +32,7 @@ typedef struct writer {
     st_writer_opts opts;
     char *label, *temp; /* temp: the name it has, or will get for a moment at commit */
     int fd;
+    uint64_t most;  /* bytes that the system lets a file have */
     uint64_t there; /* bytes of disk that an earlier save has taken for it */
     bool named;     /* temp exists */
     bool shares;    /* copies inside the kernel pay off here */
@@ -167,14 +168,15 @@ static st_status inherit(const writer *w, st_err *err)
 /* Room for all of it before the first byte; writing into reserved blocks is also twice as fast on ext4. */
 static st_status reserve(writer *w, st_err *err)
 {
-    uint64_t size = w->sink.size, most = sys_file_limit();
+    uint64_t size = w->sink.size, most = w->most = sys_file_limit();
     if (size > INT64_MAX)
         return st_fail(err, ST_LIMIT, w->label, NULL, "a file of %llu bytes is beyond any file system",
                        (unsigned long long)size);
-    if (size > most)
+    if (size > most && !w->opts.open_ended)
         return st_fail(err, ST_SPACE, w->label, NULL,
                        "%llu bytes are more than the limit of %llu for a file (`ulimit -f`)", (unsigned long long)size,
                        (unsigned long long)most);
+    if (w->opts.open_ended) return ST_OK;
     uint64_t need = size > w->there ? size - w->there : 0, left;
     int r = sys_fallocate(w->fd, size);
     if (r == -EOPNOTSUPP || r == -ENOSYS || r == -EINVAL)
@@ -238,7 +240,12 @@ st_status st_writer_find(const char *path, uint64_t number, const char *inside, 
 
 static st_status check_range(const writer *w, uint64_t off, uint64_t n, st_err *err)
 {
-    if (off <= w->sink.size && n <= w->sink.size - off && !w->done) return ST_OK;
+    bool inside = off <= w->sink.size && n <= w->sink.size - off && !w->done;
+    if (inside && off + n <= w->most) return ST_OK;
+    if (inside)
+        return st_fail(err, ST_SPACE, w->label, NULL,
+                       "the file would become larger than the limit of %llu bytes for a file (`ulimit -f`)",
+                       (unsigned long long)w->most);
     return st_fail(err, ST_INTERNAL, w->label, NULL,
                    "a write of %llu bytes at %llu does not fit the file of %llu bytes", (unsigned long long)n,
                    (unsigned long long)off, (unsigned long long)w->sink.size);
@@ -326,6 +333,16 @@ static st_status writer_copy(st_sink *k, st_source *src, uint64_t soff, uint64_t
 }
 
 /* ---------------------------------------------------------------- sync and commit */
+
+static st_status writer_end(st_sink *k, uint64_t size, st_err *err)
+{
+    writer *w = (writer *)k;
+    ST_TRY(check_range(w, 0, size, err));
+    int r = sys_truncate(w->fd, size);
+    if (r < 0) w->failed = true;
+    if (r == 0) k->size = size;
+    return r < 0 ? st_fail_errno(err, -r, w->label, "setting the length of the file") : ST_OK;
+}
 
 static st_status writer_flush(st_sink *k, st_err *err)
 {
@@ -424,5 +441,5 @@ static void writer_free(st_sink *k)
     st_free(w);
 }
 
-static const st_sink_ops writer_ops = {writer_write, writer_copy,   writer_flush,
+static const st_sink_ops writer_ops = {writer_write, writer_copy,   writer_end, writer_flush,
                                        writer_sync,  writer_commit, writer_free};

@@ -11,6 +11,7 @@ typedef struct st_writer_opts {
     st_ctx *ctx;         /* whose cancel need not wait until the bytes written so far are dropped; may be NULL */
     uint64_t partial;    /* the number of this save, so that what it leaves can be found again; 0: it leaves nothing */
     bool found;          /* what an earlier save left was seen there, and is needed: CHANGED when it is gone */
+    bool open_ended;     /* the size is the most it may have: nothing is reserved, and `end` tells the real one */
     bool in_place;       /* written under its own name: it lies in a folder that nobody knows of yet */
 } st_writer_opts;
 

@@ -1,0 +1,210 @@
+/* blocks.c - reading ranges of what is made block by block: a cache for parts of blocks, scratch per call. Layer: io;
+ * may touch memory. */
+#include "blocks.h"
+#include "mem.h"
+#include "shape.h"
+
+#include <string.h>
+
+enum { CACHE_BYTES = 8 << 20 }; /* a source may keep, unless more threads than that read at once */
+
+st_status st_blocks_init(st_blocks *b, const st_block_ops *ops, uint64_t *starts, size_t n, st_err *err)
+{
+    b->ops = ops;
+    b->starts = starts;
+    b->n = n;
+    b->base.size = starts[n];
+    for (size_t i = 0; i < ST_BLOCK_SLOTS; i++) b->slots[i].block = SIZE_MAX;
+    if (pthread_mutex_init(&b->lock, NULL) == 0) {
+        if (pthread_cond_init(&b->changed, NULL) == 0) return ST_OK;
+        pthread_mutex_destroy(&b->lock);
+    }
+    st_free(starts);
+    b->starts = NULL;
+    return st_fail_nomem(err, sizeof *b);
+}
+
+void st_blocks_destroy(st_blocks *b)
+{
+    if (!b->starts) return;
+    for (size_t i = 0; i < ST_BLOCK_SLOTS; i++) {
+        st_free(b->slots[i].bytes);
+        if (b->scratch[i]) b->ops->free_scratch(b->scratch[i]);
+    }
+    st_free(b->starts);
+    b->starts = NULL;
+    pthread_cond_destroy(&b->changed);
+    pthread_mutex_destroy(&b->lock);
+}
+
+size_t st_blocks_at(const st_blocks *b, uint64_t off)
+{
+    size_t low = 0, high = b->n; /* starts[low] <= off < starts[high] */
+    while (high - low > 1) {
+        size_t mid = low + (high - low) / 2;
+        if (b->starts[mid] <= off)
+            low = mid;
+        else
+            high = mid;
+    }
+    return low;
+}
+
+/* ---------------------------------------------------------------- making */
+
+static void *take_scratch(st_blocks *b)
+{
+    void *s = NULL;
+    pthread_mutex_lock(&b->lock);
+    for (size_t i = 0; !s && i < ST_BLOCK_SLOTS; i++) {
+        s = b->scratch[i];
+        b->scratch[i] = NULL;
+    }
+    pthread_mutex_unlock(&b->lock);
+    return s ? s : b->ops->new_scratch(b);
+}
+
+static void give_scratch(st_blocks *b, void *s)
+{
+    pthread_mutex_lock(&b->lock);
+    for (size_t i = 0; s && i < ST_BLOCK_SLOTS; i++)
+        if (!b->scratch[i]) {
+            b->scratch[i] = s;
+            s = NULL;
+        }
+    pthread_mutex_unlock(&b->lock);
+    if (s) b->ops->free_scratch(s);
+}
+
+static st_status make(st_blocks *b, size_t i, void *out, st_err *err)
+{
+    void *scratch = take_scratch(b);
+    if (!scratch) return st_fail_nomem(err, st_blocks_size(b, i));
+    st_status s = b->ops->make(b, i, out, scratch, err);
+    give_scratch(b, scratch);
+    return s;
+}
+
+/* ---------------------------------------------------------------- the cache */
+
+static st_block_slot *find_slot(st_blocks *b, size_t i)
+{
+    for (size_t k = 0; k < ST_BLOCK_SLOTS; k++)
+        if (b->slots[k].block == i) return &b->slots[k];
+    return NULL;
+}
+
+/* A slot that nobody uses: an empty one while there is room, else the one that was used longest ago. NULL: all are in
+ * use. */
+static st_block_slot *free_slot(const st_blocks *b, size_t size)
+{
+    const st_block_slot *empty = NULL, *oldest = NULL;
+    for (size_t k = 0; k < ST_BLOCK_SLOTS; k++) {
+        const st_block_slot *s = &b->slots[k];
+        if (!s->cap)
+            empty = empty ? empty : s;
+        else if (!s->users && (!oldest || s->used < oldest->used))
+            oldest = s;
+    }
+    bool room = b->cached + size <= CACHE_BYTES;
+    return (st_block_slot *)(empty && (room || !oldest) ? empty : oldest);
+}
+
+static bool resize_slot(st_blocks *b, st_block_slot *s, size_t size)
+{
+    if (s->cap >= size) return true;
+    st_free(s->bytes);
+    b->cached -= s->cap;
+    s->cap = 0;
+    s->bytes = st_malloc(size);
+    if (!s->bytes) return false;
+    s->cap = size;
+    b->cached += size;
+    return true;
+}
+
+/* A slot for block `i` that the caller now uses: made, or his to make. Under the lock; NULL without memory. */
+static st_block_slot *claim(st_blocks *b, size_t i, bool *mine)
+{
+    for (;;) {
+        st_block_slot *s = find_slot(b, i);
+        if (s && !s->making) {
+            s->users++;
+            *mine = false;
+            return s;
+        }
+        if (!s && (s = free_slot(b, st_blocks_size(b, i)))) {
+            s->block = SIZE_MAX;
+            if (!resize_slot(b, s, st_blocks_size(b, i))) return NULL;
+            s->block = i;
+            s->users = 1;
+            s->making = *mine = true;
+            return s;
+        }
+        pthread_cond_wait(&b->changed, &b->lock);
+    }
+}
+
+static void release(st_blocks *b, st_block_slot *s, bool failed)
+{
+    pthread_mutex_lock(&b->lock);
+    s->users--;
+    s->used = ++b->clock;
+    if (failed) s->block = SIZE_MAX; /* whoever waits for it meets the failure himself */
+    s->making = false;
+    pthread_cond_broadcast(&b->changed);
+    pthread_mutex_unlock(&b->lock);
+}
+
+static void is_made(st_blocks *b, st_block_slot *s)
+{
+    pthread_mutex_lock(&b->lock);
+    s->making = false;
+    pthread_cond_broadcast(&b->changed);
+    pthread_mutex_unlock(&b->lock);
+}
+
+static st_status read_part(st_blocks *b, size_t i, void *buf, size_t from, size_t n, st_err *err)
+{
+    bool mine;
+    pthread_mutex_lock(&b->lock);
+    st_block_slot *s = claim(b, i, &mine);
+    pthread_mutex_unlock(&b->lock);
+    if (!s) return st_fail_nomem(err, st_blocks_size(b, i));
+    st_status status = mine ? make(b, i, s->bytes, err) : ST_OK;
+    if (mine && status == ST_OK) is_made(b, s);
+    if (status == ST_OK) memcpy(buf, (const char *)s->bytes + from, n);
+    release(b, s, status != ST_OK);
+    return status;
+}
+
+/* Whether it lies in the cache, or soon will. */
+static bool is_cached(st_blocks *b, size_t i)
+{
+    pthread_mutex_lock(&b->lock);
+    bool found = find_slot(b, i) != NULL;
+    pthread_mutex_unlock(&b->lock);
+    return found;
+}
+
+st_status st_blocks_read(st_source *s, void *buf, uint64_t off, size_t n, st_err *err)
+{
+    st_blocks *b = (st_blocks *)(void *)s;
+    char *dst = buf;
+    uint64_t end;
+    if (!st_add_u64(off, n, &end) || end > s->size)
+        return st_fail(err, ST_INTERNAL, s->label, NULL, "a read of %zu bytes at %llu leaves the %llu bytes there are",
+                       n, (unsigned long long)off, (unsigned long long)s->size);
+    for (size_t i = n ? st_blocks_at(b, off) : 0; n; i++) {
+        size_t size = st_blocks_size(b, i), from = (size_t)(off - b->starts[i]);
+        size_t take = size - from < n ? size - from : n;
+        if (take && take == size && !is_cached(b, i))
+            ST_TRY(make(b, i, dst, err));
+        else if (take)
+            ST_TRY(read_part(b, i, dst, from, take, err));
+        dst += take;
+        off += take;
+        n -= take;
+    }
+    return ST_OK;
+}

@@ -231,7 +231,8 @@ typedef struct st_verdict {
     st_damage *list; /* in the order of the file, the first thousand */
     size_t n;
     uint64_t total;
-    bool checked; /* every byte has a checksum that was compared */
+    const char *compression; /* as st_file_compression */
+    bool checked;            /* every byte has a checksum that was compared */
 } st_verdict;
 /* Reads the whole of a compressed file and compares its checksums; of a plain one, which has none, the header is
  * checked. A damaged file is no failure, but a list; st_verdict_free it. */

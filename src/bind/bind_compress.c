@@ -56,8 +56,8 @@ static void push_damage(lua_State *L, const st_damage *d)
     lua_setfield(L, -2, "tensor");
 }
 
-/* core.verify(path) -> { damaged = list of { first =, bytes =, tensor =, message = }, total =, checked = }; names are
- * escaped. */
+/* core.verify(path) -> { damaged = list of { first =, bytes =, tensor =, message = }, total =, checked =,
+ * compression = }; names are escaped. */
 static int core_verify(lua_State *L)
 {
     st_err err;
@@ -69,7 +69,7 @@ static int core_verify(lua_State *L)
     bind_context *c = bind_enter(L);
     st_status s = st_file_verify(c->ctx, path, v, &err);
     bind_leave(L, c, s, &err);
-    lua_createtable(L, 0, 3);
+    lua_createtable(L, 0, 4);
     lua_createtable(L, (int)v->n, 0);
     for (size_t i = 0; i < v->n; i++) {
         push_damage(L, &v->list[i]);
@@ -79,6 +79,8 @@ static int core_verify(lua_State *L)
     set_integer(L, "total", v->total);
     lua_pushboolean(L, v->checked);
     lua_setfield(L, -2, "checked");
+    lua_pushstring(L, v->compression);
+    lua_setfield(L, -2, "compression");
     return 1;
 }
 

@@ -97,8 +97,8 @@ static st_status verify(st_ctx *ctx, const char *path, st_damages *d, st_err *er
 {
     st_file *f;
     st_err why;
-    bool packed;
-    ST_TRY(look(path, &packed, err));
+    ST_TRY(look(path, &d->packed, err));
+    bool packed = d->packed;
     st_status s = st_file_open(path, &f, &why);
     if (s == ST_OK) {
         if (packed) s = st_zsource_verify(st_file_source(f), ctx, d, &why);
@@ -121,6 +121,7 @@ st_status st_file_verify(st_ctx *ctx, const char *path, st_verdict *v, st_err *e
     st_status s = verify(ctx, path, &d, err);
     if (s == ST_OK) {
         *v = (st_verdict){.list = d.list, .n = d.n, .total = d.total, .checked = d.checked};
+        v->compression = d.packed ? "zstd" : NULL;
         d.list = NULL;
     }
     st_damages_free(&d);

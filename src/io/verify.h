@@ -15,6 +15,7 @@ typedef struct st_damages {
     uint64_t total;
     bool failed;  /* no memory for one of them */
     bool checked; /* nothing was without a checksum */
+    bool packed;  /* it is a compressed file */
 } st_damages;
 
 st_status st_damages_init(st_damages *d, st_err *err);

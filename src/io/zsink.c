@@ -118,7 +118,7 @@ static st_status compress(zsink *z, size_t i, const void *plain, scratch *w, st_
 /* `plain`, or what lies in `src` at `from`. */
 static st_status put_frame(zsink *z, size_t i, const void *plain, st_source *src, uint64_t from, st_err *err)
 {
-    scratch *w;
+    scratch *w = NULL;
     size_t n = frame_size(z, i);
     ST_TRY(take_scratch(z, &w, err));
     st_status s = ST_OK;

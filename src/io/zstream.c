@@ -451,7 +451,7 @@ static st_status check_all(zstream *x, st_ctx *ctx, st_damages *d, st_err *err)
 st_status st_zstream_verify(st_source *s, st_ctx *ctx, st_damages *d, st_err *err)
 {
     const zstream *x = of(s);
-    st_source *own;
+    st_source *own = NULL;
     ST_TRY(st_zstream_new(x->raw, &own, err));
     st_source_ref(x->raw);
     of(own)->checks = true;

@@ -125,41 +125,70 @@ static bool resize_slot(st_blocks *b, st_block_slot *s, size_t size)
     return true;
 }
 
-/* A slot for block `i` that the caller now uses: made, or his to make. Under the lock; NULL without memory. */
-static st_block_slot *claim(st_blocks *b, size_t i, bool *mine)
+/* A free slot becomes block `i`'s, which the caller makes. Under the lock; false without memory. */
+static bool begin(st_blocks *b, st_block_slot *s, size_t i)
 {
-    for (;;) {
-        st_block_slot *s = find_slot(b, i);
-        if (s && !s->making) {
-            s->users++;
-            *mine = false;
-            return s;
-        }
-        if (!s && (s = free_slot(b, st_blocks_size(b, i)))) {
-            s->block = SIZE_MAX;
-            if (!resize_slot(b, s, st_blocks_size(b, i))) return NULL;
-            s->block = i;
-            s->given = 0;
-            s->users = 1;
-            s->making = *mine = true;
-            return s;
-        }
-        pthread_cond_wait(&b->changed, &b->lock);
-    }
+    s->block = SIZE_MAX;
+    if (!resize_slot(b, s, st_blocks_size(b, i))) return false;
+    s->block = i;
+    s->given = 0;
+    s->users = 1;
+    s->making = true;
+    return true;
 }
 
-/* n bytes of it were read; 0: it could not be made. */
-static void release(st_blocks *b, st_block_slot *s, size_t n)
+/* n bytes of it were read. */
+static void release(st_blocks *b, st_block_slot *s, size_t n, bool failed)
 {
     pthread_mutex_lock(&b->lock);
     s->users--;
     s->given += n;
     s->used = ++b->clock;
-    if (n == 0 || (s->users == 0 && s->given >= st_blocks_size(b, s->block)))
+    if (failed || (s->users == 0 && s->given >= st_blocks_size(b, s->block)))
         s->block = SIZE_MAX; /* whoever waits for it meets a failure himself */
     s->making = false;
     pthread_cond_broadcast(&b->changed);
     pthread_mutex_unlock(&b->lock);
+}
+
+/* Most reads go forward: who would wait for a block makes the one behind it. */
+static void make_ahead(st_blocks *b, size_t i)
+{
+    pthread_mutex_lock(&b->lock);
+    st_block_slot *s = i < b->n && !find_slot(b, i) ? free_slot(b, st_blocks_size(b, i)) : NULL;
+    if (s && (st_blocks_size(b, i) == 0 || !begin(b, s, i))) s = NULL;
+    pthread_mutex_unlock(&b->lock);
+    if (s) release(b, s, 0, make(b, i, s->bytes, NULL) != ST_OK);
+}
+
+/* A slot for block `i` that the caller now uses: made, or his to make. NULL without memory. */
+static st_block_slot *claim(st_blocks *b, size_t i, bool *mine)
+{
+    bool ahead = false;
+    st_block_slot *s;
+    pthread_mutex_lock(&b->lock);
+    for (;;) {
+        s = find_slot(b, i);
+        *mine = !s;
+        if (s && !s->making) {
+            s->users++;
+            break;
+        }
+        if (!s && (s = free_slot(b, st_blocks_size(b, i)))) {
+            if (!begin(b, s, i)) s = NULL;
+            break;
+        }
+        if (!*mine && !ahead) {
+            pthread_mutex_unlock(&b->lock);
+            make_ahead(b, i + 1);
+            ahead = true;
+            pthread_mutex_lock(&b->lock);
+            continue;
+        }
+        pthread_cond_wait(&b->changed, &b->lock);
+    }
+    pthread_mutex_unlock(&b->lock);
+    return s;
 }
 
 static void is_made(st_blocks *b, st_block_slot *s)
@@ -173,14 +202,12 @@ static void is_made(st_blocks *b, st_block_slot *s)
 static st_status read_part(st_blocks *b, size_t i, void *buf, size_t from, size_t n, st_err *err)
 {
     bool mine;
-    pthread_mutex_lock(&b->lock);
     st_block_slot *s = claim(b, i, &mine);
-    pthread_mutex_unlock(&b->lock);
     if (!s) return st_fail_nomem(err, st_blocks_size(b, i));
     st_status status = mine ? make(b, i, s->bytes, err) : ST_OK;
     if (mine && status == ST_OK) is_made(b, s);
     if (status == ST_OK) memcpy(buf, (const char *)s->bytes + from, n);
-    release(b, s, status == ST_OK ? n : 0);
+    release(b, s, n, status != ST_OK);
     return status;
 }
 

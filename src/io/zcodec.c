@@ -136,7 +136,7 @@ enum {
     SLOTS = 4096,
     RUNS = 8,     /* of words one behind the other */
     RUN = 128,    /* words of 4 bytes */
-    OFTEN = 32,   /* one word in so many that was seen before is enough */
+    OFTEN = 64,   /* one word in so many that was seen before is enough */
     PICKED = 15,  /* of words of 8 bytes one in 16 is looked at, chosen by its value: a later copy is chosen, too */
     PART = 1024,  /* words: picked at a time, without a branch for each */
     SMALL = 4096, /* bytes: of less, all ways are tried */

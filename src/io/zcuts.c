@@ -6,7 +6,7 @@
 #include "ztable.h"
 
 enum {
-    FRAME = 256 << 10, /* content: as fast and as small as larger ones, and what one number costs to read */
+    FRAME = 512 << 10, /* content: on real weights as small as what zstd makes of all, which 256 KiB are not */
     MANY = 512 << 10,  /* of these, up to which that size is kept: with ends of tensors at most three times as many */
 };
 

@@ -36,7 +36,9 @@ st_status st_zsource_open(st_source *raw, st_source **out, st_err *err)
 st_status st_zsource_peek(st_source *s, void *buf, size_t n, size_t *got, st_err *err)
 {
     if (!st_zsource_seeks(s)) return st_zstream_peek(s, buf, n, got, err);
-    *got = n < s->size ? n : (size_t)s->size;
+    const st_blocks *b = (const st_blocks *)(const void *)s;
+    uint64_t some = s->size > 7 ? b->starts[st_blocks_at(b, 7) + 1] : s->size;
+    *got = n < some ? n : (size_t)some;
     return s->ops->read(s, buf, 0, *got, err);
 }
 

@@ -11,7 +11,7 @@
 bool st_zsource_is(const void *head, size_t n);
 /* Takes over `raw`, on failure too. The source's size may be ST_SIZE_UNKNOWN until it is told the header. */
 st_status st_zsource_open(st_source *raw, st_source **out, st_err *err);
-/* Up to n bytes from the beginning; *got is less where there are no more. */
+/* Up to n bytes from the beginning, 8 at least if there are so many: no more frames are made than for these. */
 st_status st_zsource_peek(st_source *s, void *buf, size_t n, size_t *got, st_err *err);
 /* From now on errors name tensors, and the size is known. Keeps a reference. */
 st_status st_zsource_set_header(st_source *s, st_header *h, st_err *err);

@@ -141,10 +141,10 @@ static void test_places_are_named(void **state)
     c[m / 2] ^= 1; /* in the large tensor */
     spill(in_dir(dir, "m.zst"), c, m);
     assert_int_equal(read_all(in_dir(dir, "m.zst"), p, n), ST_FORMAT);
-    assert_string_equal(err.tensor, "t0001");
+    if (strcmp(err.tensor, "t0001")) fail_msg("%s", err.message);
     assert_int_equal(count_damages(in_dir(dir, "m.zst"), &d), 1);
     assert_string_equal(d.tensor, "t0001");
-    assert_int_equal(d.end - d.begin, 262144);
+    assert_int_equal(d.end - d.begin, 524288);
     assert_non_null(strstr(d.message, "t0001"));
     c[m - st_ztable_bytes(0) - 100] ^= 1; /* a checksum of the table, or a size: the last frames */
     c[400] ^= 1;

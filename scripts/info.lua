@@ -11,19 +11,23 @@ local function options(parser)
    parser:flag("--json", "Print one JSON object.")
 end
 
--- Header and file sizes of all files together.
+-- Header and file sizes of all files together; and where some are compressed, what they take on the disk and whether
+-- each can be read from any place.
 local function totals(model)
-   local header, size = 0, 0
+   local header, size, stored, compressed, seeks = 0, 0, 0, false, true
    for _, file in ipairs(model:files()) do
-      header, size = header + file.header_bytes, size + file.size
+      header, size, stored = header + file.header_bytes, size + file.size, stored + (file.stored or file.size)
+      compressed = compressed or file.compression ~= nil
+      seeks = seeks and file.seeks ~= false
    end
-   return header, size
+   return header, size, compressed and stored or nil, seeks
 end
 
 local function print_json(model, path)
-   local header, size = totals(model)
-   cli.write(('{"path":%s,"format":"safetensors","header_bytes":%d,"file_bytes":%d,"metadata":%s,"tensors":['):format(
-      st.json.encode(path), header, size, st.json.encode((model:metadata()))))
+   local header, size, stored, seeks = totals(model)
+   local compression = stored and ('"compression":"zstd","stored_bytes":%d,"random_access":%s,'):format(stored, seeks)
+   cli.write(('{"path":%s,"format":"safetensors",%s"header_bytes":%d,"file_bytes":%d,"metadata":%s,"tensors":['):format(
+      st.json.encode(path), compression or "", header, size, st.json.encode((model:metadata()))))
    for first = 1, #model, CHUNK do
       cli.write(first > 1 and "," or "", (model:rows(first, math.min(first + CHUNK - 1, #model), "json")))
    end
@@ -41,11 +45,12 @@ local function print_metadata(model)
 end
 
 local function print_table(model, path)
-   local header, size = totals(model)
+   local header, size, stored, seeks = totals(model)
    local files = #model:files()
+   local compression = stored and ", compressed with zstd" .. (seeks and "" or ", to be read from the beginning on only")
    cli.write(("path      %s\n"):format(cli.escape(path)))
-   cli.write(("format    safetensors%s\n"):format(files > 1 and (", %d files"):format(files) or ""))
-   cli.write(("size      %s, header %s\n"):format(cli.size(size), cli.size(header)))
+   cli.write(("format    safetensors%s%s\n"):format(files > 1 and (", %d files"):format(files) or "", compression or ""))
+   cli.write(("size      %s, header %s\n"):format(cli.sizes(size, stored), cli.size(header)))
    cli.write(("tensors   %d%s\n"):format(#model, #model > 0 and ": " .. cli.count_dtypes(model) or ""))
    print_metadata(model)
    if #model == 0 then return end

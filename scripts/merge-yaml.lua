@@ -108,7 +108,7 @@ local function target(args)
       given = given or args[name]
    end
    args.output = given
-   if given and given:find("%.safetensors$") then
+   if given and cli.is_weights(given) then
       cli.usage("merge: %s: a YAML merge writes a folder, with config.json and the tokenizer", given)
    end
    return cli.target({ output = given, max_shard_size = true }, cli.stem(args.config):gsub("%.ya?ml$", "") .. "-merged")

@@ -186,13 +186,18 @@ typedef struct st_text { /* a counted string, also NUL-terminated */
 typedef struct st_file st_file;
 
 /* Opens a regular file and checks its whole header as the reference library does (reference verdicts, and the
- * stricter ones of src/ARCHITECTURE.md). Reads the header only. FORMAT says what the file really is. */
+ * stricter ones of src/ARCHITECTURE.md). Reads the header only. FORMAT says what the file really is. A file that is
+ * zstd-compressed, whatever its name, is seen as the plain file in all that follows. */
 st_status st_file_open(const char *path, st_file **out, st_err *err);
 st_file *st_file_ref(st_file *f);
 void st_file_close(st_file *f);
 const char *st_file_path(const st_file *f);
-uint64_t st_file_size(const st_file *f);       /* of the whole file */
+uint64_t st_file_size(const st_file *f);       /* of the whole file, uncompressed */
+uint64_t st_file_stored(const st_file *f);     /* of the file as it lies on the disk */
 uint64_t st_file_data_start(const st_file *f); /* 8 + header length */
+/* How it is compressed, "zstd", or NULL; and whether a tensor can be read without all that lies before it. */
+const char *st_file_compression(const st_file *f);
+bool st_file_seeks(const st_file *f);
 size_t st_file_count(const st_file *f);
 /* The i-th tensor in file order (by data offset, ties in header order). */
 st_info st_file_info(const st_file *f, size_t i);
@@ -204,6 +209,35 @@ void st_file_meta(const st_file *f, size_t i, st_text *key, st_text *value); /* 
 st_status st_file_header_sha256(st_file *f, char out[65], st_err *err);
 /* The same of the whole file, which is read for it. */
 st_status st_file_sha256(st_file *f, char out[65], st_err *err);
+
+typedef struct st_copy_opts {
+    bool no_sync;    /* leave out fsync of file and folder */
+    bool no_replace; /* an existing target is an error */
+} st_copy_opts;
+/* Writes the file `path` zstd-compressed to `to`, or a compressed one as it was before, byte for byte; *bytes is what
+ * `to` then has on the disk. By the rules of a save: all or nothing. ARG where it is compressed, or plain, already. */
+st_status st_file_compress(st_ctx *ctx, const char *path, const char *to, const st_copy_opts *opts, uint64_t *bytes,
+                           st_err *err);
+st_status st_file_decompress(st_ctx *ctx, const char *path, const char *to, const st_copy_opts *opts, uint64_t *bytes,
+                             st_err *err);
+
+/* A damaged place of a file, in the plain file's bytes. */
+typedef struct st_damage {
+    uint64_t begin, end;
+    char tensor[512];   /* the first that it belongs to; empty: none, or not known */
+    char message[1024]; /* as in st_err */
+} st_damage;
+typedef struct st_verdict {
+    st_damage *list; /* in the order of the file, the first thousand */
+    size_t n;
+    uint64_t total;
+    const char *compression; /* as st_file_compression */
+    bool checked;            /* every byte has a checksum that was compared */
+} st_verdict;
+/* Reads the whole of a compressed file and compares its checksums; of a plain one, which has none, the header is
+ * checked. A damaged file is no failure, but a list; st_verdict_free it. */
+st_status st_file_verify(st_ctx *ctx, const char *path, st_verdict *v, st_err *err);
+void st_verdict_free(st_verdict *v);
 
 /* Checks a header held in memory, as st_file_open does: `buf` holds the first `len` bytes of a file of `file_size`
  * bytes (len >= 8 + header length unless the file is shorter). For tests and fuzzers. */
@@ -217,7 +251,7 @@ size_t st_header_meta_count(const st_header *h);
 void st_header_meta(const st_header *h, size_t i, st_text *key, st_text *value);
 
 /* A model.safetensors.index.json: which shard holds which tensor. Shard names are checked: relative, no "..", no
- * drive, root, backslash or NUL, ending in ".safetensors". */
+ * drive, root, backslash or NUL, ending in ".safetensors" or ".safetensors.zst". */
 typedef struct st_index st_index;
 st_status st_index_open(const char *path, st_index **out, st_err *err);
 st_status st_index_parse(const char *label, const void *buf, size_t len, st_index **out, st_err *err);
@@ -643,6 +677,8 @@ typedef struct st_companion {
     size_t n;
 } st_companion;
 
+typedef enum st_compression { ST_COMPRESS_NONE, ST_COMPRESS_ZSTD } st_compression;
+
 typedef struct st_save_opts {
     bool has_dtype; /* cast floating tensors to `dtype` */
     st_dtype dtype;
@@ -656,6 +692,7 @@ typedef struct st_save_opts {
         *only_file; /* name of a folder's file of weights where one is enough, lent: NULL = "model.safetensors" */
     const st_companion *companions; /* lent until st_plan_free; with max_shard only */
     size_t ncompanions;
+    st_compression compress; /* names of shards then end in .zst */
     bool resume; /* keep what is done when the save fails or is killed, and go on from it if it is there; of one target
                   * it is meant for the whole plan */
 } st_save_opts;
@@ -667,8 +704,10 @@ st_status st_plan_new(st_ctx *ctx, st_plan **out, st_err *err);
 void st_plan_free(st_plan *p);
 /* The model is lent until st_plan_free; opts may be NULL. */
 st_status st_plan_add(st_plan *p, st_model *m, const char *path, const st_save_opts *opts, st_err *err);
-/* Bytes the plan will write: known before it runs. */
+/* Bytes the plan will write, before they are compressed: known before it runs. */
 uint64_t st_plan_bytes(const st_plan *p);
+/* After it has run: what they take on the disk. */
+uint64_t st_plan_stored(const st_plan *p);
 /* Writes everything, or nothing: on any failure no target is changed and no temporary file stays. Free space is
  * checked first. With `resume` what is done stays, under hidden names beside the targets, for a plan with the same
  * inputs and expressions to go on from, and the message says so; the next save to a target removes what it cannot use.

@@ -4,6 +4,7 @@
 -- Layer: Lua, above stlua.core.
 
 local commands = require "stlua.commands"
+local compressed = require "stlua.compressed"
 local core = require "stlua.core"
 local dtype = require "stlua.dtype"
 local errors = require "stlua.errors"
@@ -62,6 +63,8 @@ function cli.common_options(parser)
    parser:option("-j --threads", "Threads to work with (default: as many as this process may use).")
       :argname("<n>"):convert(cli.count)
    parser:flag("-q --quiet", "Print nothing but results and errors.")
+   parser:option("--memory", "What work on whole tensors may hold, such as 4GB (default: 1GiB).")
+      :argname("<size>"):convert(size)
    parser:option("--progress", "Notes, progress and errors as JSON lines on standard error."):choices { "json" }
 end
 
@@ -76,12 +79,24 @@ function cli.output_options(parser)
    parser:flag("--saturate", "Clamp to the largest finite value where the dtype cannot hold a value.")
    parser:option("--max-shard-size", "Write a folder of shards of at most this size, such as 5GB.")
       :argname("<size>"):convert(size)
+   parser:option("--compress", "Write compressed files, .safetensors.zst; a name that ends so asks for it, too.")
+      :argname("<how>"):choices(compressed.ways)
    parser:option("--align", "Align the data section to this many bytes, such as 4096.")
       :argname("<bytes>"):convert(cli.count)
    parser:flag("--no-sync", "Do not wait until the data is safe on the disk.")
    parser:flag("--resume", "Keep what is done if the save is interrupted; the same command then goes on from it.")
    parser:flag("--no-recipe", "Leave the recipe out of the metadata.")
    parser:flag("--hash-inputs", "Add the SHA-256 of whole input files to the recipe.")
+end
+
+--- The options of commands that write a file as it is, in another form.
+-- @tparam argparse parser
+-- @tparam string default the name that is made up
+function cli.copy_options(parser, default)
+   parser:option("-o --output", ("File to write, replaced if it exists (default: %s, which is printed)."):format(default))
+      :argname("<out>")
+   parser:flag("-n --no-replace", "Refuse to replace an existing file.")
+   parser:flag("--no-sync", "Do not wait until the data is safe on the disk.")
 end
 
 -- argparse is loaded when a command wants it: scripts do without.
@@ -109,6 +124,7 @@ function cli.command(def, ...)
       cli.usage("%s: %s (stlua help %s)", def.name, args:gsub("\nDid you mean", "; did you mean"), def.name)
    end
    if args.threads then core.threads(args.threads) end
+   if args.memory then core.memory(args.memory) end
    settings.quiet = settings.quiet or args.quiet or false
    settings.json = args.progress == "json"
    return def.run(args)
@@ -138,6 +154,15 @@ function cli.note(line, event)
    end
 end
 
+--- An error that does not end the command, told as main tells others.
+function cli.complain(message)
+   if settings.json then
+      io.stderr:write(core.json_encode { event = "error", message = message }, "\n")
+   else
+      io.stderr:write("stlua: ", message, "\n")
+   end
+end
+
 --- Writes to standard output; a full disk is an error like any other.
 function cli.write(...)
    local ok, message = io.stdout:write(...)
@@ -147,6 +172,15 @@ end
 --- Refuses to write binary data to a terminal.
 function cli.refuse_terminal()
    if core.isatty(1) then cli.usage("binary data on a terminal: redirect it to a file (> FILE), or use --text") end
+end
+
+--- "2.0 GiB", and of what is compressed "2.0 GiB (1.6 GiB compressed, 78 %)".
+-- @tparam integer bytes
+-- @tparam ?integer stored
+function cli.sizes(bytes, stored)
+   if not stored then return core.size(bytes) end
+   local share = bytes > 0 and math.floor(100 * stored / bytes + 0.5) or 100
+   return ("%s (%s compressed, %d %%)"):format(core.size(bytes), core.size(stored), share)
 end
 
 --- True where the path exists.
@@ -163,7 +197,7 @@ function cli.split_number(word)
    return word, nil, path and cli.exists(path) and tail or nil
 end
 
-cli.basename, cli.stem = text.basename, text.stem
+cli.basename, cli.stem, cli.is_weights = text.basename, text.stem, text.is_weights
 
 --- "2.0 GiB"; and text from files made safe to print.
 cli.size, cli.escape = core.size, core.escape
@@ -207,31 +241,53 @@ end
 
 --- The name to write to: -o, or `stem` with the right ending, which may not exist yet.
 function cli.target(args, stem)
-   return args.output or stem .. (args.max_shard_size and "" or ".safetensors")
+   return args.output or stem .. (args.max_shard_size and "" or cli.ending(args))
 end
+
+--- What the name of a file ends in that is made up for it.
+function cli.ending(args) return args.compress == "zstd" and ".safetensors.zst" or ".safetensors" end
 
 local function options_of(args, recipe)
    return {
       dtype = args.dtype, saturate = args.saturate, sync = not args.no_sync, force = args.force,
       replace = args.output ~= nil and not args.no_replace, max_shard_size = args.max_shard_size, align = args.align,
       recipe = not args.no_recipe and recipe, hash_inputs = args.hash_inputs, resume = args.resume,
+      compress = args.compress,
    }
 end
 
--- fn(...) with its progress shown: its result, the seconds, and the bytes that an earlier save had written.
+-- fn(...) with its progress shown: its results, two at most, the seconds, and the bytes that an earlier save had written.
 local function watch(resumed, fn, ...)
    local mode = settings.json and "json" or (not settings.quiet and core.isatty(2)) and "terminal" or "none"
    local stop = progress.start(mode, io.stderr, resumed)
-   local ok, result = pcall(fn, ...)
+   local ok, result, second = pcall(fn, ...)
    local seconds, there = stop()
    if not ok then error(result, 0) end
-   return result, seconds, there
+   return result, second, seconds, there
 end
 
 --- Runs fn(...) and shows its progress.
 -- @return its result
+-- @return ?its second result
 -- @treturn number seconds
 function cli.watch(fn, ...) return watch(nil, fn, ...) end
+
+--- Runs st.compress or its like with the options that copy_options read, shows progress, sums up, prints the name if
+-- the user did not choose it.
+function cli.copy(fn, args)
+   local to, bytes, seconds = cli.watch(fn, args.file, { output = args.output, sync = not args.no_sync,
+      replace = args.output ~= nil and not args.no_replace })
+   local before = core.stat(args.file).size
+   if settings.json then
+      io.stderr:write(core.json_encode { event = "saved", paths = core.array { to }, before = before, bytes = bytes,
+         seconds = seconds }, "\n")
+   else
+      local share = before > 0 and math.floor(100 * bytes / before + 0.5) or 100
+      cli.note(("%s: %s from %s, %d %%, in %.2f s"):format(core.escape(to), core.size(bytes), core.size(before), share,
+         seconds))
+   end
+   if not args.output then cli.write(to, "\n") end
+end
 
 --- Saves with the options that output_options read, shows progress, sums up, prints names that the user did not
 -- choose.
@@ -252,7 +308,7 @@ function cli.save(list, args)
       local percent = math.floor(there / total * 100)
       cli.note(("%s: going on from %d %% (%s are there)"):format(what, percent, core.size(there)), "resumed")
    end
-   local ok, bytes, seconds, there = pcall(watch, resumed, require("stlua.save").save_all, jobs)
+   local ok, bytes, stored, seconds, there = pcall(watch, resumed, require("stlua.save").save_all, jobs)
    if not ok then
       -- The program ends without a word when it is interrupted; what it leaves is worth one.
       if args.resume and errors.is(bytes) and bytes.code == "cancelled" then cli.note(bytes.message) end
@@ -260,11 +316,12 @@ function cli.save(list, args)
    end
    if settings.json then
       io.stderr:write(core.json_encode { event = "saved", paths = core.array(names), tensors = tensors, bytes = bytes,
-         seconds = seconds }, "\n")
+         stored = stored, seconds = seconds }, "\n")
    else
       -- The rate of a moment means nothing.
       local rate = seconds > 0.1 and (" (%.1f GB/s)"):format((bytes - there) / seconds / 1e9) or ""
-      cli.note(("%s: %s, %s in %.2f s%s"):format(what, text.plural(tensors, "tensor"), core.size(bytes), seconds, rate))
+      cli.note(("%s: %s, %s in %.2f s%s"):format(what, text.plural(tensors, "tensor"), cli.sizes(bytes, stored),
+         seconds, rate))
    end
    if not args.output then cli.write(table.concat(names, "\n"), "\n") end
 end

@@ -9,6 +9,7 @@ local errors = require "stlua.errors"
 local text = require "stlua.text"
 
 local in_command = false     -- whether what runs is an installed command
+local exit_status = 0        -- what such a command returned
 
 local HELP = [[
 Usage: stlua [options] FILE.lua [args]     run a script (- reads it from standard input)
@@ -112,7 +113,8 @@ local function run_script(word, argv, first)
    local path
    path, in_command = find_script(word)
    _G.arg[0] = path
-   return commands.load(path)(table.unpack(_G.arg))
+   local status = commands.load(path)(table.unpack(_G.arg))
+   if in_command and math.type(status) == "integer" then exit_status = status end
 end
 
 local function run_code(code)
@@ -210,7 +212,7 @@ end
 
 --- Runs the program.
 -- @tparam {string,...} argv the words of the command line; argv[0] is the program
--- @treturn integer exit status: 0, 1 error, 2 usage, 130 interrupted
+-- @treturn integer exit status: 0, 1 error, 2 usage, 130 interrupted; or what a command returns
 return function(argv)
    local trace = false
    for _, word in ipairs(argv) do
@@ -224,7 +226,7 @@ return function(argv)
    end, argv, trace)
    if ok then
       local flushed, message = io.stdout:flush()
-      if flushed then return 0 end
+      if flushed then return exit_status end
       e = core.error("io", "standard output: " .. message)
    end
    return report(e, traceback)

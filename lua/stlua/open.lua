@@ -30,7 +30,8 @@ end
 -- Where a library puts the variant in the name of a file (transformers) or an index (transformers, diffusers old
 -- and new).
 local function file_names(stem, variant)
-   return { stem .. (variant and "." .. variant or "") .. ".safetensors" }
+   local name = stem .. (variant and "." .. variant or "") .. ".safetensors"
+   return { name, name .. ".zst" }
 end
 
 local function index_names(stem, variant)
@@ -53,10 +54,6 @@ end
 local function is_index(name)
    return name:find("%.safetensors%.index%.json$") or name:find("%.safetensors%.index%.[^./]+%.json$")
       or name:find("%.safetensors%.[^./]+%.index%.json$")
-end
-
-local function is_weights(name)
-   return name:find("%.safetensors$") ~= nil
 end
 
 -- The only name that passes a test, or nil and all that pass.
@@ -83,7 +80,7 @@ local function throw_choice(folder, files, candidates, variant)
       errors.throwf("io", "%s: which of these is the model%s? %s (give the file's name%s)", folder, shards,
          list(candidates), variant and "" or ', or variant = "..." where the names differ in it')
    end
-   local _, all = only(files, function(name) return is_weights(name) or is_index(name) end)
+   local _, all = only(files, function(name) return text.is_weights(name) or is_index(name) end)
    if variant and #all > 0 then
       errors.throwf("io", '%s: no file of variant "%s"; it holds %s', folder, variant, list(all))
    end
@@ -108,7 +105,10 @@ local function choose(folder, files, variant)
    local index = only(files, function(name)
       return is_index(name) and of_variant(name) and (variant or name:find("%.safetensors%.index%.json$"))
    end)
-   local file, candidates = only(files, function(name) return is_weights(name) and of_variant(name) end)
+   -- What was compressed beside its original is no other model.
+   local file, candidates = only(files, function(name)
+      return text.is_weights(name) and of_variant(name) and not present[name:match("^(.*)%.zst$")]
+   end)
    return first_present(present, index_names, variant) or index or first_present(present, file_names, variant) or file
       or throw_choice(folder, files, candidates, variant)
 end
@@ -118,7 +118,7 @@ local function components(folder, folders)
    local out = {}
    for _, name in ipairs(folders) do
       local files = names_of(join(folder, name))
-      local _, weights = only(files, is_weights)
+      local _, weights = only(files, text.is_weights)
       if #weights > 0 then out[#out + 1] = name end
    end
    return out
@@ -142,7 +142,7 @@ local function resolve_folder(path, opts)
    end
    local pipeline = only(files, function(name) return name == "model_index.json" end)
    if pipeline then
-      local _, whole = only(files, is_weights)
+      local _, whole = only(files, text.is_weights)
       local files_too = #whole > 0 and "; or open a file: " .. list(whole) or ""
       errors.throwf("arg", '%s: a diffusers pipeline: say component = "..." or open one of its folders (%s)%s',
          core.escape(path), list(components(path, folders)), files_too)
@@ -172,13 +172,29 @@ local function not_found(path)
    errors.throw("io", ("%s: no such file or folder%s"):format(core.escape(path), near), { file = path })
 end
 
+--- The file or index that a path stands for.
+-- @tparam string path
+-- @tparam[opt] table opts as of st.open
+-- @treturn string
+function open.resolve(path, opts)
+   opts = opts or {}
+   local stat = core.stat(path)
+   if not stat then not_found(path) end
+   if stat.type == "dir" then return resolve_folder(path, opts) end
+   if opts.component or opts.variant then
+      errors.throwf("arg", "%s: component and variant are for folders, this is a file", core.escape(path))
+   end
+   return path
+end
+
 --- Opens a model. Only headers are read; values are read when something is computed from them.
 --
 --     > a = st.open("a.safetensors")
 --     > #a, a:name(1), a["lm_head.weight"]:dtype()
 --     31      position_ids    BF16
 -- @tparam string path a .safetensors file, an index (*.safetensors.index.json), or a folder: its index, else
---   model.safetensors (or diffusion_pytorch_model.safetensors), else its only .safetensors file
+--   model.safetensors (or diffusion_pytorch_model.safetensors), else its only .safetensors file. A file may be
+--   compressed with zstd (src/COMPRESSION.md)
 -- @tparam[opt] table opts `component` = "unet" of a diffusers pipeline; `variant` = "fp16" for
 --   model.fp16.safetensors and alike
 -- @treturn model
@@ -188,14 +204,7 @@ function open.open(path, opts)
       errors.throwf("arg", "st.open: expected a path, got %s", path == "" and "an empty one" or "a " .. type(path))
    end
    opts = errors.check_options(opts, { component = "string", variant = "string" }, "st.open")
-   local stat = core.stat(path)
-   if not stat then not_found(path) end
-   local target = path
-   if stat.type == "dir" then
-      target = resolve_folder(path, opts)
-   elseif opts.component or opts.variant then
-      errors.throwf("arg", "%s: component and variant are for folders, this is a file", core.escape(path))
-   end
+   local target = open.resolve(path, opts)
    local model = target:find("%.json$") and core.open_index(target) or core.open_file(target)
    -- "." and ".." say nothing in a formula; the file's name does.
    return lineage.opened(model, text.basename(path):find("^%.*$") and target or path)

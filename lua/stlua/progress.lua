@@ -11,7 +11,7 @@ end
 
 --- The line for a terminal: "write  42%  0.9 of 2.0 GiB  1.5 GB/s  0:01 left".
 function progress.line(phase, done, total, seconds, there)
-   if phase ~= "write" and phase ~= "factor" then return ("%s ..."):format(phase) end
+   if phase == "sync" then return ("%s ..."):format(phase) end
    local share = total > 0 and done / total or 1
    local line = ("%s %3d%%  %s of %s"):format(phase, math.floor(share * 100), core.size(done), core.size(total))
    local own = done - (there or 0) -- an earlier save's part says nothing about the speed

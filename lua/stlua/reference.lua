@@ -505,7 +505,8 @@
 
 --- The files behind an opened model: none for a computed one.
 -- @function Model:files
--- @treturn {table,...} { path, size, header_bytes, data_start }
+-- @treturn {table,...} { path, size, header_bytes, data_start }; of a compressed file, whose size is that of the plain
+-- one, also { compression = "zstd", stored = bytes on the disk, seeks = whether a tensor can be read by itself }
 
 --- SHA-256 of the header of a file: it changes with names, shapes, dtypes and metadata.
 -- @function Model:header_sha256

@@ -26,8 +26,12 @@ local function find_names(folder, names, depth, found)
    end
 end
 
--- The base name of an input: a label has a number behind it where two inputs have one name.
-local function base_name(input) return (input.name:gsub("#%d+$", "")) end
+-- Names that an input may have: a label has a number behind it where two inputs have one name; and it may have been
+-- compressed since, or restored.
+local function names_of(input)
+   local base = input.name:gsub("#%d+$", "")
+   return { input.name, base, base .. ".zst", (base:gsub("%.zst$", "")) }
+end
 
 -- Whether an opened model is the input that the recipe tells of: by the headers of its files.
 local function is_same(model, input)
@@ -48,11 +52,13 @@ end
 -- Opens every input of a recipe; all that are not found, or are others, are told at once.
 local function open_inputs(recipe, folders)
    local names, found, opened, missing = {}, {}, {}, {}
-   for _, input in ipairs(recipe.inputs) do names[input.name], names[base_name(input)] = true, true end
+   for _, input in ipairs(recipe.inputs) do
+      for _, name in ipairs(names_of(input)) do names[name] = true end
+   end
    for i, folder in ipairs(folders) do find_names(folder, names, i == 1 and 1 or DEPTH, found) end
    for i, input in ipairs(recipe.inputs) do
       local others = 0
-      for _, name in ipairs { input.name, base_name(input) } do
+      for _, name in ipairs(names_of(input)) do
          for _, path in ipairs(not opened[i] and found[name] or {}) do
             local ok, model = pcall(open.open, path)
             if ok and is_same(model, input) then opened[i] = model break end

@@ -1,6 +1,7 @@
 --- Saving: options, metadata and recipe of one or several models, then one plan of the core.
 -- Layer: Lua, above stlua.core.
 
+local compressed = require "stlua.compressed"
 local core = require "stlua.core"
 local dtype = require "stlua.dtype"
 local errors = require "stlua.errors"
@@ -15,7 +16,7 @@ local KNOWN = {
    dtype = "string", saturate = "boolean", sync = "boolean", replace = "boolean", force = "boolean",
    max_shard_size = "string|number", align = "number",
    metadata = "table", recipe = "boolean|table", hash_inputs = "boolean", files = "table",
-   only_file = "string", resume = "boolean",
+   only_file = "string", resume = "boolean", compress = "string",
 }
 
 --- The options of a save.
@@ -52,7 +53,7 @@ local function companions(files, shard, who)
    for name, content in pairs(files) do
       if type(name) ~= "string" or type(content) ~= "string" then
          errors.throwf("arg", "%s: files must be a table of names and texts", who)
-      elseif not name:find("^[^./][^/]*$") or name:find("%.safetensors$")
+      elseif not name:find("^[^./][^/]*$") or text.is_weights(name)
          or name:find("%.safetensors%.index%.json$") then
          errors.throwf("arg", "%s: files: %s is no name for a file beside the shards", who, text.quote(name))
       end
@@ -87,6 +88,7 @@ local function job(model, path, opts, who)
       sync = opts.sync, replace = opts.replace, force = opts.force, align = opts.align,
       files = opts.files and companions(opts.files, shard, who), resume = opts.resume,
       only_file = opts.only_file and only_file(opts.only_file, shard, who),
+      compress = compressed.way(opts.compress, path, shard ~= nil, who),
    }
 end
 
@@ -106,12 +108,15 @@ end
 --   `max_shard_size` = "5GB" writes shards and an index; `align` = 64 or 4096 aligns the data section;
 --   `files` = { ["config.json"] = text, ... } go into the folder of shards in the same step; `only_file` = the name of
 --   its file of weights where one is enough, "model.safetensors" if not told;
+--   `compress` = "zstd" writes compressed files, whose names end in .safetensors.zst and which every function reads; a
+--   path that ends so says it, too;
 --   `metadata` = keys to set (false removes one); `recipe` = false leaves the recipe out, a table adds to it;
 --   `hash_inputs` = true adds the SHA-256 of whole inputs to the recipe;
 --   `resume` = true keeps what is done, under a hidden name beside the file, if the save is interrupted or killed, and
 --   goes on from it when the same is saved again: same inputs (they must be files), same operations, same options. The
 --   bytes are those of a save in one go. The next save to that file removes what it cannot go on from
--- @treturn integer bytes written
+-- @treturn integer bytes written; of compressed files those before compression
+-- @treturn ?integer of compressed files, what they take on the disk
 -- @raise "io", "space", "exists", "dtype", "quant", "changed", "cancelled"
 function save.save(model, path, opts)
    return core.save { job(model, path, opts or {}, "save") }
@@ -127,6 +132,7 @@ end
 -- @tparam {table,...} list entries { model, path, ...options of save }
 -- @tparam[opt] table opts options for all of them; `resume` in one of them is meant for all
 -- @treturn integer bytes written
+-- @treturn ?integer as of m:save, where some are compressed
 function save.save_all(list, opts)
    if type(list) ~= "table" or #list == 0 then
       errors.throw("arg", "st.save_all: expected a list of { model, path, ... } entries")

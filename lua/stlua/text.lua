@@ -18,10 +18,15 @@ function text.basename(path)
    return trimmed:match("[^/]*$")
 end
 
---- "model" of "folder/model.safetensors", "model.safetensors.index.json" or "folder/model/".
+--- Whether a name is that of a file of weights, compressed or not.
+function text.is_weights(name)
+   return name:find("%.safetensors$") ~= nil or name:find("%.safetensors%.zst$") ~= nil
+end
+
+--- "model" of "folder/model.safetensors", "model.safetensors.zst", "model.safetensors.index.json" or "folder/model/".
 function text.stem(path)
    local base = text.basename(path)
-   return (base:gsub("%.index%.json$", ""):gsub("%.safetensors$", ""))
+   return (base:gsub("%.index%.json$", ""):gsub("%.zst$", ""):gsub("%.safetensors$", ""))
 end
 
 local FACTORS = { K = 1, M = 2, G = 3, T = 4 }

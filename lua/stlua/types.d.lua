@@ -1751,7 +1751,10 @@ function Model:dtype_counts() end
 function Model:file_sha256(i) end
 
 --- The files behind an opened model: none for a computed one.
----@return table[] # { path, size, header_bytes, data_start }
+---
+--- `result`: { path, size, header_bytes, data_start }; of a compressed file, whose size is that of the plain one,
+--- also { compression = "zstd", stored = bytes on the disk, seeks = whether a tensor can be read by itself }
+---@return table[]
 function Model:files() end
 
 --- The position of a tensor.
@@ -1864,14 +1867,16 @@ function Model:rows(first, last, style) end
 --- leaves out the syncs, `replace` = false refuses an existing file, `force` = true lets a folder replace another
 --- model; `max_shard_size` = "5GB" writes shards and an index; `align` = 64 or 4096 aligns the data section;
 --- `files` = { ["config.json"] = text, ... } go into the folder of shards in the same step; `only_file` = the name
---- of its file of weights where one is enough, "model.safetensors" if not told; `metadata` = keys to set (false
---- removes one); `recipe` = false leaves the recipe out, a table adds to it; `hash_inputs` = true adds the SHA-256
---- of whole inputs to the recipe; `resume` = true keeps what is done, under a hidden name beside the file, if the
---- save is interrupted or killed, and goes on from it when the same is saved again: same inputs (they must be
---- files), same operations, same options. The bytes are those of a save in one go. The next save to that file
---- removes what it cannot go on from
+--- of its file of weights where one is enough, "model.safetensors" if not told; `compress` = "zstd" writes
+--- compressed files, whose names end in .safetensors.zst and which every function reads; a path that ends so says
+--- it, too; `metadata` = keys to set (false removes one); `recipe` = false leaves the recipe out, a table adds to
+--- it; `hash_inputs` = true adds the SHA-256 of whole inputs to the recipe; `resume` = true keeps what is done,
+--- under a hidden name beside the file, if the save is interrupted or killed, and goes on from it when the same is
+--- saved again: same inputs (they must be files), same operations, same options. The bytes are those of a save in
+--- one go. The next save to that file removes what it cannot go on from
 ---@param opts? table
----@return integer # bytes written
+---@return integer # bytes written; of compressed files those before compression
+---@return integer? # of compressed files, what they take on the disk
 function Model:save(path, opts) end
 
 --- The tensors whose names match any of the patterns, in the model's order.
@@ -2219,6 +2224,24 @@ function st.clip(x, low, high) end
 ---@return stlua.Tensor
 function st.clone(t) end
 
+--- Writes a safetensors file compressed with zstd, to be read as it is by every function and command, any tensor by
+--- itself; `zstd -d` restores it. The header, its padding and the order of tensors stay as they are. The file stays.
+--- ```lua
+--- > to, bytes = st.compress("a.safetensors", { output = "small.safetensors.zst" })
+--- > to
+--- small.safetensors.zst
+--- > st.open(to):files()[1].size == st.open("a.safetensors"):files()[1].size
+--- true
+--- ```
+---@param path string
+---
+--- `opts`: `output` = the file to write (the same name with .zst, which may not be there yet); `sync`, `replace` as
+--- of m:save
+---@param opts? table
+---@return string # the file that was written
+---@return integer # its bytes
+function st.compress(path, opts) end
+
 --- The same elements as a tensor of its own, no view: it can be seen in any shape, and writing to it leaves `t` alone.
 --- (PyTorch gives `t` itself where it can.)
 ---@param t stlua.Tensor
@@ -2271,6 +2294,18 @@ function st.cumprod(t, dim) end
 ---@param dim? integer needed unless there is one dimension only
 ---@return stlua.Tensor # deferred
 function st.cumsum(t, dim) end
+
+--- Restores the file that was compressed, byte for byte. Files that `zstd` made will do, too.
+--- ```lua
+--- > to = st.decompress("small.safetensors.zst", { output = "back.safetensors" })
+--- > st.open(to):file_sha256(1) == st.open("a.safetensors"):file_sha256(1)
+--- true
+--- ```
+---@param path string
+---@param opts? table as of st.compress; without `output` the same name without .zst
+---@return string # the file that was written
+---@return integer # its bytes
+function st.decompress(path, opts) end
 
 --- Determinant.
 ---@param a stlua.Tensor (.., n, n)
@@ -3075,7 +3110,8 @@ function st.ones_like(t, opts) end
 --- ```
 ---
 --- `path`: a .safetensors file, an index (*.safetensors.index.json), or a folder: its index, else model.safetensors
---- (or diffusion_pytorch_model.safetensors), else its only .safetensors file
+--- (or diffusion_pytorch_model.safetensors), else its only .safetensors file. A file may be compressed with zstd
+--- (src/COMPRESSION.md)
 ---@param path string
 ---
 --- `opts`: `component` = "unet" of a diffusers pipeline; `variant` = "fp16" for model.fp16.safetensors and alike
@@ -3309,14 +3345,16 @@ function st.rsqrt(x) end
 --- leaves out the syncs, `replace` = false refuses an existing file, `force` = true lets a folder replace another
 --- model; `max_shard_size` = "5GB" writes shards and an index; `align` = 64 or 4096 aligns the data section;
 --- `files` = { ["config.json"] = text, ... } go into the folder of shards in the same step; `only_file` = the name
---- of its file of weights where one is enough, "model.safetensors" if not told; `metadata` = keys to set (false
---- removes one); `recipe` = false leaves the recipe out, a table adds to it; `hash_inputs` = true adds the SHA-256
---- of whole inputs to the recipe; `resume` = true keeps what is done, under a hidden name beside the file, if the
---- save is interrupted or killed, and goes on from it when the same is saved again: same inputs (they must be
---- files), same operations, same options. The bytes are those of a save in one go. The next save to that file
---- removes what it cannot go on from
+--- of its file of weights where one is enough, "model.safetensors" if not told; `compress` = "zstd" writes
+--- compressed files, whose names end in .safetensors.zst and which every function reads; a path that ends so says
+--- it, too; `metadata` = keys to set (false removes one); `recipe` = false leaves the recipe out, a table adds to
+--- it; `hash_inputs` = true adds the SHA-256 of whole inputs to the recipe; `resume` = true keeps what is done,
+--- under a hidden name beside the file, if the save is interrupted or killed, and goes on from it when the same is
+--- saved again: same inputs (they must be files), same operations, same options. The bytes are those of a save in
+--- one go. The next save to that file removes what it cannot go on from
 ---@param opts? table
----@return integer # bytes written
+---@return integer # bytes written; of compressed files those before compression
+---@return integer? # of compressed files, what they take on the disk
 function st.save(model, path, opts) end
 
 --- Saves several models in one pass over their common inputs; all files appear or none.
@@ -3330,6 +3368,7 @@ function st.save(model, path, opts) end
 ---@param list table[] entries { model, path, ...options of save }
 ---@param opts? table options for all of them; `resume` in one of them is meant for all
 ---@return integer # bytes written
+---@return integer? # as of m:save, where some are compressed
 function st.save_all(list, opts) end
 
 --- One element of a dimension, which the result has no longer: `t:select(1, i)` is `t[i]`. A view.
@@ -3715,6 +3754,25 @@ function st.unsqueeze(t, dim) end
 ---@param opts? table `dim`, `keepdim`, `correction` (1; 0 gives the population's)
 ---@return stlua.Tensor # deferred
 function st.var(t, dim, opts) end
+
+--- Reads all files of a model: compares every checksum of a compressed one, checks the header of a plain one, and
+--- counts the values that are NaN or infinite, which make no file a damaged one. All that is wrong is told.
+--- ```lua
+--- > v = st.verify("a.safetensors")
+--- > v
+--- a.safetensors: good: its header fits the file; a plain file has no checksums
+--- > v.ok, v.nan, v.inf
+--- true    0       0
+--- ```
+---@param path string as of st.open
+---@param opts? table `values` = false does not look at the values
+---
+--- `result`: { ok =, path =, files = { { path =, compression =, checked = whether all its bytes have checksums,
+--- total = damaged places, damaged = { { tensor =, first = offset in the plain file, bytes =, message = } ... } }
+--- ... }, problems = { text ... }, nan =, inf =, values = { { name =, dtype =, shape =, nan =, inf = } ... } }.
+--- Printed, a text
+---@return table
+function st.verify(path, opts) end
 
 --- Version of stlua, such as "0.1.0".
 st.version = ""

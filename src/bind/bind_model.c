@@ -287,7 +287,8 @@ static void set_integer(lua_State *L, const char *key, uint64_t v)
     lua_setfield(L, -2, key);
 }
 
-/* m:files() -> list of { path, size, header_bytes, data_start } */
+/* m:files() -> list of { path, size, header_bytes, data_start }; of a compressed file, whose size is that of the plain
+ * one, also compression = "zstd", stored = bytes on the disk, seeks = whether any place can be read by itself. */
 static int model_files(lua_State *L)
 {
     bind_top(L, 1);
@@ -295,12 +296,21 @@ static int model_files(lua_State *L)
     for (size_t i = 0; i < st_model_files(bind_model_get(L, 1)); i++) {
         lua_createtable(L, 0, 4);
         const st_file *f = st_model_file(bind_model_get(L, 1), i);
-        uint64_t size = st_file_size(f), start = st_file_data_start(f);
+        uint64_t size = st_file_size(f), start = st_file_data_start(f), stored = st_file_stored(f);
+        const char *compression = st_file_compression(f); /* a constant */
+        bool seeks = st_file_seeks(f);
         lua_pushstring(L, st_file_path(f));
         lua_setfield(L, -2, "path");
         set_integer(L, "size", size);
         set_integer(L, "header_bytes", start - 8);
         set_integer(L, "data_start", start);
+        if (compression) {
+            lua_pushstring(L, compression);
+            lua_setfield(L, -2, "compression");
+            set_integer(L, "stored", stored);
+            lua_pushboolean(L, seeks);
+            lua_setfield(L, -2, "seeks");
+        }
         lua_rawseti(L, 2, (lua_Integer)i + 1);
     }
     return 1;

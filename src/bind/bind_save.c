@@ -41,11 +41,19 @@ static void read_files(lua_State *L, int anchor, lua_Integer i, job *j)
     j->opts.ncompanions = n;
 }
 
+static st_compression read_compression(lua_State *L)
+{
+    const char *name = lua_type(L, -1) == LUA_TSTRING ? lua_tostring(L, -1) : luaL_typename(L, -1);
+    if (strcmp(name, "zstd") == 0) return ST_COMPRESS_ZSTD;
+    if (strcmp(name, "none") == 0) return ST_COMPRESS_NONE;
+    bind_fail(L, ST_ARG, "option 'compress': \"zstd\" or \"none\" expected, got %s", name);
+}
+
 /* Reads the job on top of the stack; what it points at is kept alive by the table in slot `anchor`. */
 static void read_job(lua_State *L, int anchor, lua_Integer i, job *j)
 {
-    static const char *const known[] = {"model", "path",      "dtype", "saturate",  "sync",   "replace", "force",
-                                        "align", "max_shard", "files", "only_file", "resume", NULL};
+    static const char *const known[] = {"model", "path",      "dtype", "saturate",  "sync",   "replace",  "force",
+                                        "align", "max_shard", "files", "only_file", "resume", "compress", NULL};
     int at = lua_gettop(L);
     if (!lua_istable(L, at)) bind_fail_arg(L, 1, "job %lld is a %s, not a table", (long long)i, luaL_typename(L, at));
     bind_options(L, at, known);
@@ -77,6 +85,9 @@ static void read_job(lua_State *L, int anchor, lua_Integer i, job *j)
     j->opts.force = bind_opt_boolean(L, at, "force", false);
     j->opts.align = (uint32_t)bind_opt_integer(L, at, "align", 0, 0, 1 << 20);
     j->opts.max_shard = (uint64_t)bind_opt_integer(L, at, "max_shard", 0, 0, LUA_MAXINTEGER);
+    lua_pushliteral(L, "compress");
+    if (lua_rawget(L, at) != LUA_TNIL) j->opts.compress = read_compression(L);
+    lua_settop(L, at);
     lua_pushliteral(L, "only_file");
     if (lua_rawget(L, at) != LUA_TNIL) j->opts.only_file = bind_path(L, lua_gettop(L)); /* kept by the job's table */
     lua_settop(L, at);
@@ -87,7 +98,7 @@ static void read_job(lua_State *L, int anchor, lua_Integer i, job *j)
 }
 
 /* Nothing in here may throw. */
-static st_status run(bind_context *c, const job *jobs, size_t n, uint64_t *bytes, st_err *err)
+static st_status run(bind_context *c, const job *jobs, size_t n, uint64_t *bytes, uint64_t *stored, st_err *err)
 {
     st_plan *plan = NULL;
     st_status s = st_plan_new(c->ctx, &plan, err);
@@ -96,18 +107,20 @@ static st_status run(bind_context *c, const job *jobs, size_t n, uint64_t *bytes
     if (s == ST_OK) {
         *bytes = st_plan_bytes(plan);
         s = st_plan_run(plan, err);
+        *stored = st_plan_stored(plan);
     }
     st_plan_free(plan);
     return s;
 }
 
 /* core.save({ { model =, path =, dtype =, saturate =, sync =, replace =, force =, align =, max_shard =, only_file =,
- * resume =,
- * files = { { name, bytes }, ... } }, ... }) -> bytes written. All targets are written, or none. */
+ * resume =, compress =, files = { { name, bytes }, ... } }, ... }) -> bytes written, and where some are compressed,
+ * what they take on the disk. All targets are written, or none. */
 static int core_save(lua_State *L)
 {
     st_err err;
-    uint64_t bytes = 0;
+    uint64_t bytes = 0, stored = 0;
+    bool packed = false;
     bind_top(L, 1);
     bind_table(L, 1);
     size_t n = lua_rawlen(L, 1);
@@ -119,17 +132,19 @@ static int core_save(lua_State *L)
     for (size_t i = 0; i < n; i++) {
         lua_rawgeti(L, 1, (lua_Integer)i + 1);
         read_job(L, 2, (lua_Integer)i + 1, &jobs[i]);
+        packed |= jobs[i].opts.compress != ST_COMPRESS_NONE;
         lua_settop(L, 3);
     }
     for (size_t i = 0; i < n; i++)
         if (!jobs[i].model->m) return bind_fail(L, ST_ARG, "the model to be saved as %s was closed", jobs[i].path);
     bind_context *c = bind_enter(L);
     for (size_t i = 0; i < n; i++) jobs[i].model->lent = true;
-    st_status s = run(c, jobs, n, &bytes, &err);
+    st_status s = run(c, jobs, n, &bytes, &stored, &err);
     for (size_t i = 0; i < n; i++) jobs[i].model->lent = false;
     bind_leave(L, c, s, &err);
     lua_pushinteger(L, (lua_Integer)bytes);
-    return 1;
+    if (packed) lua_pushinteger(L, (lua_Integer)stored);
+    return packed ? 2 : 1;
 }
 
 void bind_save_open(lua_State *L, int core)

@@ -96,7 +96,11 @@ unsigned st_ctx_threads(const st_ctx *c)
     unsigned n = c->wanted ? c->wanted : sys_cpus();
     return n > MAX_THREADS ? MAX_THREADS : n;
 }
-void st_ctx_set_memory(st_ctx *c, uint64_t bytes) { c->memory = bytes; }
+void st_ctx_set_memory(st_ctx *c, uint64_t bytes)
+{
+    c->memory = bytes;
+    st_memory_allow(bytes);
+}
 uint64_t st_ctx_memory(const st_ctx *c) { return c->memory; }
 void st_ctx_cancel(st_ctx *c) { atomic_store(&c->cancelled, true); }
 void st_ctx_resume(st_ctx *c) { atomic_store(&c->cancelled, false); }

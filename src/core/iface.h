@@ -13,6 +13,9 @@ typedef struct st_source_ops {
     void (*advise)(st_source *s, uint64_t off, uint64_t n);
     /* CHANGED when what lies behind is no longer what was opened. */
     st_status (*check)(st_source *s, st_err *err);
+    /* What was read is right, as far as checksums tell that lie behind it; may be NULL: it was when it was read. Asked
+     * before a save replaces anything. */
+    st_status (*settle)(st_source *s, st_err *err);
     /* A descriptor whose offsets are the source's own, for copies inside the kernel; -1 where there is none. */
     int (*fd)(st_source *s);
     /* 128 bits that stay the same, from one process to the next, as long as the bytes do. False, or NULL: there is no
@@ -43,6 +46,11 @@ static inline void st_source_advise(st_source *s, uint64_t off, uint64_t n)
 {
     if (!s->ops->advise || off >= s->size) return;
     s->ops->advise(s, off, n < s->size - off ? n : s->size - off);
+}
+
+static inline st_status st_source_settle(st_source *s, st_err *err)
+{
+    return s->ops->settle ? s->ops->settle(s, err) : ST_OK;
 }
 
 /* A sink takes one file's bytes. Life: write and copy in any order and from any thread (offsets are absolute, every

@@ -17,7 +17,7 @@ typedef struct block {
     size_t size;
 } block;
 
-static _Atomic uint64_t used, peak;
+static _Atomic uint64_t used, peak, allowed;
 
 #ifdef ST_FAULTS
 static _Atomic uint64_t calls, fail_at;
@@ -50,6 +50,8 @@ static void count(uint64_t plus, uint64_t minus)
 
 uint64_t st_memory_used(void) { return used; }
 uint64_t st_memory_peak(void) { return peak; }
+void st_memory_allow(uint64_t bytes) { allowed = bytes; }
+uint64_t st_memory_allowed(void) { return allowed; }
 
 static block *head(void *p) { return (block *)((char *)p - ALIGN); }
 

@@ -18,6 +18,10 @@ bool st_grow(void **items, size_t *cap, size_t need, size_t item_size);
 
 st_status st_fail_nomem(st_err *err, uint64_t bytes);
 
+/* What st_ctx_set_memory was last told, by any context; 0: nothing yet. For those below, who know no context. */
+void st_memory_allow(uint64_t bytes);
+uint64_t st_memory_allowed(void);
+
 #ifdef ST_FAULTS
 /* Test builds: the n-th allocation from now fails (1 = the next), once or from then on; 0 switches off.
  * Returns through *seen how many were asked for since. */

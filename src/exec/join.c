@@ -61,6 +61,16 @@ static st_status join_check(st_source *s, st_err *err)
     return ST_OK;
 }
 
+static st_status join_settle(st_source *s, st_err *err)
+{
+    const join_source *j = of(s);
+    for (int i = 0; i < j->n; i++) {
+        st_source *src = j->part[i].t->source;
+        if (src) ST_TRY(st_source_settle(src, err));
+    }
+    return ST_OK;
+}
+
 static bool join_identity(st_source *s, uint64_t id[2])
 {
     const join_source *j = of(s);
@@ -84,7 +94,7 @@ static st_status join_raw(st_tensor *const *parts, int n, uint64_t rows, st_dtyp
                           st_tensor **out, st_err *err)
 {
     static const st_source_ops ops = {
-        .read = join_read, .check = join_check, .identity = join_identity, .close = join_close};
+        .read = join_read, .check = join_check, .settle = join_settle, .identity = join_identity, .close = join_close};
     size_t size = sizeof(join_source) + (size_t)n * sizeof(((join_source *)0)->part[0]);
     join_source *j = st_calloc(1, size);
     if (!j) return st_fail_nomem(err, size);

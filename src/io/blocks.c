@@ -1,6 +1,7 @@
 /* blocks.c - reading ranges of what is made block by block: a cache for parts of blocks, scratch per call. Layer: io;
  * may touch memory. */
 #include "blocks.h"
+#include "context.h"
 #include "mem.h"
 #include "shape.h"
 
@@ -94,13 +95,14 @@ static st_block_slot *find_slot(st_blocks *b, size_t i)
     return NULL;
 }
 
-/* A slot that nobody uses: an empty one while there is room, else the one that was used longest ago. NULL: all are in
- * use. */
+/* A slot that nobody uses: one that was read to its end, an empty one while there is room, else the one that was used
+ * longest ago. NULL: all are in use. */
 static st_block_slot *free_slot(const st_blocks *b, size_t size)
 {
     const st_block_slot *empty = NULL, *oldest = NULL;
     for (size_t k = 0; k < ST_BLOCK_SLOTS; k++) {
         const st_block_slot *s = &b->slots[k];
+        if (s->cap && s->block == SIZE_MAX && !s->users) return (st_block_slot *)s;
         if (!s->cap)
             empty = empty ? empty : s;
         else if (!s->users && (!oldest || s->used < oldest->used))
@@ -123,37 +125,70 @@ static bool resize_slot(st_blocks *b, st_block_slot *s, size_t size)
     return true;
 }
 
-/* A slot for block `i` that the caller now uses: made, or his to make. Under the lock; NULL without memory. */
-static st_block_slot *claim(st_blocks *b, size_t i, bool *mine)
+/* A free slot becomes block `i`'s, which the caller makes. Under the lock; false without memory. */
+static bool begin(st_blocks *b, st_block_slot *s, size_t i)
 {
-    for (;;) {
-        st_block_slot *s = find_slot(b, i);
-        if (s && !s->making) {
-            s->users++;
-            *mine = false;
-            return s;
-        }
-        if (!s && (s = free_slot(b, st_blocks_size(b, i)))) {
-            s->block = SIZE_MAX;
-            if (!resize_slot(b, s, st_blocks_size(b, i))) return NULL;
-            s->block = i;
-            s->users = 1;
-            s->making = *mine = true;
-            return s;
-        }
-        pthread_cond_wait(&b->changed, &b->lock);
-    }
+    s->block = SIZE_MAX;
+    if (!resize_slot(b, s, st_blocks_size(b, i))) return false;
+    s->block = i;
+    s->given = 0;
+    s->users = 1;
+    s->making = true;
+    return true;
 }
 
-static void release(st_blocks *b, st_block_slot *s, bool failed)
+/* n bytes of it were read. */
+static void release(st_blocks *b, st_block_slot *s, size_t n, bool failed)
 {
     pthread_mutex_lock(&b->lock);
     s->users--;
+    s->given += n;
     s->used = ++b->clock;
-    if (failed) s->block = SIZE_MAX; /* whoever waits for it meets the failure himself */
+    if (failed || (s->users == 0 && s->given >= st_blocks_size(b, s->block)))
+        s->block = SIZE_MAX; /* whoever waits for it meets a failure himself */
     s->making = false;
     pthread_cond_broadcast(&b->changed);
     pthread_mutex_unlock(&b->lock);
+}
+
+/* Most reads go forward: who would wait for a block makes the one behind it. */
+static void make_ahead(st_blocks *b, size_t i)
+{
+    pthread_mutex_lock(&b->lock);
+    st_block_slot *s = i < b->n && !find_slot(b, i) ? free_slot(b, st_blocks_size(b, i)) : NULL;
+    if (s && (st_blocks_size(b, i) == 0 || !begin(b, s, i))) s = NULL;
+    pthread_mutex_unlock(&b->lock);
+    if (s) release(b, s, 0, make(b, i, s->bytes, NULL) != ST_OK);
+}
+
+/* A slot for block `i` that the caller now uses: made, or his to make. NULL without memory. */
+static st_block_slot *claim(st_blocks *b, size_t i, bool *mine)
+{
+    bool ahead = false;
+    st_block_slot *s;
+    pthread_mutex_lock(&b->lock);
+    for (;;) {
+        s = find_slot(b, i);
+        *mine = !s;
+        if (s && !s->making) {
+            s->users++;
+            break;
+        }
+        if (!s && (s = free_slot(b, st_blocks_size(b, i)))) {
+            if (!begin(b, s, i)) s = NULL;
+            break;
+        }
+        if (!*mine && !ahead) {
+            pthread_mutex_unlock(&b->lock);
+            make_ahead(b, i + 1);
+            ahead = true;
+            pthread_mutex_lock(&b->lock);
+            continue;
+        }
+        pthread_cond_wait(&b->changed, &b->lock);
+    }
+    pthread_mutex_unlock(&b->lock);
+    return s;
 }
 
 static void is_made(st_blocks *b, st_block_slot *s)
@@ -167,14 +202,12 @@ static void is_made(st_blocks *b, st_block_slot *s)
 static st_status read_part(st_blocks *b, size_t i, void *buf, size_t from, size_t n, st_err *err)
 {
     bool mine;
-    pthread_mutex_lock(&b->lock);
     st_block_slot *s = claim(b, i, &mine);
-    pthread_mutex_unlock(&b->lock);
     if (!s) return st_fail_nomem(err, st_blocks_size(b, i));
     st_status status = mine ? make(b, i, s->bytes, err) : ST_OK;
     if (mine && status == ST_OK) is_made(b, s);
     if (status == ST_OK) memcpy(buf, (const char *)s->bytes + from, n);
-    release(b, s, status != ST_OK);
+    release(b, s, n, status != ST_OK);
     return status;
 }
 
@@ -187,14 +220,38 @@ static bool is_cached(st_blocks *b, size_t i)
     return found;
 }
 
-st_status st_blocks_read(st_source *s, void *buf, uint64_t off, size_t n, st_err *err)
+static void enter(st_blocks *b)
 {
-    st_blocks *b = (st_blocks *)(void *)s;
-    char *dst = buf;
-    uint64_t end;
-    if (!st_add_u64(off, n, &end) || end > s->size)
-        return st_fail(err, ST_INTERNAL, s->label, NULL, "a read of %zu bytes at %llu leaves the %llu bytes there are",
-                       n, (unsigned long long)off, (unsigned long long)s->size);
+    pthread_mutex_lock(&b->lock);
+    b->readers++;
+    pthread_mutex_unlock(&b->lock);
+}
+
+/* Under the lock, when nobody reads. */
+static void drop_all(st_blocks *b)
+{
+    for (size_t i = 0; i < ST_BLOCK_SLOTS; i++) {
+        st_free(b->slots[i].bytes);
+        b->slots[i] = (st_block_slot){.block = SIZE_MAX};
+        if (b->scratch[i]) b->ops->free_scratch(b->scratch[i]);
+        b->scratch[i] = NULL;
+    }
+    b->cached = 0;
+}
+
+static void leave(st_blocks *b, size_t n)
+{
+    pthread_mutex_lock(&b->lock);
+    b->given += n;
+    if (--b->readers == 0 && b->given >= b->base.size) {
+        drop_all(b);
+        b->given = 0;
+    }
+    pthread_mutex_unlock(&b->lock);
+}
+
+static st_status read_range(st_blocks *b, char *dst, uint64_t off, size_t n, st_err *err)
+{
     for (size_t i = n ? st_blocks_at(b, off) : 0; n; i++) {
         size_t size = st_blocks_size(b, i), from = (size_t)(off - b->starts[i]);
         size_t take = size - from < n ? size - from : n;
@@ -207,4 +264,68 @@ st_status st_blocks_read(st_source *s, void *buf, uint64_t off, size_t n, st_err
         n -= take;
     }
     return ST_OK;
+}
+
+st_status st_blocks_read(st_source *s, void *buf, uint64_t off, size_t n, st_err *err)
+{
+    st_blocks *b = (st_blocks *)(void *)s;
+    uint64_t end;
+    if (!st_add_u64(off, n, &end) || end > s->size)
+        return st_fail(err, ST_INTERNAL, s->label, NULL, "a read of %zu bytes at %llu leaves the %llu bytes there are",
+                       n, (unsigned long long)off, (unsigned long long)s->size);
+    enter(b);
+    st_status status = read_range(b, buf, off, n, err);
+    leave(b, n);
+    return status;
+}
+
+/* ---------------------------------------------------------------- checking */
+
+typedef struct check {
+    st_blocks *b;
+    st_ctx *ctx;
+    st_damages *found;
+    _Atomic size_t next;
+} check;
+
+/* The next blocks, as long as there are any, into `buf`. */
+static st_status check_some(check *c, unsigned worker, void *buf, st_err *err)
+{
+    st_blocks *b = c->b;
+    st_err why;
+    for (size_t i; (i = c->next++) < b->n && !st_ctx_stopped(c->ctx);) {
+        st_status s = make(b, i, buf, &why);
+        if (s == ST_FORMAT) {
+            st_damages_add(c->found, b->starts[i], b->starts[i + 1], &why);
+        } else if (s != ST_OK) {
+            if (err) *err = why;
+            return s;
+        }
+        st_progress_add(c->ctx, st_blocks_size(b, i));
+        if (worker == 0) st_progress_tick(c->ctx, false);
+    }
+    return ST_OK;
+}
+
+static st_status check_blocks(void *arg, unsigned worker, st_err *err)
+{
+    check *c = arg;
+    size_t most = 1;
+    for (size_t i = 0; i < c->b->n; i++)
+        if (st_blocks_size(c->b, i) > most) most = st_blocks_size(c->b, i);
+    void *buf = st_malloc(most);
+    if (!buf) return st_fail_nomem(err, most);
+    st_status s = check_some(c, worker, buf, err);
+    st_free(buf);
+    return s;
+}
+
+st_status st_blocks_verify(st_blocks *b, st_ctx *ctx, st_damages *d, st_err *err)
+{
+    check c = {.b = b, .ctx = ctx, .found = d};
+    st_progress_begin(ctx, "verify", b->base.size);
+    ST_TRY(st_ctx_run(ctx, st_ctx_threads(ctx), check_blocks, &c, err));
+    st_progress_tick(ctx, true);
+    if (st_ctx_cancelled(ctx)) return st_fail_cancelled(err);
+    return st_damages_done(d, err);
 }

@@ -7,6 +7,7 @@
 #include "shape.h"
 #include "sniff.h"
 #include "sys.h"
+#include "zsource.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -100,8 +101,12 @@ static void source_close(st_source *s)
     st_free(s);
 }
 
-static const st_source_ops file_ops = {source_read, source_advise,   source_check,
-                                       source_fd,   source_identity, source_close};
+static const st_source_ops file_ops = {.read = source_read,
+                                       .advise = source_advise,
+                                       .check = source_check,
+                                       .fd = source_fd,
+                                       .identity = source_identity,
+                                       .close = source_close};
 
 /* Regular files only: anything else could block, have effects, or never end. */
 static st_status check_regular(const char *path, const struct stat *st, st_err *err)
@@ -153,18 +158,34 @@ st_status st_source_open(const char *path, st_source **out, st_err *err)
 
 struct st_file {
     _Atomic unsigned refs;
+    bool packed; /* src is made of a compressed file */
     st_source *src;
     st_header *h;
-    uint64_t data_start;
 };
 
+enum {
+    /* A compressed header may be so many times larger than its file, beyond a length that no more than memory for one
+     * tile takes: a few bytes can claim any length. */
+    HEADER_TIMES = 64,
+    HEADER_FREE = 32 << 20,
+};
+
+static st_status check_header(const st_source *src, size_t len, st_err *err)
+{
+    uint64_t stored = st_zsource_stored(src);
+    if (len <= HEADER_FREE || len / HEADER_TIMES <= stored) return ST_OK;
+    return st_fail(err, ST_LIMIT, src->label, NULL, "a header of %zu bytes in a compressed file of %llu", len,
+                   (unsigned long long)stored);
+}
+
 /* Reads the head, then the header it announces: nothing is allocated before the length was compared with the file. */
-static st_status read_header(st_source *src, st_header **h, uint64_t *data_start, st_err *err)
+st_status st_read_header(st_source *src, bool packed, st_header **h, st_err *err)
 {
     char head[ST_SNIFF_BYTES];
     size_t n = src->size < sizeof head ? (size_t)src->size : sizeof head, len;
-    ST_TRY(src->ops->read(src, head, 0, n, err));
+    ST_TRY(packed ? st_zsource_peek(src, head, sizeof head, &n, err) : src->ops->read(src, head, 0, n, err));
     ST_TRY(st_header_length(src->label, head, n, src->size, &len, err));
+    if (packed) ST_TRY(check_header(src, len, err));
     char *text = st_malloc(len + 1);
     if (!text) return st_fail_nomem(err, len + 1);
     st_status s = src->ops->read(src, text, 8, len, err);
@@ -172,8 +193,26 @@ static st_status read_header(st_source *src, st_header **h, uint64_t *data_start
         st_free(text);
         return s;
     }
-    *data_start = 8 + (uint64_t)len;
-    return st_header_adopt(src->label, text, len, src->size, h, err);
+    ST_TRY(st_header_adopt(src->label, text, len, src->size, h, err));
+    if (packed) s = st_zsource_set_header(src, *h, err);
+    if (s == ST_OK) return ST_OK;
+    st_header_free(*h);
+    *h = NULL;
+    return s;
+}
+
+static st_status open_source(st_file *f, const char *path, st_err *err)
+{
+    char magic[4];
+    st_source *raw;
+    ST_TRY(st_source_open(path, &raw, err));
+    f->src = raw;
+    size_t n = raw->size < sizeof magic ? (size_t)raw->size : sizeof magic;
+    ST_TRY(raw->ops->read(raw, magic, 0, n, err));
+    f->packed = st_zsource_is(magic, n);
+    if (!f->packed) return ST_OK;
+    f->src = NULL;
+    return st_zsource_open(raw, &f->src, err);
 }
 
 st_status st_file_open(const char *path, st_file **out, st_err *err)
@@ -182,8 +221,8 @@ st_status st_file_open(const char *path, st_file **out, st_err *err)
     st_file *f = st_calloc(1, sizeof *f);
     if (!f) return st_fail_nomem(err, sizeof *f);
     f->refs = 1;
-    st_status s = st_source_open(path, &f->src, err);
-    if (s == ST_OK) s = read_header(f->src, &f->h, &f->data_start, err);
+    st_status s = open_source(f, path, err);
+    if (s == ST_OK) s = st_read_header(f->src, f->packed, &f->h, err);
     if (s != ST_OK) {
         st_file_close(f);
         return s;
@@ -208,7 +247,7 @@ void st_file_close(st_file *f)
 
 st_status st_file_header_sha256(st_file *f, char out[65], st_err *err)
 {
-    return st_sha256_source(f->src, 0, f->data_start, out, err);
+    return st_sha256_source(f->src, 0, st_file_data_start(f), out, err);
 }
 
 st_status st_file_sha256(st_file *f, char out[65], st_err *err)
@@ -219,7 +258,10 @@ st_status st_file_sha256(st_file *f, char out[65], st_err *err)
 st_source *st_file_source(st_file *f) { return f->src; }
 const char *st_file_path(const st_file *f) { return f->src->label; }
 uint64_t st_file_size(const st_file *f) { return f->src->size; }
-uint64_t st_file_data_start(const st_file *f) { return f->data_start; }
+uint64_t st_file_stored(const st_file *f) { return f->packed ? st_zsource_stored(f->src) : f->src->size; }
+const char *st_file_compression(const st_file *f) { return f->packed ? "zstd" : NULL; }
+bool st_file_seeks(const st_file *f) { return !f->packed || st_zsource_seeks(f->src); }
+uint64_t st_file_data_start(const st_file *f) { return st_header_data_start(f->h); }
 size_t st_file_count(const st_file *f) { return st_header_count(f->h); }
 st_info st_file_info(const st_file *f, size_t i) { return st_header_info(f->h, i); }
 int64_t st_file_find(const st_file *f, const char *name, size_t len) { return st_header_find(f->h, name, len); }

@@ -11,4 +11,7 @@ st_source *st_file_source(st_file *f);
  */
 st_status st_source_open(const char *path, st_source **out, st_err *err);
 
+/* The header of a safetensors file; `packed`: the source is a zsource.h's, which is told. */
+st_status st_read_header(st_source *src, bool packed, st_header **h, st_err *err);
+
 #endif

@@ -33,7 +33,8 @@ static bool ends_with(const char *s, const char *end)
 /* The files that a sharded save writes and so replaces as a whole. */
 static bool is_model_part(const char *name)
 {
-    return ends_with(name, ".safetensors") || ends_with(name, ".safetensors.index.json");
+    return ends_with(name, ".safetensors") || ends_with(name, ".safetensors.zst") ||
+           ends_with(name, ".safetensors.index.json");
 }
 
 static char *join(const char *dir, const char *name)
@@ -164,7 +165,7 @@ static bool is_written(const st_folder *d, const char *name)
     return false;
 }
 
-st_status st_folder_file(st_folder *d, const char *name, uint64_t size, st_sink **out, st_err *err)
+static st_status open_file(st_folder *d, const char *name, uint64_t size, bool open_ended, st_sink **out, st_err *err)
 {
     *out = NULL;
     if (*name == '\0' || *name == '.' || strchr(name, '/'))
@@ -181,6 +182,7 @@ st_status st_folder_file(st_folder *d, const char *name, uint64_t size, st_sink 
         o.partial = d->opts.partial;
         o.in_place = o.partial != 0;
         o.no_replace = !o.in_place;
+        o.open_ended = open_ended;
         s = st_writer_open(path, size, &o, out, err);
     }
     st_free(path);
@@ -189,6 +191,16 @@ st_status st_folder_file(st_folder *d, const char *name, uint64_t size, st_sink 
     else
         st_free(copy);
     return s;
+}
+
+st_status st_folder_file(st_folder *d, const char *name, uint64_t size, st_sink **out, st_err *err)
+{
+    return open_file(d, name, size, false, out, err);
+}
+
+st_status st_folder_open_ended(st_folder *d, const char *name, uint64_t most, st_sink **out, st_err *err)
+{
+    return open_file(d, name, most, true, out, err);
 }
 
 /* ---------------------------------------------------------------- what is carried over */

@@ -19,7 +19,18 @@ st_status st_header_adopt(const char *label, char *text, size_t len, uint64_t fi
 st_status st_header_length(const char *label, const void *head, size_t n, uint64_t file_size, size_t *length,
                            st_err *err);
 
+#define ST_SIZE_UNKNOWN UINT64_MAX /* as a file's size: its header alone tells it */
+
 int64_t st_header_find(const st_header *h, const char *name, size_t len);
+/* One more owner, who calls st_header_free. */
+st_header *st_header_ref(st_header *h);
+uint64_t st_header_data_start(const st_header *h); /* in the file: 8 + the header's length */
+uint64_t st_header_file_size(const st_header *h);  /* where the last tensor ends in it */
+/* The first tensor that has bytes behind place `off` of the file, or the number of tensors. */
+size_t st_header_at(const st_header *h, uint64_t off);
+/* FORMAT for bytes [begin, end) of the file: names the tensors that they belong to. `h` may be NULL. */
+st_status st_header_fail_place(const st_header *h, const char *label, uint64_t begin, uint64_t end, st_err *err,
+                               const char *fmt, ...) ST_PRINTF(6, 7);
 
 /* Canonical writing: what the reference library's own save writes for these tensors. */
 typedef struct st_header_entry {

@@ -32,7 +32,9 @@ typedef struct pair {
 } pair;
 
 struct st_header {
+    _Atomic unsigned refs;
     char *text;
+    size_t len;
     entry *e;
     size_t n, cap;
     int64_t **dims;                       /* blocks */
@@ -324,6 +326,7 @@ static st_status check_layout(const reader *r)
         ST_TRY(check_size(r, e));
         at = e->end;
     }
+    if (r->file_size == ST_SIZE_UNKNOWN) return ST_OK;
     if (at > have)
         return st_fail(r->err, ST_FORMAT, r->label, NULL,
                        "the file is cut short: its header describes %llu bytes, it has %llu, %llu are missing; "
@@ -378,7 +381,9 @@ st_status st_header_adopt(const char *label, char *text, size_t len, uint64_t fi
         st_free(text);
         return st_fail_nomem(err, sizeof *h);
     }
+    h->refs = 1;
     h->text = text;
+    h->len = len;
     if (len > ST_HEADER_MAX || file_size < 8 + (uint64_t)len) {
         st_header_free(h);
         return st_fail(err, ST_ARG, label, NULL, "a header of %zu bytes in a file of %llu", len,
@@ -455,7 +460,7 @@ st_status st_header_parse(const char *label, const void *buf, size_t len, uint64
 
 void st_header_free(st_header *h)
 {
-    if (!h) return;
+    if (!h || --h->refs > 0) return;
     for (size_t i = 0; i < h->dim_blocks; i++) st_free(h->dims[i]);
     st_free(h->dims);
     st_free(h->e);
@@ -464,6 +469,15 @@ void st_header_free(st_header *h)
     st_free(h->text);
     st_free(h);
 }
+
+st_header *st_header_ref(st_header *h)
+{
+    h->refs++;
+    return h;
+}
+
+uint64_t st_header_data_start(const st_header *h) { return 8 + (uint64_t)h->len; }
+uint64_t st_header_file_size(const st_header *h) { return st_header_data_start(h) + (h->n ? h->e[h->n - 1].end : 0); }
 
 size_t st_header_count(const st_header *h) { return h->n; }
 

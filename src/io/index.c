@@ -75,7 +75,9 @@ static const char *refused(const char *p, size_t n)
         if (is_device(part, len)) return "is a device on Windows";
         from += len + 1;
     }
-    return ends_with(p, n, ".safetensors") ? NULL : "does not end in \".safetensors\"";
+    return ends_with(p, n, ".safetensors") || ends_with(p, n, ".safetensors.zst")
+               ? NULL
+               : "does not end in \".safetensors\" or \".safetensors.zst\"";
 }
 
 /* The number of a shard, which is new or known. */

@@ -28,13 +28,15 @@ st_status st_writer_open(const char *path, uint64_t size, const st_writer_opts *
 
 /* A folder of shards: built as a hidden sibling, then exchanged with the target. Files are opened by st_folder_file
  * with plain names inside it; all must be committed and freed before st_folder_commit or st_folder_free. What an
- * existing target holds besides *.safetensors and *.safetensors.index.json (config.json, tokenizer, subfolders) is
+ * existing target holds besides *.safetensors, their .zst and *.safetensors.index.json (config.json, tokenizer, ...) is
  * carried over at commit, by hard link where that works, else as a copy. EXISTS when the target holds a model and
  * `force` is not set, or when it is there at all and o->no_replace is. Without force an empty folder or one without a
  * model is filled. */
 typedef struct st_folder st_folder;
 st_status st_folder_open(const char *path, bool force, const st_writer_opts *o, st_folder **out, st_err *err);
 st_status st_folder_file(st_folder *d, const char *name, uint64_t size, st_sink **out, st_err *err);
+/* The same for a file that is open-ended. */
+st_status st_folder_open_ended(st_folder *d, const char *name, uint64_t most, st_sink **out, st_err *err);
 st_status st_folder_commit(st_folder *d, st_err *err);
 void st_folder_keep(st_folder *d, bool keep); /* as a sink's `keep`; files inside are kept by their own */
 uint64_t st_folder_there(const st_folder *d); /* bytes of disk that an earlier save's files take */

@@ -10,12 +10,15 @@
 #include <math.h>
 #include <string.h>
 
-#define ZSTD(X)                                                                                                 \
-    X(ZSTD_createCCtx_advanced)                                                                                 \
-    X(ZSTD_freeCCtx)                                                                                            \
-    X(ZSTD_CCtx_setParameter) X(ZSTD_CCtx_reset) X(ZSTD_compress2) X(ZSTD_createDCtx_advanced) X(ZSTD_freeDCtx) \
-        X(ZSTD_DCtx_setParameter) X(ZSTD_DCtx_reset) X(ZSTD_decompressDCtx) X(ZSTD_decompressStream)            \
-            X(ZSTD_findFrameCompressedSize) X(ZSTD_isError) X(ZSTD_getErrorCode)
+#define ZSTD(X)                                                                                                   \
+    X(ZSTD_createCCtx_advanced)                                                                                   \
+    X(ZSTD_freeCCtx)                                                                                              \
+    X(ZSTD_CCtx_setParameter)                                                                                     \
+    X(ZSTD_CCtx_reset)                                                                                            \
+    X(ZSTD_compress2)                                                                                             \
+    X(ZSTD_createDCtx_advanced)                                                                                   \
+    X(ZSTD_freeDCtx) X(ZSTD_DCtx_setParameter) X(ZSTD_DCtx_reset) X(ZSTD_decompressDCtx) X(ZSTD_decompressStream) \
+        X(ZSTD_findFrameCompressedSize) X(ZSTD_isError) X(ZSTD_getErrorCode)
 ST_LAZY(zstd, "libzstd", "zstd", "1", "1", ZSTD);
 
 /* Values of ZSTD_cParameter and its kin that stand in the header's experimental part under changing names. */
@@ -46,6 +49,8 @@ static void give(void *opaque, void *p)
     st_free(p);
 }
 static const ZSTD_customMem memory = {take, give, NULL};
+
+st_status st_zstd_load(st_err *err) { return st_lazy_load(&zstd, err); }
 
 st_status st_zstd_new(st_zstd **z, st_err *err)
 {
@@ -131,7 +136,7 @@ enum {
     SLOTS = 4096,
     RUNS = 8,     /* of words one behind the other */
     RUN = 128,    /* words of 4 bytes */
-    OFTEN = 32,   /* one word in so many that was seen before is enough */
+    OFTEN = 64,   /* one word in so many that was seen before is enough */
     PICKED = 15,  /* of words of 8 bytes one in 16 is looked at, chosen by its value: a later copy is chosen, too */
     PART = 1024,  /* words: picked at a time, without a branch for each */
     SMALL = 4096, /* bytes: of less, all ways are tried */

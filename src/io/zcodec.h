@@ -5,7 +5,10 @@
 
 #include "status.h"
 
-/* What one thread needs: a compressor and a decompressor, each made when first used. st_zstd_new loads the library. */
+/* IO when the library is not installed. What follows calls it, too. */
+st_status st_zstd_load(st_err *err);
+
+/* What one thread needs: a compressor and a decompressor, each made when first used. */
 typedef struct st_zstd st_zstd;
 st_status st_zstd_new(st_zstd **z, st_err *err);
 void st_zstd_free(st_zstd *z);

@@ -42,7 +42,10 @@ void plan_close(st_plan *p)
 static void free_target(plan_target *t)
 {
     close_target(t);
-    for (size_t i = 0; i < t->nunits; i++) st_free(t->units[i].head);
+    for (size_t i = 0; i < t->nunits; i++) {
+        st_free(t->units[i].head);
+        st_zcuts_free(&t->units[i].cuts);
+    }
     for (size_t i = 0; i < t->npieces; i++) st_tensor_unref(t->pieces[i].out.t);
     st_free(t->pieces);
     st_free(t->units);
@@ -155,13 +158,15 @@ static st_status split(plan_target *t, size_t *unit_of, st_err *err)
 
 static void name_units(plan_target *t)
 {
+    const char *ending = t->opts.compress ? ".zst" : "";
     if (!t->opts.max_shard) return;
     for (size_t u = 0; u < t->nunits; u++)
         if (t->nunits == 1)
-            snprintf(t->units[u].name, sizeof t->units[u].name, "%s",
-                     t->opts.only_file ? t->opts.only_file : "model.safetensors");
+            snprintf(t->units[u].name, sizeof t->units[u].name, "%s%s",
+                     t->opts.only_file ? t->opts.only_file : "model.safetensors", ending);
         else
-            snprintf(t->units[u].name, sizeof t->units[u].name, "model-%05zu-of-%05zu.safetensors", u + 1, t->nunits);
+            snprintf(t->units[u].name, sizeof t->units[u].name, "model-%05zu-of-%05zu.safetensors%s", u + 1, t->nunits,
+                     ending);
 }
 
 /* ---------------------------------------------------------------- headers */
@@ -175,6 +180,15 @@ static st_header_entry header_entry(const plan_target *t, size_t i)
                              .ndim = in.ndim,
                              .shape = in.shape,
                              .tag = i};
+}
+
+/* Entries are in the order of the file. */
+static st_status cut_up(const plan_target *t, plan_unit *x, const st_header_entry *e, size_t n, st_err *err)
+{
+    if (!t->opts.compress) return ST_OK;
+    ST_TRY(st_zcuts_begin(&x->cuts, x->head_len, x->size, t->path, err));
+    for (size_t i = 0; i < n; i++) ST_TRY(st_zcuts_add(&x->cuts, e[i].end - e[i].begin, err));
+    return st_zcuts_done(&x->cuts, err);
 }
 
 /* Lays one unit out: its pieces' offsets, its header. `e` has room for all entries. */
@@ -196,7 +210,7 @@ static st_status lay_out(plan_target *t, size_t u, const size_t *unit_of, st_hea
     if (!st_add_u64(data, x->head_len, &x->size) || x->size > INT64_MAX)
         return st_fail(err, ST_LIMIT, t->path, NULL, "the file would be larger than any file can be");
     for (size_t i = 0; i < n; i++) t->pieces[e[i].tag].offset = x->head_len + e[i].begin;
-    return ST_OK;
+    return cut_up(t, x, e, n, err);
 }
 
 /* `model.safetensors.index.json` as transformers writes it: indent 2, sorted names. */
@@ -231,6 +245,21 @@ static st_status prepare(plan_target *t, st_err *err)
     return s;
 }
 
+/* The target behind the last one counts, too. */
+static st_status check_resume(const st_plan *p, st_err *err)
+{
+    const plan_target *packed = NULL;
+    bool resumes = p->resumes;
+    for (size_t i = 0; i <= p->n; i++) {
+        resumes |= p->targets[i].opts.resume;
+        if (p->targets[i].opts.compress) packed = &p->targets[i];
+    }
+    if (!resumes || !packed) return ST_OK;
+    return st_fail(
+        err, ST_ARG, packed->path, NULL,
+        "a compressed save cannot be resumed: leave out resume, or save it plain and compress it afterwards");
+}
+
 st_status st_plan_add(st_plan *p, st_model *m, const char *path, const st_save_opts *opts, st_err *err)
 {
     for (size_t i = 0; i < p->n; i++)
@@ -244,6 +273,7 @@ st_status st_plan_add(st_plan *p, st_model *m, const char *path, const st_save_o
     st_status s = t->path ? ST_OK : st_fail_nomem(err, strlen(path));
     if (s == ST_OK && t->opts.ncompanions && !t->opts.max_shard)
         s = st_fail(err, ST_ARG, path, NULL, "other files go with a folder of shards, not with a single file");
+    if (s == ST_OK) s = check_resume(p, err);
     if (s == ST_OK) s = prepare(t, err);
     if (s != ST_OK)
         free_target(t);
@@ -267,3 +297,5 @@ uint64_t st_plan_bytes(const st_plan *p)
     for (size_t i = 0; i < p->n; i++) n += plan_target_bytes(&p->targets[i]);
     return n;
 }
+
+uint64_t st_plan_stored(const st_plan *p) { return p->stored; }

@@ -6,14 +6,16 @@
 #include "key.h"
 #include "stream.h"
 #include "writer.h"
+#include "zsink.h"
 
 /* One file to be written. */
 typedef struct plan_unit {
-    char name[64]; /* in the folder; empty for a single file */
-    char *head;    /* header bytes */
+    char name[128]; /* in the folder; empty for a single file */
+    char *head;     /* header bytes */
     size_t head_len;
     uint64_t size;
     size_t first, count; /* its pieces */
+    st_zcuts cuts;       /* of what is compressed */
     st_sink *sink;
 } plan_unit;
 
@@ -35,8 +37,9 @@ struct st_plan {
     st_ctx *ctx;
     plan_target *targets;
     size_t n, cap;
-    bool resumes; /* some target wants it */
-    st_key key;   /* then: what this plan writes, as a number */
+    uint64_t stored; /* bytes on the disk of all units, since they are there */
+    bool resumes;    /* some target wants it */
+    st_key key;      /* then: what this plan writes, as a number */
     st_resume resume;
 };
 

@@ -24,8 +24,26 @@ static st_status write_companion(plan_target *t, const st_companion *c, st_err *
 static st_status open_folder(plan_target *t, const st_writer_opts *w, st_err *err)
 {
     ST_TRY(st_folder_open(t->path, t->opts.force, w, &t->folder, err));
-    uint64_t need = plan_target_bytes(t), there = st_folder_there(t->folder);
+    uint64_t need = t->opts.compress ? 0 : plan_target_bytes(t), there = st_folder_there(t->folder);
     return st_writer_space(t->path, need > there ? need - there : 0, err);
+}
+
+/* Compressed, a file's size is known last. */
+static st_status open_unit(const plan_target *t, plan_unit *x, st_writer_opts w, st_err *err)
+{
+    bool packed = t->opts.compress;
+    uint64_t size = packed ? st_zcuts_most(&x->cuts) : x->size;
+    st_sink *k;
+    w.open_ended = packed;
+    if (!t->folder)
+        ST_TRY(st_writer_open(t->path, size, &w, &k, err));
+    else if (packed)
+        ST_TRY(st_folder_open_ended(t->folder, x->name, size, &k, err));
+    else
+        ST_TRY(st_folder_file(t->folder, x->name, size, &k, err));
+    if (packed) return st_zsink_new(k, &x->cuts, &x->sink, err);
+    x->sink = k;
+    return ST_OK;
 }
 
 static st_status open_target(const st_plan *p, size_t number, st_err *err)
@@ -41,18 +59,21 @@ static st_status open_target(const st_plan *p, size_t number, st_err *err)
         ST_TRY(write_companion(t, &t->opts.companions[i], err));
     for (size_t u = 0; u < t->nunits; u++) {
         plan_unit *x = &t->units[u];
-        if (t->folder)
-            ST_TRY(st_folder_file(t->folder, x->name, x->size, &x->sink, err));
-        else
-            ST_TRY(st_writer_open(t->path, x->size, &w, &x->sink, err));
+        ST_TRY(open_unit(t, x, w, err));
         ST_TRY(x->sink->ops->write(x->sink, x->head, 0, x->head_len, err));
     }
     for (size_t i = 0; i < t->npieces; i++) t->pieces[i].sink = t->units[t->pieces[i].group].sink;
     return ST_OK;
 }
 
-/* Calls check on the source of every leaf below the plan's outputs. */
-static st_status check_sources(const st_plan *p, st_err *err)
+/* What lies below the plan's outputs is what was opened, and what was `read` of it is right. */
+static st_status check_source(st_source *s, bool read, st_err *err)
+{
+    if (read) ST_TRY(st_source_settle(s, err));
+    return s->ops->check(s, err);
+}
+
+static st_status check_sources(const st_plan *p, bool read, st_err *err)
 {
     for (size_t i = 0; i < p->n; i++)
         for (size_t j = 0; j < p->targets[i].npieces; j++) {
@@ -63,7 +84,7 @@ static st_status check_sources(const st_plan *p, st_err *err)
             st_status s = ST_OK;
             for (size_t k = 0; s == ST_OK && k < n; k++) {
                 st_source *src = list[k]->source;
-                if (src && src != last) s = src->ops->check(src, err);
+                if (src && src != last) s = check_source(src, read, err);
                 last = src;
             }
             st_free(list);
@@ -107,9 +128,16 @@ static st_status write_pieces(st_plan *p, st_err *err)
     return s;
 }
 
-static st_status sync_target(const plan_target *t, st_err *err)
+static st_status sync_target(st_plan *p, const plan_target *t, st_err *err)
 {
-    for (size_t u = 0; u < t->nunits; u++) ST_TRY(t->units[u].sink->ops->sync(t->units[u].sink, err));
+    uint64_t rest = plan_target_bytes(t);
+    for (size_t u = 0; u < t->nunits; u++) {
+        const plan_unit *x = &t->units[u];
+        ST_TRY(x->sink->ops->sync(x->sink, err));
+        p->stored += t->opts.compress ? st_zsink_stored(x->sink) : x->size;
+        rest -= x->size;
+    }
+    p->stored += rest;
     return ST_OK;
 }
 
@@ -138,8 +166,8 @@ static st_status write_all(st_plan *p, st_err *err)
     if (p->resumes) ST_TRY(plan_resume_sinks(p, err));
     st_progress_begin(p->ctx, "write", st_plan_bytes(p));
     ST_TRY(write_pieces(p, err));
-    for (size_t i = 0; i < p->n; i++) ST_TRY(sync_target(&p->targets[i], err));
-    ST_TRY(check_sources(p, err));
+    for (size_t i = 0; i < p->n; i++) ST_TRY(sync_target(p, &p->targets[i], err));
+    ST_TRY(check_sources(p, true, err));
     if (st_ctx_cancelled(p->ctx)) return st_fail_cancelled(err);
     for (size_t i = 0; i < p->n; i++) ST_TRY(commit_target(&p->targets[i], err));
     return ST_OK;
@@ -147,8 +175,9 @@ static st_status write_all(st_plan *p, st_err *err)
 
 st_status st_plan_run(st_plan *p, st_err *err)
 {
+    p->stored = 0;
     if (st_ctx_cancelled(p->ctx)) return st_fail_cancelled(err);
-    ST_TRY(check_sources(p, err));
+    ST_TRY(check_sources(p, false, err));
     if (p->resumes) ST_TRY(plan_resume_begin(p, err));
     st_status s = write_all(p, err);
     if (p->resumes)

@@ -39,6 +39,7 @@ function calls.file()
       local x, y = support.tensor("BF16", { 2, 2 }, { 1, 2, 3, 4 }), support.tensor("I32", { 2 }, { 7, 8 })
       st.model({ { "x", x }, { "y", y } }, { note = "made by a test" }):save(file, { sync = false })
       st.npy.save(support.path("calls.npy"), support.tensor("F32", { 2 }, { 1, 2 }))
+      st.compress(file, { output = support.path("packed.safetensors.zst"), sync = false })
    end
    return file
 end
@@ -97,6 +98,10 @@ function A.bernoulli() return 0.5, { 2, 3 }, { seed = 3 } end
 function A.broadcast_to(w) return w.row, 2, 3 end
 function A.bytes(w) return w.t, "F16", 2, 3 end
 function A.cast(w) return w.t, "F16", { saturate = true } end
+function A.compress() return calls.file(), { output = support.path("out.safetensors.zst"), sync = false } end
+function A.decompress()
+   return support.path("packed.safetensors.zst"), { output = support.path("unpacked.safetensors"), sync = false }
+end
 function A.chunk(w) return w.t, 2, 2 end
 function A.clip(w) return w.t, -1, 1 end
 function A.merge(w) return "linear", { models = { w.model, w.other }, weight = 0.5 } end
@@ -134,6 +139,7 @@ function A.movedim(w) return w.stack, 1, 3 end
 function A.mv(w) return w.square, w.v end
 function A.narrow(w) return w.t, 2, 1, 2 end
 function A.norm(w) return w.t, 2, { dim = 1 } end
+function A.verify() return calls.file(), { values = true } end
 function A.open() return calls.file(), {} end
 function A.pad(w) return w.t, { 1, 1 }, { value = 5 } end
 function A.permute(w) return w.t, 2, 1 end

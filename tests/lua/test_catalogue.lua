@@ -46,7 +46,7 @@ local ODD = #odd_values({})
 
 -- What a message may say instead of the function's name: it is about one argument of an obvious name.
 local OBVIOUS = { "^unknown dtype", "^unknown option", "JSON", "^reshape", "^arithmetic on", "^%d+ tensors cannot",
-   "bytes were given", "nonsense: ", "no tensor", "^linear: " }
+   "bytes were given", "nonsense: ", "no tensor", "^linear: ", "not to be replaced" }
 
 local function check(c, fn, what, ...)
    local ok, e = pcall(fn, ...)

@@ -102,7 +102,7 @@ local function job_of(found, args, base, tuned, options)
    entry[1], entry[2] = found.model, stem
    entry.recipe = { command = "lora extract", base = text.basename(base), tuned = text.basename(tuned),
       parameters = options }
-   if not args.output and not entry.files then entry[2] = stem .. ".safetensors" end
+   if not args.output and not entry.files then entry[2] = stem .. cli.ending(args) end
    return entry
 end
 

@@ -10,7 +10,8 @@ local peft = {}
 --- The file of weights in PEFT's folder.
 peft.FILE = "adapter_model.safetensors"
 
-local NAMES = { peft.FILE, "pytorch_lora_weights.safetensors" }
+local NAMES = { peft.FILE, "pytorch_lora_weights.safetensors", peft.FILE .. ".zst",
+   "pytorch_lora_weights.safetensors.zst" }
 
 --- The file of weights in a folder, or nil.
 function peft.file_in(folder)
@@ -37,7 +38,7 @@ end
 --- The configuration beside a file of PEFT's own name.
 function peft.beside(path)
    local folder = path:match("^(.*)/[^/]*$") or "."
-   if path:sub(-#peft.FILE) ~= peft.FILE then return nil end
+   if path:gsub("%.zst$", ""):sub(-#peft.FILE) ~= peft.FILE then return nil end
    return peft.read(folder)
 end
 

@@ -9,6 +9,7 @@ local map = require "stlua.map"
 local meta = require "stlua.meta"
 local peft = require "stlua.lora.peft"
 local save = require "stlua.save"
+local text = require "stlua.text"
 
 local write = {}
 
@@ -136,9 +137,9 @@ local function config_text(format, modules, before)
 end
 
 --- Whether a configuration is just what would be made here anew, so that there is nothing to keep.
-function write.is_plain(format, modules, text)
+function write.is_plain(format, modules, config)
    local ok, made = pcall(config_text, format, modules)
-   return ok and made == text
+   return ok and made == config
 end
 
 -- Diffusers wants "format" in the header; whether it was there before is remembered.
@@ -222,13 +223,13 @@ end
 local WHOLE = 2 ^ 52     -- bytes: one shard
 
 --- What a save needs beyond the model: of PEFT's format the folder's files, and the configuration out of the header; a
--- file, which a name that ends in .safetensors asks for, keeps it there.
+-- file, which a name that ends in .safetensors (or .safetensors.zst) asks for, keeps it there.
 -- @tparam model model
 -- @tparam ?string path
 -- @treturn table { only_file =, files =, max_shard_size =, metadata = } or empty
 function write.as_saved(model, path)
    local config = model:metadata()[peft.KEY]
-   if not config or path and path:find("%.safetensors$") then return {} end
+   if not config or path and text.is_weights(path) then return {} end
    return { only_file = peft.FILE, files = { ["adapter_config.json"] = config }, max_shard_size = math.floor(WHOLE),
       metadata = { [peft.KEY] = false } }
 end

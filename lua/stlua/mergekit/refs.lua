@@ -174,7 +174,7 @@ function refs.open(ref, opts)
    local folder = is_folder(path) and path or nil
    local said = folder and hint(folder)
    local standard = folder and folder .. "/model.safetensors"
-   if said and not exists(standard) and not exists(standard .. ".index.json") then
+   if said and not exists(standard) and not exists(standard .. ".zst") and not exists(standard .. ".index.json") then
       errors.throwf("io", "%s: %s", core.escape(path), said)
    end
    local source = { ref = ref, label = core.escape(ref.key), folder = folder, model = open.open(path) }

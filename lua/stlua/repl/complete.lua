@@ -7,6 +7,7 @@ local core = require "stlua.core"
 local doc = require "stlua.doc"
 local dtype = require "stlua.dtype"
 local reserved = require("stlua.repl.show").reserved
+local text = require "stlua.text"
 
 local complete = {}
 
@@ -203,7 +204,7 @@ local function files(prefix)
       local name = entry.name
       if name:sub(1, #base) == base and (name:sub(1, 1) ~= "." or base:sub(1, 1) == ".")
          and not name:find("[%c\"'\\]") then
-         local rank = entry.type == "dir" and 1 or name:find("%.safetensors$") and 2 or 3
+         local rank = entry.type == "dir" and 1 or text.is_weights(name) and 2 or 3
          table.insert(ranks[rank], folder .. name .. (rank == 1 and "/" or ""))
       end
    end

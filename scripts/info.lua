@@ -47,9 +47,10 @@ end
 local function print_table(model, path)
    local header, size, stored, seeks = totals(model)
    local files = #model:files()
-   local compression = stored and ", compressed with zstd" .. (seeks and "" or ", to be read from the beginning on only")
+   local compression = stored and ", compressed with zstd" .. (seeks and "" or ", read from its beginning on")
    cli.write(("path      %s\n"):format(cli.escape(path)))
-   cli.write(("format    safetensors%s%s\n"):format(files > 1 and (", %d files"):format(files) or "", compression or ""))
+   local count = files > 1 and (", %d files"):format(files) or ""
+   cli.write(("format    safetensors%s%s\n"):format(count, compression or ""))
    cli.write(("size      %s, header %s\n"):format(cli.sizes(size, stored), cli.size(header)))
    cli.write(("tensors   %d%s\n"):format(#model, #model > 0 and ": " .. cli.count_dtypes(model) or ""))
    print_metadata(model)

@@ -22,7 +22,8 @@ local function shards_of(index)
    for _, name in pairs(map) do
       if type(name) == "string" and not seen[name] then
          seen[name] = true
-         local plain = text.is_weights(name) and not name:find("^/") and not name:find("%.%.") and not name:find("[\\:%c]")
+         local plain = text.is_weights(name) and not (name:find("^/") or name:find("..", 1, true)
+            or name:find("[\\:%c]"))
          if plain then
             paths[#paths + 1] = folder .. name
          else
@@ -90,15 +91,19 @@ function meta.__tostring(result)
    local lines = {}
    for _, file in ipairs(result.files) do
       lines[#lines + 1] = ("%s: %s"):format(core.escape(file.path), describe(file))
-      add_some(lines, file.damaged, file.total, function(damage) return damage.message end)
+      local name = core.escape(file.path) .. ": "
+      add_some(lines, file.damaged, file.total, function(damage)
+         local message = damage.message
+         return message:sub(1, #name) == name and message:sub(#name + 1) or message
+      end)
    end
    for _, problem in ipairs(result.problems) do lines[#lines + 1] = problem end
    if #result.values > 0 then
       lines[#lines + 1] = ("%s: %s: %d NaN, %d infinite"):format(core.escape(result.path),
          text.plural(#result.values, "tensor"), result.nan, result.inf)
       add_some(lines, result.values, #result.values, function(row)
-         return ("%s  %s %s  %d NaN, %d infinite"):format(core.escape(row.name), row.dtype, text.shape(row.shape), row.nan,
-            row.inf)
+         return ("%s  %s %s  %d NaN, %d infinite"):format(core.escape(row.name), row.dtype, text.shape(row.shape),
+            row.nan, row.inf)
       end)
    end
    return table.concat(lines, "\n")
@@ -115,8 +120,9 @@ end
 -- @tparam string path as of st.open
 -- @tparam[opt] table opts `values` = false does not look at the values
 -- @treturn table { ok =, path =, files = { { path =, compression =, checked = whether all its bytes have checksums,
---   total = damaged places, damaged = { { tensor =, first = offset in the plain file, bytes =, message = } ... } } ... },
---   problems = { text ... }, nan =, inf =, values = { { name =, dtype =, shape =, nan =, inf = } ... } }. Printed, a text
+--   total = damaged places, damaged = { { tensor =, first = offset in the plain file, bytes =, message = } ... } }
+--   ... }, problems = { text ... }, nan =, inf =, values = { { name =, dtype =, shape =, nan =, inf = } ... } }.
+--   Printed, a text
 -- @raise "io" for what cannot be read or chosen, "limit"
 function checking.verify(path, opts)
    if type(path) ~= "string" or path == "" then errors.throw("arg", "st.verify: expected a path") end

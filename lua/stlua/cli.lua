@@ -93,7 +93,8 @@ end
 -- @tparam argparse parser
 -- @tparam string default the name that is made up
 function cli.copy_options(parser, default)
-   parser:option("-o --output", ("File to write, replaced if it exists (default: %s, which is printed)."):format(default))
+   local output = ("File to write, replaced if it exists (default: %s, which is printed)."):format(default)
+   parser:option("-o --output", output)
       :argname("<out>")
    parser:flag("-n --no-replace", "Refuse to replace an existing file.")
    parser:flag("--no-sync", "Do not wait until the data is safe on the disk.")
@@ -256,7 +257,8 @@ local function options_of(args, recipe)
    }
 end
 
--- fn(...) with its progress shown: its results, two at most, the seconds, and the bytes that an earlier save had written.
+-- fn(...) with its progress shown: its results, two at most, the seconds, and the bytes that an earlier save had
+-- written.
 local function watch(resumed, fn, ...)
    local mode = settings.json and "json" or (not settings.quiet and core.isatty(2)) and "terminal" or "none"
    local stop = progress.start(mode, io.stderr, resumed)

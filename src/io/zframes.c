@@ -159,8 +159,10 @@ st_status st_zframes_new(st_source *raw, st_source **out, st_err *err)
     *out = NULL;
     ST_TRY(st_ztable_read(raw, &t, &found, err));
     if (!found) ST_TRY(st_ztable_walk(raw, &t, &found, err));
-    if (t.large) st_ztable_free(&t);
-    if (!t.n) return ST_OK;
+    if (t.large || t.n == 0) {
+        st_ztable_free(&t);
+        return ST_OK;
+    }
     zframes *f = st_calloc(1, sizeof *f);
     st_status s = f ? st_blocks_init(&f->b, &block_ops, t.starts, t.n, err) : st_fail_nomem(err, sizeof *f);
     if (f) t.starts = NULL; /* the blocks' now */

@@ -26,9 +26,10 @@ typedef struct zstream {
     st_ztable table;        /* to be checked, where there is one that could not be used */
     size_t entry;           /* of the next frame in it */
 
-    pthread_mutex_t lock; /* of all that follows, but what is atomic */
-    st_zstd_stream *z;    /* NULL: asleep, at the beginning */
-    unsigned char *in, *kept;
+    pthread_mutex_t lock;     /* of all that follows, but what is atomic */
+    st_zstd_stream *z;        /* NULL: asleep, at the beginning */
+    unsigned char *in, *kept; /* the latter of `room` bytes */
+    size_t room;
     size_t in_n, in_used;
     uint64_t in_at;                 /* of in[0], in the compressed file */
     uint64_t front;                 /* bytes made */
@@ -72,11 +73,12 @@ static uint64_t window_allowed(void)
 static st_status wake(zstream *x, st_err *err)
 {
     ST_TRY(st_zstd_stream_new(window_allowed(), &x->z, err));
+    x->room = x->base.size == ST_SIZE_UNKNOWN ? 2 * STEP : x->base.size < KEPT ? (size_t)x->base.size + 1 : KEPT;
     x->in = st_malloc(INPUT);
-    x->kept = st_malloc(KEPT);
+    x->kept = st_malloc(x->room);
     if (x->in && x->kept) return ST_OK;
     fall_asleep(x);
-    return st_fail_nomem(err, KEPT);
+    return st_fail_nomem(err, x->room);
 }
 
 /* ---------------------------------------------------------------- decoding */
@@ -181,7 +183,7 @@ static st_status step(zstream *x, st_err *err)
 {
     unsigned char beyond; /* where nothing may come any more */
     const char *why = NULL;
-    size_t made = 0, at = (size_t)(x->front % KEPT), cap = KEPT - at < STEP ? KEPT - at : STEP;
+    size_t made = 0, at = (size_t)(x->front % x->room), cap = x->room - at < STEP ? x->room - at : STEP;
     uint64_t left = x->base.size - x->front;
     bool ended = false;
     if (x->between) ST_TRY(begin_frame(x, err));
@@ -252,7 +254,7 @@ static st_status start_spool(zstream *x, st_err *err)
 
 static void copy_kept(const zstream *x, char *dst, uint64_t off, size_t n)
 {
-    size_t at = (size_t)(off % KEPT), first = KEPT - at < n ? KEPT - at : n;
+    size_t at = (size_t)(off % x->room), first = x->room - at < n ? x->room - at : n;
     memcpy(dst, x->kept + at, first);
     memcpy(dst + first, x->kept, n - first);
 }
@@ -260,7 +262,7 @@ static void copy_kept(const zstream *x, char *dst, uint64_t off, size_t n)
 static st_status read_locked(zstream *x, char *dst, uint64_t off, size_t n, st_err *err)
 {
     while (n > 0) {
-        if (x->spool < 0 && x->z && x->front > KEPT && off < x->front - KEPT) ST_TRY(start_spool(x, err));
+        if (x->spool < 0 && x->z && x->front > x->room && off < x->front - x->room) ST_TRY(start_spool(x, err));
         if (x->spool >= 0 && off + n <= x->spooled) return read_spool(x, dst, off, n, err);
         if (x->spool < 0 && x->z && off < x->front) {
             size_t part = x->front - off < n ? (size_t)(x->front - off) : n;

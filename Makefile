@@ -39,7 +39,7 @@ ALL_CFLAGS = $(STD) $(WARN) $(DEFS) $(CFLAGS) $(SANFL)
 # Headers of a layer are found by name alone; `make lint` checks that includes only go down.
 INC_core  := -Isrc/core
 INC_kern  := $(INC_core) -Isrc/kern
-INC_io    := $(INC_core) -Isrc/io
+INC_io    := $(INC_kern) -Isrc/io
 INC_exec  := $(INC_kern) -Isrc/exec
 INC_model := $(INC_exec) -Isrc/io -Isrc/model
 INC_bind  := -Isrc/bind

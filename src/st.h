@@ -211,9 +211,38 @@ st_status st_file_header_sha256(st_file *f, char out[65], st_err *err);
 st_status st_file_sha256(st_file *f, char out[65], st_err *err);
 
 typedef struct st_copy_opts {
-    bool no_sync;    /* leave out fsync of file and folder */
-    bool no_replace; /* an existing target is an error */
+    bool no_sync;     /* leave out fsync of file and folder */
+    bool no_replace;  /* an existing target is an error */
+    const char *base; /* to decompress a packed file: as in st_open_opts */
 } st_copy_opts;
+/* ---- packed files
+ * A packed file (io/pack.h) is opened as what it was packed from: the functions above speak of the original. */
+typedef struct st_open_opts {
+    const char *base; /* path of the file that differences were made to; NULL: it lies beside the packed file */
+} st_open_opts;
+st_status st_file_open_with(const char *path, const st_open_opts *o, st_file **out, st_err *err);
+typedef struct st_pack_info {
+    const char *base;        /* escaped name of the base, or NULL: none is needed; lent by the file */
+    const char *base_sha256; /* its SHA-256, NULL where the file does not say */
+    bool has_base;           /* it is there */
+} st_pack_info;
+bool st_file_packed(const st_file *f, st_pack_info *info); /* false: it is a plain file */
+
+typedef struct st_pack_opts {
+    st_file *base;           /* tensors become differences to those of the same name; may be NULL */
+    const char *base_sha256; /* of the base file, if it is known; else it is computed */
+    bool no_sync, no_replace;
+} st_pack_opts;
+typedef struct st_pack_stats {
+    uint64_t before, after;                      /* bytes of the files */
+    size_t tensors, deltas, as_base, as_earlier; /* of them packed as differences, as equal to the base's, to others */
+    char base_sha256[65];                        /* empty without a base */
+} st_pack_stats;
+/* Writes `f` packed: planes of bytes, compressed, whose bytes st_file_open gives back exactly. The same file gives the
+ * same bytes on any number of threads. `o` and `stats` may be NULL. */
+st_status st_file_pack(st_ctx *ctx, st_file *f, const char *path, const st_pack_opts *o, st_pack_stats *stats,
+                       st_err *err);
+
 /* Writes the file `path` zstd-compressed to `to`, or a compressed one as it was before, byte for byte; *bytes is what
  * `to` then has on the disk. By the rules of a save: all or nothing. ARG where it is compressed, or plain, already. */
 st_status st_file_compress(st_ctx *ctx, const char *path, const char *to, const st_copy_opts *opts, uint64_t *bytes,
@@ -236,7 +265,7 @@ typedef struct st_verdict {
 } st_verdict;
 /* Reads the whole of a compressed file and compares its checksums; of a plain one, which has none, the header is
  * checked. A damaged file is no failure, but a list; st_verdict_free it. */
-st_status st_file_verify(st_ctx *ctx, const char *path, st_verdict *v, st_err *err);
+st_status st_file_verify(st_ctx *ctx, const char *path, const st_open_opts *o, st_verdict *v, st_err *err);
 void st_verdict_free(st_verdict *v);
 
 /* Checks a header held in memory, as st_file_open does: `buf` holds the first `len` bytes of a file of `file_size`
@@ -642,6 +671,7 @@ st_status st_model_new(st_model **out, st_err *err);
 void st_model_free(st_model *m);
 /* One file. */
 st_status st_model_open_file(const char *path, st_model **out, st_err *err);
+st_status st_model_open_with(const char *path, const st_open_opts *o, st_model **out, st_err *err);
 /* All shards of an index; every mapped tensor must be in its shard. Metadata is the first shard's. `path` names the
  * index. */
 st_status st_model_open_index(const char *path, st_model **out, st_err *err);

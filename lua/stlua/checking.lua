@@ -36,13 +36,13 @@ local function shards_of(index)
 end
 
 -- One file, and whether it could be looked at.
-local function check_file(path)
+local function check_file(path, base)
    local stat = core.stat(path)
    if not stat then
       local message = ("%s: it is not there"):format(core.escape(path))
       return { path = path, total = 1, checked = false, damaged = { { first = 0, bytes = 0, message = message } } }
    end
-   local found = core.verify(path)
+   local found = core.verify(path, base)
    found.path, found.stored = path, stat.size
    return found
 end
@@ -118,7 +118,8 @@ end
 --     > v.ok, v.nan, v.inf
 --     true    0       0
 -- @tparam string path as of st.open
--- @tparam[opt] table opts `values` = false does not look at the values
+-- @tparam[opt] table opts `values` = false does not look at the values; `base` = path of a packed file's base, if it does
+--   not lie beside it
 -- @treturn table { ok =, path =, files = { { path =, compression =, checked = whether all its bytes have checksums,
 --   total = damaged places, damaged = { { tensor =, first = offset in the plain file, bytes =, message = } ... } }
 --   ... }, problems = { text ... }, nan =, inf =, values = { { name =, dtype =, shape =, nan =, inf = } ... } }.
@@ -126,18 +127,18 @@ end
 -- @raise "io" for what cannot be read or chosen, "limit"
 function checking.verify(path, opts)
    if type(path) ~= "string" or path == "" then errors.throw("arg", "st.verify: expected a path") end
-   opts = errors.check_options(opts, { values = "boolean" }, "st.verify")
+   opts = errors.check_options(opts, { values = "boolean", base = "string" }, "st.verify")
    local target = open.resolve(path)
    local result = setmetatable({ path = path, files = {}, problems = {}, values = {}, nan = 0, inf = 0 }, meta)
    local paths = { target }
    if target:find("%.json$") then paths, result.problems = shards_of(target) end
    local damaged = #result.problems
    for i, name in ipairs(paths) do
-      result.files[i] = check_file(name)
+      result.files[i] = check_file(name, opts.base or open.pack_base)
       damaged = damaged + result.files[i].total
    end
    if damaged == 0 then
-      local ok, model = pcall(open.open, path)
+      local ok, model = pcall(open.open, path, { base = opts.base })
       if ok then
          if opts.values ~= false then count_values(result, model) end
       elseif errors.is(model) and model.code == "format" then

@@ -63,6 +63,7 @@ function cli.common_options(parser)
    parser:option("-j --threads", "Threads to work with (default: as many as this process may use).")
       :argname("<n>"):convert(cli.count)
    parser:flag("-q --quiet", "Print nothing but results and errors.")
+   parser:option("--pack-base", "The base of packed files, if it does not lie beside them."):argname("<file>")
    parser:option("--memory", "What work on whole tensors may hold, such as 4GB (default: 1GiB).")
       :argname("<size>"):convert(size)
    parser:option("--progress", "Notes, progress and errors as JSON lines on standard error."):choices { "json" }
@@ -125,6 +126,7 @@ function cli.command(def, ...)
       cli.usage("%s: %s (stlua help %s)", def.name, args:gsub("\nDid you mean", "; did you mean"), def.name)
    end
    if args.threads then core.threads(args.threads) end
+   if args.pack_base then require("stlua.open").pack_base = args.pack_base end
    if args.memory then core.memory(args.memory) end
    settings.quiet = settings.quiet or args.quiet or false
    settings.json = args.progress == "json"
@@ -186,6 +188,12 @@ end
 
 --- True where the path exists.
 function cli.exists(path) return core.stat(path) ~= nil end
+
+--- True where it is a folder.
+function cli.is_folder(path)
+   local stat = core.stat(path)
+   return stat ~= nil and stat.type == "dir"
+end
 
 --- "FILE:0.3" as the file and the number. What is the whole name of a file is one.
 -- @treturn string path

@@ -38,10 +38,21 @@ end
 
 local OPTIONS = { output = "string", sync = "boolean", replace = "boolean" }
 
--- What both ways share: the target, which is never the file itself.
-local function convert(path, opts, who, derive, run)
+--- What all ways to rewrite a file share: the target, which is never the file itself.
+-- @tparam string path
+-- @tparam ?table opts output, sync, replace and what `more` names
+-- @tparam string who for messages
+-- @tparam function derive path -> the output where none is given
+-- @tparam function run (path, output, { sync =, replace = }, opts) -> result
+-- @tparam[opt] {string=string,...} more further options and their types
+-- @treturn string output
+-- @return the result
+function compressed.convert(path, opts, who, derive, run, more)
    if type(path) ~= "string" or path == "" then errors.throwf("arg", "%s: expected the name of a file", who) end
-   opts = errors.check_options(opts, OPTIONS, who)
+   local known = {}
+   for name, kind in pairs(OPTIONS) do known[name] = kind end
+   for name, kind in pairs(more or {}) do known[name] = kind end
+   opts = errors.check_options(opts, known, who)
    local to = opts.output or derive(path)
    local here, there = core.stat(path), core.stat(to)
    if here and there and here.id == there.id then
@@ -49,7 +60,7 @@ local function convert(path, opts, who, derive, run)
    end
    local replace = opts.replace
    if replace == nil then replace = opts.output ~= nil end
-   return to, run(path, to, { sync = opts.sync, replace = replace })
+   return to, run(path, to, { sync = opts.sync, replace = replace }, opts)
 end
 
 --- Writes a safetensors file compressed with zstd, to be read as it is by every function and command, any tensor by
@@ -67,7 +78,7 @@ end
 -- @treturn integer its bytes
 -- @raise as m:save; "arg" for a file that is compressed already
 function compressed.compress(path, opts)
-   return convert(path, opts, "st.compress", function(name) return name .. ".zst" end, function(from, to, how)
+   return compressed.convert(path, opts, "st.compress", function(name) return name .. ".zst" end, function(from, to, how)
       compressed.way("zstd", to, false, "st.compress")
       return core.compress(from, to, how)
    end)
@@ -91,7 +102,7 @@ function compressed.decompress(path, opts)
       end
       return plain
    end
-   return convert(path, opts, "st.decompress", derive, function(from, to, how)
+   return compressed.convert(path, opts, "st.decompress", derive, function(from, to, how)
       compressed.way("none", to, false, "st.decompress")
       return core.decompress(from, to, how)
    end)

@@ -8,6 +8,9 @@ local text = require "stlua.text"
 
 local open = {}
 
+-- Path of the base of packed files, when the command line names one.
+open.pack_base = nil
+
 -- The names that libraries give to whole models, in the order in which they win.
 local STANDARD = { "model", "diffusion_pytorch_model" }
 
@@ -196,16 +199,18 @@ end
 --   model.safetensors (or diffusion_pytorch_model.safetensors), else its only .safetensors file. A file may be
 --   compressed with zstd (src/COMPRESSION.md)
 -- @tparam[opt] table opts `component` = "unet" of a diffusers pipeline; `variant` = "fp16" for
---   model.fp16.safetensors and alike
+--   model.fp16.safetensors and alike; `base` = path of the file that a packed file is the difference to, if it does
+--   not lie beside it
 -- @treturn model
 -- @raise "io" for what cannot be read or chosen, "format" for what is not safetensors (and what it is instead)
 function open.open(path, opts)
    if type(path) ~= "string" or path == "" then
       errors.throwf("arg", "st.open: expected a path, got %s", path == "" and "an empty one" or "a " .. type(path))
    end
-   opts = errors.check_options(opts, { component = "string", variant = "string" }, "st.open")
+   opts = errors.check_options(opts, { component = "string", variant = "string", base = "string" }, "st.open")
    local target = open.resolve(path, opts)
-   local model = target:find("%.json$") and core.open_index(target) or core.open_file(target)
+   local model = target:find("%.json$") and core.open_index(target)
+      or core.open_file(target, opts.base or open.pack_base)
    -- "." and ".." say nothing in a formula; the file's name does.
    return lineage.opened(model, text.basename(path):find("^%.*$") and target or path)
 end

@@ -3114,7 +3114,8 @@ function st.ones_like(t, opts) end
 --- (src/COMPRESSION.md)
 ---@param path string
 ---
---- `opts`: `component` = "unet" of a diffusers pipeline; `variant` = "fp16" for model.fp16.safetensors and alike
+--- `opts`: `component` = "unet" of a diffusers pipeline; `variant` = "fp16" for model.fp16.safetensors and alike;
+--- `base` = path of the file that a packed file is the difference to, if it does not lie beside it
 ---@param opts? table
 ---@return stlua.Model
 function st.open(path, opts) end
@@ -3130,6 +3131,29 @@ function st.open(path, opts) end
 ---@param b stlua.Tensor (n)
 ---@return stlua.Tensor # (m, n)
 function st.outer(a, b) end
+
+--- Writes a file packed: the bytes of each tensor apart by what they mean, exponents beside exponents, and compressed.
+--- BF16 weights become two thirds; nothing is lost: `st.unpack` gives the file back byte for byte, and `st.open` and all
+--- commands read a packed file as if it were plain (src/COMPRESSION.md). With a base, tensors are kept as the
+--- difference to the base's, and equal ones cost next to nothing; the base is then needed to read the file, and found
+--- beside it or by `base`. The file stays.
+--- ```lua
+--- > to, stats = st.pack("a.safetensors", { output = "small.safetensors" })
+--- > to, stats.tensors, stats.after < stats.before
+--- small.safetensors       31      true
+--- ```
+---@param path string a .safetensors file
+---
+--- `opts`: `output` = the file to write (the same name with .packed before .safetensors, which may not be there
+--- yet); `base` = path of the base; `base_sha256` = its SHA-256, where it is known already; `sync`, `replace` as of
+--- m:save
+---@param opts? table
+---@return string # the file that was written
+---
+--- `result`: before, after (bytes), tensors, deltas (of them packed as differences), as_base, as_earlier (equal to
+--- the base's tensor, to another of the file), base_sha256
+---@return table
+function st.pack(path, opts) end
 
 --- Adds elements of one value around: `pads` holds how many before and behind, of the last dimension, then of the one
 --- before it, and so on. Negative numbers cut.
@@ -3738,6 +3762,21 @@ function st.unflatten(t, dim, sizes) end
 ---@return stlua.Tensor? # counts: how often each value is there, I64
 function st.unique(t, opts) end
 
+--- Writes what a packed file was packed from, byte for byte. The file stays.
+--- ```lua
+--- > to = st.unpack("small.safetensors", { output = "again.safetensors" })
+--- > st.open(to):file_sha256(1) == st.open("a.safetensors"):file_sha256(1)
+--- true
+--- ```
+---@param path string a packed file
+---
+--- `opts`: `output` = the file to write (the same name without .packed); `base` = path of the file it was packed
+--- against, if that lies elsewhere; `sync`, `replace` as of m:save
+---@param opts? table
+---@return string # the file that was written
+---@return integer # its bytes
+function st.unpack(path, opts) end
+
 --- A new dimension of size 1. A view.
 --- ```lua
 --- > st.zeros(2, 3):unsqueeze(2):shape()
@@ -3765,7 +3804,10 @@ function st.var(t, dim, opts) end
 --- true    0       0
 --- ```
 ---@param path string as of st.open
----@param opts? table `values` = false does not look at the values
+---
+--- `opts`: `values` = false does not look at the values; `base` = path of a packed file's base, if it does not lie
+--- beside it
+---@param opts? table
 ---
 --- `result`: { ok =, path =, files = { { path =, compression =, checked = whether all its bytes have checksums,
 --- total = damaged places, damaged = { { tensor =, first = offset in the plain file, bytes =, message = } ... } }

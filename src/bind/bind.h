@@ -151,6 +151,7 @@ uint64_t bind_info_bytes(const st_info *info);
 bool bind_info_stored(const st_model *m, const st_info *info);
 
 void bind_save_open(lua_State *L, int core);
+void bind_pack_open(lua_State *L, int core);
 void bind_compress_open(lua_State *L, int core);
 void bind_json_open(lua_State *L, int core);
 void bind_fs_open(lua_State *L, int core);

@@ -6,7 +6,7 @@ typedef st_status (*copier)(st_ctx *ctx, const char *path, const char *to, const
 
 static int copy_with(lua_State *L, copier copy)
 {
-    static const char *const known[] = {"sync", "replace", NULL};
+    static const char *const known[] = {"sync", "replace", "base", NULL};
     st_err err;
     uint64_t bytes = 0;
     st_copy_opts opts = {0};
@@ -17,6 +17,8 @@ static int copy_with(lua_State *L, copier copy)
         bind_options(L, 3, known);
         opts.no_sync = !bind_opt_boolean(L, 3, "sync", true);
         opts.no_replace = !bind_opt_boolean(L, 3, "replace", true);
+        lua_pushliteral(L, "base");
+        if (lua_rawget(L, 3) != LUA_TNIL) opts.base = bind_path(L, 4); /* kept by the table */
     }
     bind_context *c = bind_enter(L);
     st_status s = copy(c->ctx, path, to, &opts, &bytes, &err);
@@ -25,7 +27,7 @@ static int copy_with(lua_State *L, copier copy)
     return 1;
 }
 
-/* core.compress(path, to [, { sync =, replace = }]) -> bytes on the disk */
+/* core.compress(path, to [, { sync =, replace = }]) -> bytes on the disk; core.decompress takes `base` as well. */
 static int core_compress(lua_State *L) { return copy_with(L, st_file_compress); }
 static int core_decompress(lua_State *L) { return copy_with(L, st_file_decompress); }
 
@@ -56,18 +58,19 @@ static void push_damage(lua_State *L, const st_damage *d)
     lua_setfield(L, -2, "tensor");
 }
 
-/* core.verify(path) -> { damaged = list of { first =, bytes =, tensor =, message = }, total =, checked =,
+/* core.verify(path [, base]) -> { damaged = list of { first =, bytes =, tensor =, message = }, total =, checked =,
  * compression = }; names are escaped. */
 static int core_verify(lua_State *L)
 {
     st_err err;
-    bind_top(L, 1);
+    bind_top(L, 2);
     const char *path = bind_path(L, 1);
+    st_open_opts o = {.base = lua_isnoneornil(L, 2) ? NULL : bind_path(L, 2)};
     st_verdict *v = lua_newuserdatauv(L, sizeof *v, 0);
     *v = (st_verdict){0};
     luaL_setmetatable(L, VERDICT);
     bind_context *c = bind_enter(L);
-    st_status s = st_file_verify(c->ctx, path, v, &err);
+    st_status s = st_file_verify(c->ctx, path, &o, v, &err);
     bind_leave(L, c, s, &err);
     lua_createtable(L, 0, 4);
     lua_createtable(L, (int)v->n, 0);

@@ -47,6 +47,7 @@ static void build(lua_State *L)
     bind_index_open(L, core);
     bind_model_open(L, core);
     bind_save_open(L, core);
+    bind_pack_open(L, core);
     bind_compress_open(L, core);
     bind_json_open(L, core);
     bind_fs_open(L, core);

@@ -45,23 +45,36 @@ static int model_close(lua_State *L)
 
 /* ---------------------------------------------------------------- opening */
 
-typedef st_status (*opener)(const char *path, st_model **out, st_err *err);
+/* The model on top of the stack was opened, or not; `before`: memory used until then. */
+static int opened(lua_State *L, st_status s, const st_err *err, uint64_t before)
+{
+    if (s != ST_OK) return bind_throw(L, err);
+    uint64_t after = st_memory_used();
+    if (after > before) bind_weigh(L, after - before);
+    return 1;
+}
 
-static int open_with(lua_State *L, opener open)
+/* core.open_file(path [, base]): the base is the path of what a packed file is the difference to. */
+static int core_open_file(lua_State *L)
+{
+    st_err err;
+    bind_top(L, 2);
+    const char *path = bind_path(L, 1);
+    st_open_opts o = {.base = lua_isnoneornil(L, 2) ? NULL : bind_path(L, 2)};
+    bind_model *b = model_new(L);
+    uint64_t before = st_memory_used();
+    return opened(L, st_model_open_with(path, &o, &b->m, &err), &err, before);
+}
+
+static int core_open_index(lua_State *L)
 {
     st_err err;
     bind_top(L, 1);
     const char *path = bind_path(L, 1);
     bind_model *b = model_new(L);
     uint64_t before = st_memory_used();
-    if (open(path, &b->m, &err) != ST_OK) return bind_throw(L, &err);
-    uint64_t after = st_memory_used();
-    if (after > before) bind_weigh(L, after - before);
-    return 1;
+    return opened(L, st_model_open_index(path, &b->m, &err), &err, before);
 }
-
-static int core_open_file(lua_State *L) { return open_with(L, st_model_open_file); }
-static int core_open_index(lua_State *L) { return open_with(L, st_model_open_index); }
 
 /* core.model(): an empty one. */
 static int core_model(lua_State *L)
@@ -287,8 +300,24 @@ static void set_integer(lua_State *L, const char *key, uint64_t v)
     lua_setfield(L, -2, key);
 }
 
+/* Of a packed file: { base, base_sha256, has_base }. */
+static void set_packed(lua_State *L, const st_file *f)
+{
+    st_pack_info info;
+    if (!st_file_packed(f, &info)) return;
+    lua_createtable(L, 0, 3);
+    lua_pushstring(L, info.base);
+    lua_setfield(L, -2, "base");
+    lua_pushstring(L, info.base_sha256);
+    lua_setfield(L, -2, "base_sha256");
+    lua_pushboolean(L, info.has_base);
+    lua_setfield(L, -2, "has_base");
+    lua_setfield(L, -2, "packed");
+}
+
 /* m:files() -> list of { path, size, header_bytes, data_start }; of a compressed file, whose size is that of the plain
- * one, also compression = "zstd", stored = bytes on the disk, seeks = whether any place can be read by itself. */
+ * one, also compression = "zstd" or "pack", stored = bytes on the disk, seeks = whether any place can be read by
+ * itself, packed = { base, base_sha256, has_base }. */
 static int model_files(lua_State *L)
 {
     bind_top(L, 1);
@@ -311,6 +340,7 @@ static int model_files(lua_State *L)
             lua_pushboolean(L, seeks);
             lua_setfield(L, -2, "seeks");
         }
+        set_packed(L, st_model_file(bind_model_get(L, 1), i));
         lua_rawseti(L, 2, (lua_Integer)i + 1);
     }
     return 1;

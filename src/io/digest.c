@@ -1,5 +1,6 @@
 /* digest.c - SHA-256 of memory and of files. Layer: io; may touch libcrypto and sources. */
 #include "digest.h"
+#include "context.h"
 #include "lazy.h"
 #include "mem.h"
 
@@ -50,26 +51,28 @@ st_status st_sha256_hex(const void *data, size_t n, char out[65], st_err *err)
     return s;
 }
 
-static st_status feed(EVP_MD_CTX *ctx, st_source *src, uint64_t off, uint64_t n, char *buf, st_err *err)
+static st_status feed(EVP_MD_CTX *md, const st_ctx *ctx, st_source *src, uint64_t off, uint64_t n, char *buf,
+                      st_err *err)
 {
     while (n > 0) {
         size_t now = n < PIECE ? (size_t)n : PIECE;
+        if (ctx && st_ctx_stopped(ctx)) return st_fail_cancelled(err);
         ST_TRY(src->ops->read(src, buf, off, now, err));
-        if (crypto_fn.EVP_DigestUpdate(ctx, buf, now) != 1) return fail_digest(err, src->label);
+        if (crypto_fn.EVP_DigestUpdate(md, buf, now) != 1) return fail_digest(err, src->label);
         off += now;
         n -= now;
     }
     return ST_OK;
 }
 
-st_status st_sha256_source(st_source *src, uint64_t off, uint64_t n, char out[65], st_err *err)
+st_status st_sha256_source(const st_ctx *ctx, st_source *src, uint64_t off, uint64_t n, char out[65], st_err *err)
 {
     ST_TRY(st_lazy_load(&crypto, err));
     char *buf = st_malloc(PIECE);
-    EVP_MD_CTX *ctx = start();
-    st_status s = buf && ctx ? feed(ctx, src, off, n, buf, err) : st_fail_nomem(err, PIECE);
-    if (s == ST_OK) s = finish(ctx, src->label, out, err);
-    crypto_fn.EVP_MD_CTX_free(ctx);
+    EVP_MD_CTX *md = start();
+    st_status s = buf && md ? feed(md, ctx, src, off, n, buf, err) : st_fail_nomem(err, PIECE);
+    if (s == ST_OK) s = finish(md, src->label, out, err);
+    crypto_fn.EVP_MD_CTX_free(md);
     st_free(buf);
     return s;
 }

@@ -4,6 +4,7 @@
 
 #include "digest.h"
 #include "mem.h"
+#include "pack.h"
 #include "shape.h"
 #include "sniff.h"
 #include "sys.h"
@@ -158,9 +159,15 @@ st_status st_source_open(const char *path, st_source **out, st_err *err)
 
 struct st_file {
     _Atomic unsigned refs;
-    bool packed; /* src is made of a compressed file */
+    bool zstd; /* the file is compressed as a whole */
     st_source *src;
     st_header *h;
+    /* Of a packed file, whose original `src` and `h` are. */
+    st_header *packed;
+    uint64_t stored;
+    bool seeks;
+    char *base_name;
+    st_file *base;
 };
 
 enum {
@@ -178,14 +185,15 @@ static st_status check_header(const st_source *src, size_t len, st_err *err)
                    (unsigned long long)stored);
 }
 
-/* Reads the head, then the header it announces: nothing is allocated before the length was compared with the file. */
-st_status st_read_header(st_source *src, bool packed, st_header **h, st_err *err)
+/* Reads `most` bytes of the head, then the header it announces: nothing is allocated before the length was compared
+ * with the file. */
+static st_status read_header(st_source *src, size_t most, bool zstd, st_header **h, st_err *err)
 {
     char head[ST_SNIFF_BYTES];
-    size_t n = src->size < sizeof head ? (size_t)src->size : sizeof head, len;
-    ST_TRY(packed ? st_zsource_peek(src, head, sizeof head, &n, err) : src->ops->read(src, head, 0, n, err));
+    size_t n = src->size < most ? (size_t)src->size : most, len;
+    ST_TRY(zstd ? st_zsource_peek(src, head, sizeof head, &n, err) : src->ops->read(src, head, 0, n, err));
     ST_TRY(st_header_length(src->label, head, n, src->size, &len, err));
-    if (packed) ST_TRY(check_header(src, len, err));
+    if (zstd) ST_TRY(check_header(src, len, err));
     char *text = st_malloc(len + 1);
     if (!text) return st_fail_nomem(err, len + 1);
     st_status s = src->ops->read(src, text, 8, len, err);
@@ -194,11 +202,16 @@ st_status st_read_header(st_source *src, bool packed, st_header **h, st_err *err
         return s;
     }
     ST_TRY(st_header_adopt(src->label, text, len, src->size, h, err));
-    if (packed) s = st_zsource_set_header(src, *h, err);
+    if (zstd) s = st_zsource_set_header(src, *h, err);
     if (s == ST_OK) return ST_OK;
     st_header_free(*h);
     *h = NULL;
     return s;
+}
+
+st_status st_read_header(st_source *src, bool zstd, st_header **h, st_err *err)
+{
+    return read_header(src, ST_SNIFF_BYTES, zstd, h, err);
 }
 
 static st_status open_source(st_file *f, const char *path, st_err *err)
@@ -209,26 +222,80 @@ static st_status open_source(st_file *f, const char *path, st_err *err)
     f->src = raw;
     size_t n = raw->size < sizeof magic ? (size_t)raw->size : sizeof magic;
     ST_TRY(raw->ops->read(raw, magic, 0, n, err));
-    f->packed = st_zsource_is(magic, n);
-    if (!f->packed) return ST_OK;
+    f->zstd = st_zsource_is(magic, n);
+    if (!f->zstd) return ST_OK;
     f->src = NULL;
     return st_zsource_open(raw, &f->src, err);
 }
 
-st_status st_file_open(const char *path, st_file **out, st_err *err)
+static st_status open_file(const char *path, const st_open_opts *o, bool as_base, st_file **out, st_err *err);
+
+/* The base of a packed file: the one that was named, or what lies beside it. Not to be there is no failure: some
+ * tensors can be read, and of the others it is said what they want. */
+static st_status find_base(st_file *f, const st_open_opts *o, st_err *err)
+{
+    size_t len;
+    const char *name = st_header_meta_find(f->packed, ST_PACK_META_BASE, &len), *path = f->src->label;
+    if (!name) return ST_OK;
+    char shown[256];
+    st_escape(shown, sizeof shown, name, len);
+    f->base_name = st_strndup(shown, strlen(shown));
+    if (!f->base_name) return st_fail_nomem(err, strlen(shown) + 1);
+    if (o && o->base) return open_file(o->base, NULL, true, &f->base, err);
+    if (len == 0 || *name == '.' || memchr(name, '/', len) || memchr(name, '\0', len)) return ST_OK; /* no plain name */
+    const char *slash = strrchr(path, '/');
+    size_t folder = slash ? (size_t)(slash - path) + 1 : 0;
+    char *beside = st_malloc(folder + len + 1);
+    if (!beside) return st_fail_nomem(err, folder + len + 1);
+    memcpy(beside, path, folder);
+    memcpy(beside + folder, name, len + 1);
+    st_status s = open_file(beside, NULL, true, &f->base, err);
+    st_free(beside);
+    return s == ST_IO ? ST_OK : s;
+}
+
+/* From now on the file is what it was packed from. */
+static st_status unpack(st_file *f, const st_open_opts *o, bool as_base, st_err *err)
+{
+    st_source *original;
+    f->stored = st_file_stored(f);
+    f->seeks = st_file_seeks(f);
+    f->packed = f->h;
+    f->h = NULL;
+    if (as_base && st_header_meta_find(f->packed, ST_PACK_META_BASE, &(size_t){0}))
+        return st_fail(err, ST_ARG, f->src->label, NULL,
+                       "it is packed as the difference to another file and cannot be a base itself: unpack it first");
+    ST_TRY(find_base(f, o, err));
+    st_pack_base base;
+    if (f->base) base = (st_pack_base){f->base->src, f->base->h};
+    ST_TRY(st_pack_open(f->src, f->packed, f->base ? &base : NULL, &original, err));
+    st_source_unref(f->src);
+    f->src = original;
+    return read_header(f->src, 8, false, &f->h, err); /* no more: tensors may not be readable */
+}
+
+static st_status open_file(const char *path, const st_open_opts *o, bool as_base, st_file **out, st_err *err)
 {
     *out = NULL;
     st_file *f = st_calloc(1, sizeof *f);
     if (!f) return st_fail_nomem(err, sizeof *f);
     f->refs = 1;
     st_status s = open_source(f, path, err);
-    if (s == ST_OK) s = st_read_header(f->src, f->packed, &f->h, err);
+    if (s == ST_OK) s = st_read_header(f->src, f->zstd, &f->h, err);
+    if (s == ST_OK && st_pack_is(f->h)) s = unpack(f, o, as_base, err);
     if (s != ST_OK) {
         st_file_close(f);
         return s;
     }
     *out = f;
     return ST_OK;
+}
+
+st_status st_file_open(const char *path, st_file **out, st_err *err) { return open_file(path, NULL, false, out, err); }
+
+st_status st_file_open_with(const char *path, const st_open_opts *o, st_file **out, st_err *err)
+{
+    return open_file(path, o, false, out, err);
 }
 
 st_file *st_file_ref(st_file *f)
@@ -241,29 +308,45 @@ void st_file_close(st_file *f)
 {
     if (!f || --f->refs > 0) return;
     st_header_free(f->h);
-    st_source_unref(f->src);
+    st_header_free(f->packed);
+    st_source_unref(f->src); /* before the base, whose header it uses */
+    st_file_close(f->base);
+    st_free(f->base_name);
     st_free(f);
 }
 
 st_status st_file_header_sha256(st_file *f, char out[65], st_err *err)
 {
-    return st_sha256_source(f->src, 0, st_file_data_start(f), out, err);
+    return st_sha256_source(NULL, f->src, 0, st_file_data_start(f), out, err);
 }
 
 st_status st_file_sha256(st_file *f, char out[65], st_err *err)
 {
-    return st_sha256_source(f->src, 0, st_file_size(f), out, err);
+    return st_sha256_source(NULL, f->src, 0, st_file_size(f), out, err);
 }
 
 st_source *st_file_source(st_file *f) { return f->src; }
 const char *st_file_path(const st_file *f) { return f->src->label; }
 uint64_t st_file_size(const st_file *f) { return f->src->size; }
-uint64_t st_file_stored(const st_file *f) { return f->packed ? st_zsource_stored(f->src) : f->src->size; }
-const char *st_file_compression(const st_file *f) { return f->packed ? "zstd" : NULL; }
-bool st_file_seeks(const st_file *f) { return !f->packed || st_zsource_seeks(f->src); }
+bool st_file_seeks(const st_file *f) { return f->packed ? f->seeks : !f->zstd || st_zsource_seeks(f->src); }
+const char *st_file_compression(const st_file *f) { return f->packed ? "pack" : f->zstd ? "zstd" : NULL; }
+uint64_t st_file_stored(const st_file *f)
+{
+    return f->packed ? f->stored : f->zstd ? st_zsource_stored(f->src) : f->src->size;
+}
 uint64_t st_file_data_start(const st_file *f) { return st_header_data_start(f->h); }
 size_t st_file_count(const st_file *f) { return st_header_count(f->h); }
 st_info st_file_info(const st_file *f, size_t i) { return st_header_info(f->h, i); }
 int64_t st_file_find(const st_file *f, const char *name, size_t len) { return st_header_find(f->h, name, len); }
 size_t st_file_meta_count(const st_file *f) { return st_header_meta_count(f->h); }
 void st_file_meta(const st_file *f, size_t i, st_text *key, st_text *value) { st_header_meta(f->h, i, key, value); }
+
+bool st_file_packed(const st_file *f, st_pack_info *info)
+{
+    size_t len;
+    if (!f->packed) return false;
+    *info = (st_pack_info){.base = f->base_name,
+                           .base_sha256 = st_header_meta_find(f->packed, ST_PACK_META_BASE_SHA256, &len),
+                           .has_base = f->base != NULL};
+    return true;
+}

@@ -3,6 +3,7 @@
 #include "verify.h"
 #include "file.h"
 #include "mem.h"
+#include "pack.h"
 #include "zsource.h"
 
 #include <stdio.h>
@@ -93,17 +94,22 @@ static st_status look(const char *path, bool *packed, st_err *err)
     return s;
 }
 
-static st_status verify(st_ctx *ctx, const char *path, st_damages *d, st_err *err)
+static st_status verify(st_ctx *ctx, const char *path, const st_open_opts *o, st_damages *d, st_err *err)
 {
     st_file *f;
     st_err why;
-    ST_TRY(look(path, &d->packed, err));
-    bool packed = d->packed;
-    st_status s = st_file_open(path, &f, &why);
+    bool zstd;
+    ST_TRY(look(path, &zstd, err));
+    d->compression = zstd ? "zstd" : NULL;
+    st_status s = st_file_open_with(path, o, &f, &why);
     if (s == ST_OK) {
-        if (packed) s = st_zsource_verify(st_file_source(f), ctx, d, &why);
+        d->compression = st_file_compression(f);
+        if (st_file_packed(f, &(st_pack_info){0}))
+            s = st_pack_verify(st_file_source(f), ctx, d, &why);
+        else if (zstd)
+            s = st_zsource_verify(st_file_source(f), ctx, d, &why);
         st_file_close(f);
-    } else if (s == ST_FORMAT && packed) {
+    } else if (s == ST_FORMAT && zstd) {
         return check_damaged(path, ctx, d, &why, err);
     } else if (s == ST_FORMAT) {
         st_damages_add(d, 0, 0, &why);
@@ -113,15 +119,15 @@ static st_status verify(st_ctx *ctx, const char *path, st_damages *d, st_err *er
     return s;
 }
 
-st_status st_file_verify(st_ctx *ctx, const char *path, st_verdict *v, st_err *err)
+st_status st_file_verify(st_ctx *ctx, const char *path, const st_open_opts *o, st_verdict *v, st_err *err)
 {
     st_damages d;
     *v = (st_verdict){0};
     ST_TRY(st_damages_init(&d, err));
-    st_status s = verify(ctx, path, &d, err);
+    st_status s = verify(ctx, path, o, &d, err);
     if (s == ST_OK) {
         *v = (st_verdict){.list = d.list, .n = d.n, .total = d.total, .checked = d.checked};
-        v->compression = d.packed ? "zstd" : NULL;
+        v->compression = d.compression;
         d.list = NULL;
     }
     st_damages_free(&d);

@@ -13,9 +13,9 @@ typedef struct st_damages {
     st_damage *list; /* by place */
     size_t n, cap;
     uint64_t total;
-    bool failed;  /* no memory for one of them */
-    bool checked; /* nothing was without a checksum */
-    bool packed;  /* it is a compressed file */
+    bool failed;             /* no memory for one of them */
+    bool checked;            /* nothing was without a checksum */
+    const char *compression; /* as st_file_compression */
 } st_damages;
 
 st_status st_damages_init(st_damages *d, st_err *err);

@@ -6,7 +6,10 @@
 #include "zsink.h"
 #include "zsource.h"
 
-enum { AHEAD = 16 << 20 /* bytes of read-ahead */ };
+enum {
+    AHEAD = 16 << 20, /* bytes of read-ahead */
+    PIECE = 1 << 20,  /* .. of a packed file at a time */
+};
 
 /* What the threads of one copy share. */
 typedef struct job {
@@ -14,14 +17,22 @@ typedef struct job {
     st_source *src;
     st_sink *out;
     bool packs;  /* a stretch is a frame of the sink, else what the source likes to give */
+    bool frames; /* which is a zsource */
     uint64_t at; /* of the next one */
 } job;
+
+static uint64_t stretch(const job *j)
+{
+    uint64_t left = j->src->size - j->at;
+    if (j->packs) return st_zsink_stretch(j->out, j->at);
+    return j->frames ? st_zsource_stretch(j->src, j->at) : left < PIECE ? left : PIECE;
+}
 
 static bool next(job *j, uint64_t *off, uint64_t *n)
 {
     st_ctx_lock(j->ctx);
     *off = j->at;
-    *n = j->at >= j->src->size ? 0 : j->packs ? st_zsink_stretch(j->out, j->at) : st_zsource_stretch(j->src, j->at);
+    *n = j->at >= j->src->size ? 0 : stretch(j);
     j->at += *n;
     st_ctx_unlock(j->ctx);
     return *n > 0;
@@ -59,9 +70,11 @@ static st_status work(void *arg, unsigned worker, st_err *err)
 }
 
 /* All bytes, then what makes them the target. */
-static st_status copy(st_ctx *ctx, st_source *src, st_sink *out, bool packs, st_err *err)
+static st_status copy(st_ctx *ctx, st_file *f, st_sink *out, bool packs, st_err *err)
 {
-    job j = {.ctx = ctx, .src = src, .out = out, .packs = packs};
+    st_source *src = st_file_source(f);
+    bool packed = st_file_packed(f, &(st_pack_info){0});
+    job j = {.ctx = ctx, .src = src, .out = out, .packs = packs, .frames = st_file_compression(f) && !packed};
     st_progress_begin(ctx, packs ? "compress" : "decompress", src->size);
     ST_TRY(st_ctx_run(ctx, st_ctx_threads(ctx), work, &j, err));
     st_progress_tick(ctx, true);
@@ -110,7 +123,7 @@ static st_status compress(st_ctx *ctx, st_file *f, const char *to, const st_copy
     if (st_file_compression(f) && st_file_seeks(f))
         return st_fail(err, ST_ARG, st_file_path(f), NULL, "it is compressed already (%s)", st_file_compression(f));
     ST_TRY(open_packed(ctx, f, to, o, &out, err));
-    st_status s = copy(ctx, st_file_source(f), out, true, err);
+    st_status s = copy(ctx, f, out, true, err);
     if (s == ST_OK) *bytes = st_zsink_stored(out);
     out->ops->free(out);
     return s;
@@ -135,7 +148,7 @@ static st_status decompress(st_ctx *ctx, st_file *f, const char *to, const st_co
     st_writer_opts w = writer_opts(ctx, o);
     if (!st_file_compression(f)) return st_fail(err, ST_ARG, st_file_path(f), NULL, "it is not compressed");
     ST_TRY(st_writer_open(to, st_file_size(f), &w, &out, err));
-    st_status s = copy(ctx, st_file_source(f), out, false, err);
+    st_status s = copy(ctx, f, out, false, err);
     if (s == ST_OK) *bytes = st_file_size(f);
     out->ops->free(out);
     return s;
@@ -145,7 +158,8 @@ st_status st_file_decompress(st_ctx *ctx, const char *path, const char *to, cons
                              st_err *err)
 {
     st_file *f;
-    ST_TRY(st_file_open(path, &f, err));
+    st_open_opts o = {.base = opts ? opts->base : NULL};
+    ST_TRY(st_file_open_with(path, &o, &f, err));
     st_status s = decompress(ctx, f, to, opts, bytes, err);
     st_file_close(f);
     return s;

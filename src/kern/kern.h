@@ -56,6 +56,19 @@ typedef void (*st_product_fn)(const void *a, const void *b, size_t k, size_t row
 enum { ST_PANEL_ROWS = 6, ST_PANEL_COLS = 16 };
 typedef void (*st_panel_fn)(const float *a, size_t n, const float *x, float *z, float *y);
 
+/* Lanes of 1, 2, 4 or 8 bytes (number `log2` of the width in the tables) into as many planes: planes[p] gets byte p,
+ * the lowest first, of each of n lanes, after a transform; and back. `base` has as many lanes, or is not looked at. */
+typedef enum st_planes {
+    ST_PL_PLAIN,
+    ST_PL_ROTATE, /* left by one bit: of a BF16 or F32 the exponent fills the top byte, the sign goes to the mantissa */
+    ST_PL_DELTA,  /* zigzag of the difference to the base's integer */
+    ST_PL_ORDERED, /* the same of floats, as integers that order alike */
+    ST_PL_COUNT
+} st_planes;
+enum { ST_LANES = 4, ST_LANE_MOST = 8 };
+typedef void (*st_split_fn)(uint8_t *const planes[], const void *src, const void *base, size_t n);
+typedef void (*st_join_fn)(void *dst, const uint8_t *const planes[], const void *base, size_t n);
+
 typedef struct st_kernels {
     const char *name;
     /* Raw little-endian values of a dtype to its register class, and back. NULL for dtypes that are not computed on.
@@ -82,8 +95,10 @@ typedef struct st_kernels {
     /* F32 folds that take raw BF16 instead, of any alignment, and give the same bits; NULL where there is none. */
     const st_fold_fn *fold_bf16; /* [ST_FOLD_COUNT] */
     const st_bracket_fn *bracket;
-    const st_product_fn *product; /* [ST_REG_COUNT]: F32 and F64 */
-    const st_panel_fn *panel;     /* its bits hang on the level */
+    const st_product_fn *product;            /* [ST_REG_COUNT]: F32 and F64 */
+    const st_panel_fn *panel;                /* its bits hang on the level */
+    const st_split_fn (*split)[ST_PL_COUNT]; /* [ST_LANES] */
+    const st_join_fn (*join)[ST_PL_COUNT];   /* [ST_LANES] */
 } st_kernels;
 
 /* The best level of this processor; STLUA_SIMD=baseline|avx2|avx512 in the environment caps it. */

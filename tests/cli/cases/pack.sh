@@ -1,0 +1,22 @@
+# stlua pack and unpack: smaller, and back byte for byte; fine-tunes as differences to a base.
+stlua "$FIXTURES/../../examples/make_samples.lua" base.safetensors
+cat >tune.lua <<'END'
+local st = require "stlua"
+st.map(st.open("base.safetensors"), function(name, t)
+   return name:find("q_proj") and (t + st.randn(t:shape(), { seed = 1, name = name }) * 1e-4):cast(t:dtype()) or t
+end):save("tuned.safetensors", { recipe = false })
+END
+stlua tune.lua
+stlua pack base.safetensors && stlua unpack base.packed.safetensors -o back && cmp back base.safetensors && echo same
+stlua pack base.safetensors; echo "exit $?"
+stlua pack tuned.safetensors base.safetensors --base base.safetensors -o packed; echo "exit $?"
+mkdir packed && stlua pack tuned.safetensors base.safetensors --base base.safetensors -o packed
+stlua info packed/tuned.packed.safetensors | head -n 4
+stlua unpack packed/tuned.packed.safetensors -o back; echo "exit $?"
+stlua unpack packed/tuned.packed.safetensors -o back --base base.safetensors && cmp back tuned.safetensors && echo same
+stlua cast packed/tuned.packed.safetensors --dtype F16 -o a --pack-base base.safetensors && stlua cast tuned.safetensors --dtype F16 -o b -q && cmp a b && echo same
+stlua unpack packed/tuned.packed.safetensors --base packed/base.packed.safetensors -o wrong; echo "exit $?"
+stlua unpack packed/tuned.packed.safetensors --base tuned.safetensors -o wrong; echo "exit $?"
+stlua pack nothing.safetensors tuned.safetensors -o packed; echo "exit $?"
+head -c 5000 packed/base.packed.safetensors >cut.safetensors; stlua info cut.safetensors; echo "exit $?"
+ls . packed

@@ -5,3 +5,5 @@ for command in cast cat completion info merge; do
    echo "--- $command"
    stlua help $command
 done
+echo "--- lora resize"
+stlua help lora resize

@@ -3908,8 +3908,8 @@ function st.npy.save(path, what, opts) end
 ---@param strength? number|table or by part, { unet = 0.8, te = 0.5 }
 ---
 --- `opts`: `allow_unmatched` = true leaves out modules that match nothing, which is an error otherwise; `invert` =
---- true takes the adapters out again (exactly but for rounding, where they add); `blocks` = a factor by block, as
---- of st.block_weights
+--- true takes the adapters out again, the last one first: exactly but for rounding, DoRA nearly; `blocks` = a
+--- factor by block, as of st.block_weights
 ---@param opts? table
 ---@return stlua.Model
 function st.lora.apply(model, adapters, strength, opts) end

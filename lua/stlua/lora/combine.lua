@@ -22,26 +22,7 @@ local combine = {}
 
 local WHO = "st.lora.combine"
 
--- ---------------------------------------------------------------- reading
-
-local function read_list(list)
-   if type(list) ~= "table" or #list == 0 then
-      errors.throwf("arg", "%s: a list of adapters expected: { { adapter, weight }, ... }", WHO)
-   end
-   local out = {}
-   for i, entry in ipairs(list) do
-      if type(entry) ~= "table" then entry = { entry } end
-      local what, weight = entry[1], entry[2] == nil and 1 or entry[2]
-      if type(what) ~= "string" and not map.is_model(what) then
-         errors.throwf("arg", "%s: adapter %d must be a file, a folder or a model, not a %s", WHO, i, type(what))
-      end
-      if type(weight) ~= "number" or weight ~= weight or math.abs(weight) == math.huge then
-         errors.throwf("arg", "%s: the weight of adapter %d must be a number", WHO, i)
-      end
-      out[i] = { adapter = adapter.open(what), weight = weight }
-   end
-   return out
-end
+-- ---------------------------------------------------------------- checking
 
 -- What an adapter says it was made for.
 local function base_of(a)
@@ -55,7 +36,7 @@ local function check_bases(list)
    local first, said = base_of(list[1].adapter)
    for i = 2, #list do
       local id, other = base_of(list[i].adapter)
-      if first and id and id ~= first then
+      if first and id and not architectures.alike(first, id) then
          errors.throw("format", ("%s is for %s, %s for %s: adapters of different models cannot be combined"):format(
             list[1].adapter.label, core.escape(said), list[i].adapter.label, core.escape(other)))
       end
@@ -115,9 +96,7 @@ local function in_format(list, opts)
       converted[i] = model
    end
    for i, model in ipairs(converted) do
-      local label = list[i].adapter.label
-      list[i].adapter = adapter.of(model)
-      list[i].adapter.label = label
+      list[i].adapter = adapter.of(model, list[i].adapter.label)
    end
    return format
 end
@@ -135,7 +114,7 @@ local function term_of(entry, m)
    if not b then whole, tail = factors.whole(m) end
    local shape = (whole or b):shape()
    return { module = m, adapter = entry.adapter, b = b, a = a, whole = whole, tail = tail, rows = shape[1],
-      columns = (whole or a):shape()[2], factor = entry.weight * m.scale, untouched = m.kind.id == "lora"
+      columns = (whole or a):shape()[2], factor = entry.value * m.scale, untouched = m.kind.id == "lora"
       and not m.parts.mid and not m.parts.embedding_down, embedding = m.parts.embedding_down ~= nil }
 end
 
@@ -143,7 +122,7 @@ end
 local function gather(list)
    local out, by_name, wrong = {}, {}, {}
    for _, entry in ipairs(list) do
-      for _, m in ipairs(entry.weight ~= 0 and entry.adapter.modules or {}) do
+      for _, m in ipairs(entry.value ~= 0 and entry.adapter.modules or {}) do
          local term = term_of(entry, m)
          local place = by_name[m.name]
          if not place then
@@ -271,7 +250,8 @@ local function check(list, opts)
    if opts.to then convert.check_to(opts.to, WHO) end
    local want = recompress.read(opts, WHO)
    local mode = mode_of(opts, want)
-   list = read_list(list)
+   if type(list) ~= "table" or map.is_model(list) then list = {} end
+   list = adapter.list(list, { who = WHO, word = "weight" })
    check_bases(list)
    check_kinds(list, mode == "svd")
    local adapters = {}
@@ -307,7 +287,7 @@ function combine.combine(list, opts)
    local operands = {}
    for _, entry in ipairs(list) do
       operands[#operands + 1] = entry.adapter.model
-      operands[#operands + 1] = entry.weight
+      operands[#operands + 1] = entry.value
    end
    local format = in_format(list, opts)
    local modules, rows = {}, {}

@@ -111,7 +111,7 @@ function formats.metadata(format, layers, parts)
    if format ~= "kohya" then return { format = "pt" } end
    local dim = number_or(layers, function(l) return not is_kernel(l) end)
    local conv = number_or(layers, is_kernel)
-   local id = parts[1] and parts[1].layout.id:gsub("%-diffusers$", "")
+   local id = parts[1] and parts[1].layout.id
    local out = { format = "pt", ss_network_module = "networks.lora", ss_network_dim = tostring(dim or conv),
       ss_network_alpha = tostring(dim or conv), ss_base_model_version = VERSIONS[id] }
    if conv then

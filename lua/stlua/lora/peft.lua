@@ -22,10 +22,13 @@ function peft.file_in(folder)
    return nil
 end
 
+--- The file of the configuration in PEFT's folder.
+peft.CONFIG = "adapter_config.json"
+
 --- The configuration in a folder, and its text; nil without one.
 -- @raise "format" for what is no configuration
 function peft.read(folder)
-   local path = folder:gsub("/+$", "") .. "/adapter_config.json"
+   local path = folder:gsub("/+$", "") .. "/" .. peft.CONFIG
    if not core.stat(path) then return nil end
    local content = whole_file(path)
    local ok, config = pcall(core.json_decode, content)
@@ -130,8 +133,8 @@ local function by_pattern(patterns, module, default)
    return default
 end
 
--- The configuration that counts for a module, and its name as the patterns see it.
-local function own(config, module)
+--- The configuration that counts for a module, and its name as the patterns see it.
+function peft.own(config, module)
    if config.parts then config, module = of_part(config, module) end
    return config, (module:gsub("^base_model%.model%.", ""))
 end
@@ -140,7 +143,7 @@ end
 -- @treturn number scale
 -- @treturn ?number alpha
 function peft.scale(config, module, rank)
-   config, module = own(config, module)
+   config, module = peft.own(config, module)
    if not config then return 1 end
    local alpha = by_pattern(config.alpha_pattern, module, config.lora_alpha)
    if type(alpha) ~= "number" then return 1 end
@@ -149,7 +152,7 @@ end
 
 --- The rank that the configuration says a module has, or nil.
 function peft.rank(config, module)
-   config, module = own(config, module)
+   config, module = peft.own(config, module)
    return config and by_pattern(config.rank_pattern, module, config.r)
 end
 

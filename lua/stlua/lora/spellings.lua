@@ -65,7 +65,10 @@ local function present(model, layout, prefix)
    local function has(path)
       return model:find(prefix .. path .. ".weight") or model:find(prefix .. path .. "_weight")
    end
-   return has(layout.module) and (not layout.also or has(layout.also)) and not (layout.lacks and has(layout.lacks))
+   for _, path in ipairs(layout.has) do
+      if not has(path) then return false end
+   end
+   return not (layout.lacks and has(layout.lacks))
 end
 
 local function find_parts(model)
@@ -145,6 +148,13 @@ local function add_whole(model, part, row)
    add(part, row[1], segments)
 end
 
+-- A third name, for an original that the checkpoint has by its second: XLabs'.
+local function add_third(part, row)
+   local place = part.index[flat(row[1])]
+   if not place or #row ~= 2 then return end
+   add(part, row[2], row.attention_rows and { table.unpack(place.segments, 1, 3) } or place.segments)
+end
+
 local function build(model, part)
    local by_path = part.modules.by_path
    part.index, part.spelled, part.rows = {}, {}, part.layout.rows and part.layout.rows(part.modules) or {}
@@ -156,6 +166,8 @@ local function build(model, part)
          add_parts(model, part, row)
       elseif others and not row.attention_rows then
          add_whole(model, part, row)
+      else
+         add_third(part, row)
       end
    end
 end
@@ -224,7 +236,9 @@ function Spellings:prefix(part, format)
    local encoders = 0
    for _, p in ipairs(self.parts) do encoders = encoders + (p.layout.part:find("^te") and 1 or 0) end
    if format == "kohya" and encoders > 1 then return layout.kohya_of_several or own[1], own[2] end
-   if format == "diffusers" and layout.part == "te3" and encoders == 2 then return "text_encoder_2.", own[2] end
+   if format == "diffusers" and layout.part == "te3" and encoders < 3 then      -- of Flux, of Chroma
+      return encoders == 2 and "text_encoder_2." or "text_encoder.", own[2]
+   end
    return own[1], own[2]
 end
 

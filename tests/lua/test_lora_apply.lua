@@ -73,6 +73,51 @@ function suite.test_text_encoders_and_blocks_have_their_own()
    lu.assertEquals({ column(both, te)[1], column(both, unet)[1] }, { 3, 2 })
 end
 
+function suite.test_strength_by_block()
+   local m = sd()
+   local list, name = {}, SD .. "%s.weight"
+   for _, module in ipairs { "lora_unet_input_blocks_1_0_in_layers_2", "lora_unet_output_blocks_2_1_conv" } do
+      list[#list + 1] = { module .. ".lora_down.weight", st.ones(1, 4, 3, 3) }
+      list[#list + 1] = { module .. ".lora_up.weight", st.ones(4, 1, 1, 1) }
+   end
+   local lora = st.model(list)
+   local function values(...)
+      local out = st.lora.apply(m, ...)
+      return { column(out, name:format "input_blocks.1.0.in_layers.2")[1], column(out, name:format
+         "output_blocks.2.1.conv")[1] }
+   end
+   lu.assertEquals(values(lora, 1, { blocks = "IN01=0.5,OUT02=2" }), { 0.5, 2 })
+   lu.assertEquals(values({ { lora, 2, blocks = "IN01=0.5" }, { lora, 1, blocks = "OUT02=0" } }), { 2, 2 })
+   support.raises("arg", "block", st.lora.apply, m, lora, 1, { blocks = "IN77=1" })
+end
+
+-- All that leads nowhere is listed, with the nearest names and what the adapter seems to be for.
+function suite.test_what_matches_nothing()
+   local list = {}
+   for i = 1, 3 do
+      local module = ("lora_unet_double_blocks_%d_img_attn_qkv"):format(i)
+      list[#list + 1] = { module .. ".lora_down.weight", st.ones(1, 4) }
+      list[#list + 1] = { module .. ".lora_up.weight", st.ones(12, 1) }
+   end
+   list[#list + 1] = { "bundle_emb.cat.clip_l", st.ones(2, 4) }
+   local e = support.raises("name", { "4 names of the adapters match nothing in the model (--allow-unmatched leaves ",
+      "the model has Flux; model seems to be for Flux", '"bundle_emb.cat.clip_l" is no tensor of an adapter' },
+      st.lora.apply, flux(), st.model(list))
+   for i = 1, 3 do
+      lu.assertStrContains(e.message, ('_%d_img_attn_qkv"; near: "lora_unet_double_blocks_0_img_attn_qkv"'):format(i))
+   end
+   local notes = st.lora.apply(flux(), st.model(list), 1, { allow_unmatched = true }):notes()
+   lu.assertStrContains(table.concat(notes, "\n"), "4 names left out: nothing in the model matches")
+end
+
+function suite.test_strengths_that_are_none()
+   local lora = adapter("double_blocks.0.img_attn.qkv", 1, 12, 4)
+   support.raises("arg", "for each of unet, model, te", st.lora.apply, flux(), lora, { unte = 1 })
+   support.raises("arg", "must be a number", st.lora.apply, flux(), lora, 1 / 0)
+   support.raises("arg", "adapter 2 is a path", st.lora.apply, flux(), { lora, 7 })
+   support.raises("arg", "a list of adapters expected", st.lora.apply, flux(), {})
+end
+
 function suite.test_refusals()
    local m = flux()
    support.raises("name", { "1 name", "double_blocks.0.img_atn.qkv", "near: " }, st.lora.apply, m,

@@ -141,6 +141,30 @@ function suite.test_configurations_of_oft()
    near(base["m.weight"], apply '{"peft_type":"OFT","use_cayley_neumann":false,"coft":true,"eps":1e-5}', 1e-4)
 end
 
+-- PEFT's patterns are regular expressions, of a whole name or its end.
+function suite.test_patterns()
+   local peft = require "stlua.lora.peft"
+   local function rank(pattern, module)
+      return peft.rank({ r = 1, rank_pattern = { [pattern] = 7 } }, "base_model.model." .. module) == 7
+   end
+   local q, down = "model.layers.11.self_attn.q_proj", "model.layers.2.mlp.down_proj"
+   for pattern, want in pairs {
+      ["q_proj"] = { true, false }, ["self_attn.q_proj"] = { true, false }, ["attn.q_proj"] = { false, false },
+      [ [[layers\.\d+\.mlp.*]] ] = { false, true }, ["^model.layers.[12]+.*"] = { true, true },
+      ["^layers.*"] = { false, false }, ["(q_proj|down_proj)"] = { true, true }, ["q_proj|down_proj"] = { true, true },
+      [ [[layers\.(1|11|3)\.(self_attn|mlp)\.(?:q|k)_proj]] ] = { true, false },
+      ["(self_attn.)?q_proj"] = { true, false }, ["model.layers.(2|(3|4)).mlp.(up|down)_proj$"] = { false, true },
+      [ [[layers\.\d\.mlp\.down_proj]] ] = { false, true }, ["q-proj"] = { false, false },
+   } do
+      lu.assertEquals({ rank(pattern, q), rank(pattern, down) }, want, pattern)
+   end
+   for _, pattern in ipairs { "(a|b)*", "a{2}", "(?=a)b", "a+?", "(a" } do
+      support.raises("arg", { "adapter_config.json", "not supported" }, rank, pattern, q)
+   end
+   local several = { ["self_attn.q_proj"] = 3, ["attn.*"] = 4, q_proj = 5 }
+   lu.assertEquals(peft.rank({ r = 1, rank_pattern = several }, q), 5)
+end
+
 -- GPT-2's weights are (in, out), PEFT's factors those of the transpose, which a square weight does not tell.
 function suite.test_transposed()
    local base = model { ["m.weight"] = { 8, 8 } }

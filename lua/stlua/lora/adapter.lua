@@ -50,7 +50,7 @@ local function set_scale(m, config)
    m.config = config and peft.own(config, m.name) or nil
    -- Where a model has weights as (in, out), PEFT's factors are those of the transpose.
    m.transposed = m.config ~= nil and m.config.fan_in_fan_out == true and not m.parts.embedding_down
-      and not m.parts.whole
+      and not m.parts.whole and true or false
    m.rank = kind.rank and kind.rank(m.parts) or nil
    m.alpha = m.parts.alpha and number_of(m.parts.alpha) or nil
    m.scale = 1
@@ -65,6 +65,26 @@ end
 -- Parts that are no matrices: of any shape, or of the model's.
 local FREE = { alpha = true, dora = true, base = true, bias_diff = true, whole = true, whole_bias = true }
 
+--- "down [4, 8], up [8, 4]": the parts of a module and their shapes, for messages.
+function adapter.shapes(m)
+   local out = {}
+   for part, t in pairs(m.parts) do
+      if t:ndim() > 0 then out[#out + 1] = ("%s %s"):format(part, text.shape(t:shape())) end
+   end
+   table.sort(out)
+   return table.concat(out, ", ")
+end
+
+-- Whether the factors of a module can be multiplied: an expression is made of them, which computes nothing.
+local function are_factors(m)
+   local kind = m.kind
+   local ok, b, a = true, nil, nil
+   if kind.factors then ok, b, a = pcall(kind.factors, m.parts) end
+   if ok and b then return b:shape()[2] == a:shape()[1] end
+   if ok and kind.delta and (kind.rank or m.parts.diff) then ok, b = pcall(kind.delta, m.parts) end
+   return ok or errors.is(b) and b.code ~= "shape"
+end
+
 -- What is wrong with a module of a kind, or nil.
 local function fault(m)
    if m.parts.dora and m.kind.apply then return "DoRA's magnitudes are of no use to " .. m.kind.title end
@@ -76,6 +96,7 @@ local function fault(m)
          return ("%s is no matrix, but %s"):format(text.quote(m.tensors[part]), text.shape(t:shape()))
       end
    end
+   if not are_factors(m) then return ("its factors do not fit each other: %s"):format(adapter.shapes(m)) end
 end
 
 local function alone(m)

@@ -3,6 +3,7 @@
 -- Layer: Lua, above stlua.core.
 
 local adapter = require "stlua.lora.adapter"
+local architectures = require "stlua.lora.architectures"
 local blocks = require "stlua.blocks"
 local change = require "stlua.lora.change"
 local errors = require "stlua.errors"
@@ -24,22 +25,28 @@ local function strength_of(strength, part)
    return strength[part] or te or (part == "model" and strength.unet) or 1
 end
 
-local MOST = 1000     -- lines of one message
-local SEARCHED = 200  -- names that near ones are looked for, which takes time
+-- "the model is Flux; style.safetensors seems to be for Wan": where names tell.
+local function what_for(list, found)
+   local titles, out, seen = {}, {}, {}
+   for i, part in ipairs(found.parts) do titles[i] = part.layout.title end
+   for _, u in ipairs(list) do
+      local id = not seen[u.adapter] and architectures.of(u.adapter)
+      seen[u.adapter] = true
+      if id then out[#out + 1] = ("%s seems to be for %s"):format(u.adapter.label, architectures.title(id)) end
+   end
+   return #out > 0 and ("  the model has %s; %s"):format(table.concat(titles, ", "), table.concat(out, ", ")) or nil
+end
 
 -- What finds no place: modules, and tensors of no kind that is known.
 local function unmatched(list, found)
-   local lines = { ("%s of the adapters %s nothing in the model (--allow-unmatched, allow_unmatched = true leave %s "
-      .. "out):"):format(text.plural(#list, "name"), #list == 1 and "matches" or "match",
-      #list == 1 and "it" or "them") }
-   for i, u in ipairs(list) do
-      if i > MOST then break end
-      local near = u.module and i <= SEARCHED and found:nearest(u.name) or nil
-      lines[#lines + 1] = ("  %s: %s%s"):format(u.adapter.label, text.quote(u.name),
-         near and "; near: " .. text.quote(near) or not u.module and ", of no kind of adapter" or "")
+   for _, u in ipairs(list) do
+      u.label, u.near = u.adapter.label, u.module ~= nil
+      u.why = not u.module and " is no tensor of an adapter" or nil
    end
-   if #list > MOST then lines[#lines + 1] = ("  ... and %d more"):format(#list - MOST) end
-   errors.throw("name", table.concat(lines, "\n"))
+   local titles = what_for(list, found)
+   errors.throw("name", ("%s of the adapters %s nothing in the model (--allow-unmatched leaves %s out):\n%s%s"):format(
+      text.plural(#list, "name"), #list == 1 and "matches" or "match", #list == 1 and "it" or "them",
+      titles and titles .. "\n" or "", spellings.lost(found, list)))
 end
 
 -- What each tensor of the model gets: by name a list of jobs, as change takes them.

@@ -48,13 +48,8 @@ local function in_rows(w, s, fn)
 end
 
 local function wrong_shape(job, w)
-   local shapes = {}
-   for part, t in pairs(job.module.parts) do
-      if t:ndim() > 0 then shapes[#shapes + 1] = ("%s %s"):format(part, text.shape(t:shape())) end
-   end
-   table.sort(shapes)
    errors.throw("shape", ("%s: %s (%s) does not fit %s"):format(job.label, text.quote(job.module.name),
-      table.concat(shapes, ", "), text.shape(w:shape())))
+      adapter.shapes(job.module), text.shape(w:shape())))
 end
 
 -- fn(), whose errors name module and adapter.

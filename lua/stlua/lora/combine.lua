@@ -13,6 +13,8 @@ local formats = require "stlua.lora.formats"
 local lineage = require "stlua.lineage"
 local map = require "stlua.map"
 local math_ = require "stlua.merge_math"
+local meta = require "stlua.meta"
+local network = require "stlua.lora.network"
 local peft = require "stlua.lora.peft"
 local recompress = require "stlua.lora.recompress"
 local text = require "stlua.text"
@@ -46,11 +48,11 @@ end
 local REFUSED = { lora = false, loha = false, lokr = false, difference = false }
 
 local function check_kinds(list, expands)
-   local lines = {}
+   local lines, first = {}, list[1].adapter.modules[1]
    for _, entry in ipairs(list) do
       local never, unless = {}, {}
       for _, m in ipairs(entry.adapter.modules) do
-         local bias = m.parts.bias_diff or m.parts.base
+         local bias = m.parts.bias_diff or m.parts.whole_bias or m.parts.base or m.transposed ~= first.transposed
          local flat = m.kind.id == "difference" and not (m.parts.diff and m.parts.diff:ndim() >= 2)
          if m.parts.dora or bias or flat or REFUSED[m.kind.id] == nil then
             never[#never + 1] = m
@@ -203,8 +205,8 @@ local function compressed(place, want, kind)
    local convolution = factors.is_convolution(first.tail)
    local d = recompress.of(b, a, convolution and want.conv_rank or want.rank or before)
    local rank = recompress.rank(d, want, convolution)
-   local row = recompress.certificate(d, rank)
-   row.module, row.rank, row.rank_before = place.name, rank, before
+   local row = recompress.certificate(d, rank, 1)
+   row.module, row.rank_before = place.name, before
    local up, down = recompress.take(d, rank, kind or common_dtype(place))
    up, down = factors.shaped(up, down, first.tail)
    return { name = place.name, up = up, down = down, rank = rank, alpha = rank, embedding = first.embedding }, row
@@ -219,11 +221,7 @@ local KEPT = { "format", "modelspec.architecture", "modelspec.sai_model_spec", "
 local function metadata_of(list, modules, format)
    local first, out = convert.metadata(list[1].adapter), {}
    for _, key in ipairs(KEPT) do out[key] = first[key] end
-   if format ~= "kohya" then return out end
-   local ranks = {}
-   for _, m in ipairs(modules) do ranks[m.rank] = true end
-   local only = next(ranks, next(ranks)) == nil and tostring(modules[1].rank) or "Dynamic"
-   out.ss_network_module, out.ss_network_dim, out.ss_network_alpha = "networks.lora", only, "Dynamic"
+   if format == "kohya" then meta.overlay(out, network.remarks(modules), WHO) end
    return out
 end
 
@@ -247,7 +245,7 @@ local function check(list, opts)
    if opts.model ~= nil and not map.is_model(opts.model) then
       errors.throwf("arg", "%s: `model` must be a model: st.open(...)", WHO)
    end
-   if opts.to then convert.check_to(opts.to, WHO) end
+   if opts.to then write.check_format(opts.to, WHO, "to") end
    local want = recompress.read(opts, WHO)
    local mode = mode_of(opts, want)
    if type(list) ~= "table" or map.is_model(list) then list = {} end
@@ -256,6 +254,7 @@ local function check(list, opts)
    check_kinds(list, mode == "svd")
    local adapters = {}
    for i, entry in ipairs(list) do adapters[i] = entry.adapter end
+   adapter.check_alpha(adapters)
    adapter.check_finite(adapters, "cannot be combined")
    return list, want, mode
 end
@@ -276,7 +275,7 @@ end
 --   first adapter's); `model` = the checkpoint, where names alone do not tell the modules; `dtype` of the factors
 --   (theirs where it is one, else F32)
 -- @treturn model st.lora.write saves it, in PEFT's format as a folder
--- @treturn {table,...} of "svd" a row for each module: module, rank_before, rank, energy, error, norm
+-- @treturn {table,...} of "svd" a row for each module: module, rank_before, rank, retained, error, norm, s
 -- @raise "format" for adapters of different models, for kinds that have no product; "shape" lists all modules that do
 --   not fit; "arg" for NaN
 function combine.combine(list, opts)

@@ -156,7 +156,7 @@ add { id = "clip", title = "CLIP text encoder", part = "te", prefixes = { "" }, 
    read = table.move(TE2, 1, #TE2, #TE1 + 1, { table.unpack(TE1) }),
    kohya = { "lora_te_", "original" }, diffusers = { "text_encoder.", "original" } }
 -- Anything else: language models, whose adapters are PEFT's.
-add { id = "model", title = "model", part = "model", prefixes = { "" }, rows = language_rows,
+add { id = "model", title = "modules of no diffusion model", part = "model", prefixes = { "" }, rows = language_rows,
    read = { "base_model.model.", "diffusion_model.", "lycoris_", "lora_unet_", "" },
    kohya = { "lora_unet_", "original" }, peft = { "base_model.model.", "original" }, last = true }
 

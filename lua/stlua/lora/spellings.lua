@@ -217,6 +217,25 @@ function Spellings:nearest(module)
    return nil
 end
 
+local MOST = 1000     -- lines of one message
+local SEARCHED = 200  -- names that near ones are looked for, which takes time
+
+--- Lines of a message about names that lead nowhere.
+-- @tparam ?table names as spellings.of gives them
+-- @tparam {table,...} list { name =, label = the adapter's or nil, near = whether to look for a near one, why = }
+-- @treturn string
+function spellings.lost(names, list)
+   local lines = {}
+   for i, lost in ipairs(list) do
+      if i > MOST then break end
+      local near = names and lost.near and i <= SEARCHED and names:nearest(lost.name) or nil
+      lines[i] = ("  %s%s%s%s"):format(lost.label and lost.label .. ": " or "", text.quote(lost.name), lost.why or "",
+         near and "; near: " .. text.quote(near) or "")
+   end
+   if #list > MOST then lines[#lines + 1] = ("  ... and %d more"):format(#list - MOST) end
+   return table.concat(lines, "\n")
+end
+
 -- A module's path in a style; of a fused matrix in diffusers' style there is none.
 local function styled(part, path, style)
    for _, row in ipairs(part.rows) do

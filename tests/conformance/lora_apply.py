@@ -7,7 +7,7 @@ import warnings
 
 import peft.tuners.boft.layer as boft_layer
 import torch
-from peft import BOFTConfig, LoraConfig, OFTConfig, get_peft_model
+from peft import BOFTConfig, IA3Config, LoHaConfig, LoKrConfig, LoraConfig, OFTConfig, get_peft_model
 from safetensors.torch import load_file, save_file
 from transformers import GPT2Config, GPT2LMHeadModel, LlamaConfig, LlamaForCausalLM
 from transformers.utils.logging import disable_progress_bar
@@ -68,6 +68,11 @@ CONFIGS = {
     "bias of the modules": LoraConfig(r=4, lora_alpha=8, target_modules=["q_proj", "v_proj"], bias="lora_only"),
     "all biases": LoraConfig(r=4, lora_alpha=8, target_modules=["q_proj", "v_proj"], bias="all"),
     "rank above the matrix": LoraConfig(r=80, lora_alpha=16, target_modules=["k_proj"]),
+    "LoHa": LoHaConfig(r=4, alpha=6, target_modules=BOTH, rank_pattern={"q_proj": 3}, alpha_pattern={"k_proj": 2}),
+    "LoKr": LoKrConfig(r=3, alpha=6, target_modules=BOTH),
+    "LoKr of factors": LoKrConfig(r=2, alpha=5, decompose_both=True, decompose_factor=4, target_modules=BOTH),
+    "LoKr of whole matrices": LoKrConfig(r=30, alpha=10, target_modules=BOTH, rank_pattern={"q_proj": 40}),
+    "IA3": IA3Config(target_modules=["k_proj", "v_proj", "down_proj"], feedforward_modules=["down_proj"]),
     "OFT": OFTConfig(oft_block_size=8, use_cayley_neumann=False, target_modules=BOTH),
     "OFT by the number of blocks": OFTConfig(r=4, oft_block_size=0, use_cayley_neumann=False, target_modules=BOTH),
     "OFT, one block for all": OFTConfig(oft_block_size=8, block_share=True, use_cayley_neumann=False,
@@ -96,6 +101,12 @@ CONV = ["wide", "square", "point", "linear"]
 CONVOLUTIONS = {
     "LoRA": LoraConfig(r=4, lora_alpha=8, target_modules=CONV, rank_pattern={"wide": 2}),
     "DoRA": LoraConfig(r=4, lora_alpha=8, target_modules=CONV, use_dora=True),
+    "LoHa": LoHaConfig(r=4, alpha=6, target_modules=CONV),
+    "LoHa with tucker": LoHaConfig(r=4, alpha=6, target_modules=CONV, use_effective_conv2d=True),
+    "LoKr": LoKrConfig(r=2, alpha=6, target_modules=CONV),
+    "LoKr with tucker": LoKrConfig(r=2, alpha=6, target_modules=CONV, use_effective_conv2d=True),
+    "IA3": IA3Config(target_modules=CONV, feedforward_modules=["linear", "square"]),
+    "IA3 by a pattern": IA3Config(target_modules=CONV, feedforward_modules="(wi.e|point)"),
     "OFT": OFTConfig(oft_block_size=4, target_modules=CONV),
     "OFT by Cayley's transform": OFTConfig(oft_block_size=4, use_cayley_neumann=False, target_modules=CONV),
     "BOFT": BOFTConfig(boft_block_size=4, target_modules=CONV),
@@ -112,14 +123,15 @@ def butterflies_without_cuda():
 
 def randomise(model, config):
     """Adapters begin as zeros: give them values."""
+    bias = getattr(config, "bias", "none")
     for name, p in model.named_parameters():
-        if "boft_s" in name or "magnitude" in name:
+        if "boft_s" in name or "magnitude" in name or "ia3_" in name:
             p.data = p.data * (1 + 0.1 * torch.rand_like(p))
         elif "oft_" in name:
             p.data = torch.randn_like(p) * 0.2
-        elif "lora_" in name or "modules_to_save" in name:
+        elif "lora_" in name or "hada_" in name or "lokr_" in name or "modules_to_save" in name:
             p.data = torch.randn_like(p) * 0.1
-        elif name.endswith(".bias") and config.bias != "none" and (config.bias == "all" or "base_layer" in name):
+        elif name.endswith(".bias") and (bias == "all" or bias != "none" and "base_layer" in name):
             p.data = p.data + torch.randn_like(p) * 0.1
 
 
@@ -166,7 +178,11 @@ def peft_cases():
     butterflies_without_cuda()
     for dtype in (torch.float32, torch.bfloat16):
         base = path_of("base-%s" % str(dtype)[6:])
-        LlamaForCausalLM(LLAMA).to(dtype).save_pretrained(base)
+        model = LlamaForCausalLM(LLAMA)
+        for layer in model.model.layers:      # which begin as zeros
+            for bias in (p for n, p in layer.named_parameters() if n.endswith("bias")):
+                bias.data = torch.randn_like(bias) * 0.1
+        model.to(dtype).save_pretrained(base)
         for name, config in CONFIGS.items():
             peft_case("PEFT%s: %s" % (", BF16" if dtype == torch.bfloat16 else "", name), config, base,
                       lambda: LlamaForCausalLM.from_pretrained(base, dtype=torch.float32), dtype)

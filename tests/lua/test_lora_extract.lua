@@ -105,6 +105,36 @@ function suite.test_what_goes_in()
    lu.assertEquals(found.model:metadata().ss_network_dim, "2")
 end
 
+-- A format that has a matrix whole where the checkpoint has parts, or the other way round, or halves in another order.
+function suite.test_formats_with_other_matrices()
+   local h = 8
+   local native = { "double_blocks.0.img_attn.qkv", 3, "double_blocks.0.img_attn.proj", 1, "single_blocks.0.linear1", 7,
+      "final_layer.adaLN_modulation.1", 2 }
+   local other = { "single_transformer_blocks.0.attn.to_q", 1, "single_transformer_blocks.0.attn.to_k", 1,
+      "single_transformer_blocks.0.attn.to_v", 1, "single_transformer_blocks.0.proj_mlp", 4, "norm_out.linear", 2,
+      "transformer_blocks.0.attn.to_out.0", 1 }
+   for k, names in ipairs { native, other } do
+      local base, tuned = st.model {}, st.model {}
+      for i = 1, #names, 2 do
+         local rows, name = names[i + 1] * h, names[i] .. ".weight"
+         base[name] = st.randn({ rows, h }, { seed = i })
+         tuned[name] = base[name] + lowrank(rows, h, 2, 50 + i)
+      end
+      for _, format in ipairs { "kohya", "diffusers", "peft" } do
+         local found = st.lora.extract(base, tuned, { rank = 2, format = format, dtype = "F32" })
+         lu.assertEquals(#found.layers, #names // 2)
+         lu.assertEquals(found.differing, {})
+         local got = st.lora.apply(base, found.model)
+         for name, t in pairs(tuned) do lu.assertTrue((t - got[name]):norm():item() < 1e-5, format .. ": " .. name) end
+         local first = found.model:name(1)
+         lu.assertTrue(first:find(({ kohya = "^lora_unet_[ds][io][un][bg]le_blocks_0", diffusers = "^transformer%.",
+            peft = "^base_model%.model%." })[format]) ~= nil, first)
+         local note = table.concat(found.notes, "\n"):find("one A for all parts", 1, true) ~= nil
+         lu.assertEquals(note, k == 1 and format ~= "kohya")
+      end
+   end
+end
+
 function suite.test_clamped_rank_is_said()
    local base = st.model { { Q:format(0), st.zeros(5, 9) } }
    local tuned = st.model { { Q:format(0), st.randn({ 5, 9 }, { seed = 1 }) } }

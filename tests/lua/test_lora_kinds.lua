@@ -165,6 +165,34 @@ function suite.test_patterns()
    lu.assertEquals(peft.rank({ r = 1, rank_pattern = several }, q), 5)
 end
 
+-- What a configuration says that factors alone do not tell.
+function suite.test_configurations_that_are_refused()
+   local base = model { ["m.weight"] = { 12, 8 } }
+   local a = st.model {}
+   a["base_model.model.m.lora_A.weight"], a["base_model.model.m.lora_B.weight"] = st.ones(2, 8), st.ones(12, 2)
+   for text, want in pairs {
+      ['{"r":2,"lora_alpha":2,"peft_type":"ADALORA"}'] = "PEFT's ADALORA is not supported",
+      ['{"r":2,"lora_alpha":2,"init_lora_weights":"pissa_niter_4"}'] = "path_initial_model_for_weight_conversion",
+      ['{"r":2,"lora_alpha":2,"alora_invocation_tokens":[1]}'] = "alora_invocation_tokens is not supported",
+   } do
+      for _, call in ipairs { function(m) st.lora.apply(base, m) end, function(m) st.lora.resize(m, { rank = 1 }) end,
+         function(m) st.lora.combine { m } end, function(m) st.lora.convert(m, { to = "kohya" }) end } do
+         support.raises("format", want, call, with_config(a, text))
+      end
+   end
+   st.lora.apply(base, with_config(a, '{"r":2,"lora_alpha":2,"peft_type":"LORA","init_lora_weights":"gaussian",'
+      .. '"use_qalora":false,"arrow_config":null}'))
+end
+
+-- PEFT scales LoKr by its own rank where both matrices are whole, and has another name for alpha.
+function suite.test_scale_of_lokr()
+   local base = st.model { { "m.weight", st.zeros(4, 4) } }
+   local a = st.model {}
+   a["base_model.model.m.lokr_w1"], a["base_model.model.m.lokr_w2"] = st.ones(2, 2), st.ones(2, 2)
+   local out = st.lora.apply(base, with_config(a, '{"peft_type":"LOKR","r":8,"alpha":4}'))
+   lu.assertEquals(out["m.weight"][1][1], 0.5)
+end
+
 -- GPT-2's weights are (in, out), PEFT's factors those of the transpose, which a square weight does not tell.
 function suite.test_transposed()
    local base = model { ["m.weight"] = { 8, 8 } }

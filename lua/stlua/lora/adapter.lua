@@ -52,6 +52,8 @@ local function set_scale(m, config)
    m.transposed = m.config ~= nil and m.config.fan_in_fan_out == true and not m.parts.embedding_down
       and not m.parts.whole and true or false
    m.rank = kind.rank and kind.rank(m.parts) or nil
+   -- PEFT scales products of whole matrices, too.
+   if not m.rank and kind.rank and config and config.peft_type == "LOKR" then m.rank = peft.rank(config, m.name) end
    m.alpha = m.parts.alpha and number_of(m.parts.alpha) or nil
    m.scale = 1
    if kind.unscaled or not m.rank then return end
@@ -190,10 +192,13 @@ function adapter.lacks_alpha(m)
    return m.rank ~= nil and not m.kind.unscaled and not m.alpha
 end
 
---- Refuses what PEFT wrote and whose configuration is missing: without alpha its scale is a guess.
-function adapter.check_alpha(list)
+--- Refuses what PEFT wrote and whose configuration says that more is to do, or is missing: without alpha its scale is
+-- a guess.
+function adapter.check_config(list)
    local wrong = {}
    for _, a in ipairs(list) do
+      local why = a.config and peft.obstacle(a.config)
+      if why then wrong[#wrong + 1] = core.error("format", ("%s: %s"):format(a.label, why)) end
       for _, m in ipairs(a.config and {} or a.modules) do
          if m.name:find("^base_model%.model%.") and adapter.lacks_alpha(m) then
             wrong[#wrong + 1] = core.error("format", ("%s: nothing tells alpha of %s: PEFT writes it into %s, which is "

@@ -142,7 +142,7 @@ function apply.apply(model, adapters, strength, opts)
    local by_tensor, missing, matched = assign(spellings.of(model), list, opts)
    local opened, operands = {}, { model }
    for i, entry in ipairs(list) do opened[i], operands[i + 1] = entry.adapter, entry.adapter.model end
-   adapter.check_alpha(opened)
+   adapter.check_config(opened)
    adapter.check_finite(opened, "cannot be applied")
    local out = map.run({ model }, function(name, w)
       local jobs = by_tensor[name]

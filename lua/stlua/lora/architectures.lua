@@ -170,8 +170,8 @@ local function t5_names()
    local out = { "shared" }
    for i = 0, 23 do
       add_all(out, ("encoder.block.%d.layer."):format(i), { "0.SelfAttention.q", "0.SelfAttention.k",
-         "0.SelfAttention.v", "0.SelfAttention.o", "1.DenseReluDense.wi_0", "1.DenseReluDense.wi_1",
-         "1.DenseReluDense.wo" })
+         "0.SelfAttention.v", "0.SelfAttention.o", "0.SelfAttention.relative_attention_bias",
+         "1.DenseReluDense.wi_0", "1.DenseReluDense.wi_1", "1.DenseReluDense.wo" })
    end
    return out
 end

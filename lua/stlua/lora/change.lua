@@ -25,7 +25,8 @@ end
 -- What a kind's functions are told.
 local function how_of(job)
    local m = job.module
-   return { strength = job.strength, scale = m.scale, alpha = m.alpha, config = m.config, invert = job.invert }
+   return { strength = job.strength, scale = m.scale, alpha = m.alpha, config = m.config, name = m.name,
+      invert = job.invert }
 end
 
 -- The factor of what is added.
@@ -184,6 +185,8 @@ local function bias(job, b)
    if m.parts.whole_bias then
       if m.parts.whole_bias:numel() ~= b:numel() then wrong_shape(job, b) end
       x = in_rows(x, s, function(part) return whole.apply_bias(part, f32(m.parts), how_of(job)) end)
+   elseif m.kind.apply_bias and m.kind ~= whole then
+      x = in_rows(x, s, function(part) return m.kind.apply_bias(part, f32(m.parts), how_of(job)) end)
    end
    if d then
       d = rows_of(math_.wide(d):flatten(), s)

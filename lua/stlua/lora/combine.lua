@@ -254,7 +254,7 @@ local function check(list, opts)
    check_kinds(list, mode == "svd")
    local adapters = {}
    for i, entry in ipairs(list) do adapters[i] = entry.adapter end
-   adapter.check_alpha(adapters)
+   adapter.check_config(adapters)
    adapter.check_finite(adapters, "cannot be combined")
    return list, want, mode
 end

@@ -392,7 +392,7 @@ function convert.convert(what, opts)
       errors.throw("arg", "st.lora.convert: `model` must be a model: st.open(...)")
    end
    local a = adapter.open(what)
-   adapter.check_alpha { a }
+   adapter.check_config { a }
    return convert.of(a, to, opts.model)
 end
 

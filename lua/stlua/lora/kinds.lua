@@ -7,9 +7,10 @@
 -- weight, one of
 --    factors(p) -> B (out, r), A (r, in * k * k): B A is added; nil where delta is to be asked
 --    delta(p) -> a tensor that is added, as large as the weight
---    apply(w, p, how) -> the new weight; how has strength, scale = alpha / rank, alpha, config = PEFT's, and invert =
---    true for the weight that was there before
--- The part "bias_diff" is added to a bias, "whole_bias" takes its place.
+--    apply(w, p, how) -> the new weight; how has strength, scale = alpha / rank, alpha, the module's name, config =
+--    PEFT's, and invert = true for the weight that was there before
+-- and apply_bias(b, p, how) where it does something to a bias. The part "bias_diff" is added to one, "whole_bias" takes
+-- its place.
 
 local kinds = { list = {} }
 

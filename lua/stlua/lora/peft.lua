@@ -211,9 +211,47 @@ end
 function peft.scale(config, module, rank)
    config, module = peft.own(config, module)
    if not config then return 1 end
-   local alpha = by_pattern(config.alpha_pattern, module, config.lora_alpha)
+   local alpha = by_pattern(config.alpha_pattern, module, config.lora_alpha or config.alpha)
    if type(alpha) ~= "number" then return 1 end
    return alpha / (config.use_rslora == true and math.sqrt(rank) or rank), alpha
+end
+
+--- Whether a module is among feedforward_modules, whose input IA3 scales: endings of names, or a regular expression.
+function peft.is_feedforward(config, module)
+   local name, list = select(2, peft.own(config, module)), config.feedforward_modules
+   if type(list) == "string" then
+      for _, one in ipairs(compiled(list)) do
+         if name:find("^" .. one[1] .. "$") then return true end
+      end
+   end
+   for _, ending in ipairs(type(list) == "table" and list or {}) do
+      if name:sub(-#ending) == ending then return true end
+   end
+   return false
+end
+
+local TYPES = { LORA = true, LOHA = true, LOKR = true, IA3 = true, OFT = true, BOFT = true }
+-- What changes the formula, or cannot be merged.
+local VARIANTS = { "use_qalora", "use_bdlora", "alora_invocation_tokens", "arrow_config", "monteclora_config" }
+-- Beginnings of what changes the base before training: factors alone do not tell the weight.
+local BASES = { "pissa", "corda", "olora", "loftq", "lora_ga" }
+
+--- Why an adapter of this configuration cannot be merged, or nil.
+function peft.obstacle(config)
+   local kind = config.peft_type
+   if type(kind) == "string" and not TYPES[kind] then
+      return ("PEFT's %s is not supported: LORA, LOHA, LOKR, IA3, OFT and BOFT are"):format(core.escape(kind))
+   end
+   for _, key in ipairs(VARIANTS) do
+      if config[key] and config[key] ~= core.null then return ("%s is not supported"):format(key) end
+   end
+   local init = config.init_lora_weights
+   for _, base in ipairs(BASES) do
+      if type(init) == "string" and init:lower():sub(1, #base) == base then
+         return ('it is for a base that PEFT changes first (init_lora_weights = "%s"): save it with '
+            .. "path_initial_model_for_weight_conversion"):format(core.escape(init))
+      end
+   end
 end
 
 --- The rank that the configuration says a module has, or nil.

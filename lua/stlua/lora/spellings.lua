@@ -236,11 +236,15 @@ function spellings.lost(names, list)
    return table.concat(lines, "\n")
 end
 
--- A module's path in a style; of a fused matrix in diffusers' style there is none.
+-- A module's path in a style; nil where that has other matrices: whole ones in parts, parts in whole ones, halves in
+-- the other order.
 local function styled(part, path, style)
    for _, row in ipairs(part.rows) do
-      if style == "diffusers" and row[1] == path then return #row == 2 and row[2] or nil end
-      if style == "original" and row[2] == path and #row == 2 then return row[1] end
+      local same = #row == 2 and not row.halves_swapped
+      if style == "diffusers" and row[1] == path then return same and row[2] or nil end
+      for i = 2, style == "original" and not row.attention_rows and #row or 1 do
+         if row[i] == path then return same and row[1] or nil end
+      end
    end
    return path
 end
@@ -276,16 +280,18 @@ function Spellings:part_rows(part, row)
    return out
 end
 
---- The name that a format has for a module of the checkpoint, nil where it has none (a fused matrix).
+--- The name that a format has for a module of the checkpoint, nil where it has none: convert makes it of another
+-- format's, where that one has other matrices.
 -- @tparam string tensor a weight's name
 -- @tparam string format "kohya", "diffusers" or "peft"
+-- @tparam[opt] string final a format that must have names for this part of the checkpoint, too
 -- @treturn ?string
-function Spellings:spell(tensor, format)
+function Spellings:spell(tensor, format, final)
    for _, part in ipairs(self.parts) do
       if tensor:sub(1, #part.prefix) == part.prefix then
          local path = split(tensor:sub(#part.prefix + 1))
          local prefix, style = self:prefix(part, format)
-         if not part.modules.by_path[path] or not prefix then return nil end
+         if not part.modules.by_path[path] or not prefix or final and not self:prefix(part, final) then return nil end
          path = styled(part, path, style)
          if not path then return nil end
          return format == "kohya" and prefix .. flat(path) or prefix .. path

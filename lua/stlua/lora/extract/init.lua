@@ -6,7 +6,9 @@
 -- Layer: Lua, above stlua.core.
 
 local about = require "stlua.lora.extract.about"
+local adapter = require "stlua.lora.adapter"
 local certificate = require "stlua.lora.certificate"
+local convert = require "stlua.lora.convert"
 local core = require "stlua.core"
 local dtype = require "stlua.dtype"
 local errors = require "stlua.errors"
@@ -179,9 +181,9 @@ local function config_of(base, p, used, equal, opts)
       causal = base:find("lm_head.weight") ~= nil or base:find("model.embed_tokens.weight") ~= nil })
 end
 
--- The adapter, of layers that give their factors away.
+-- The adapter, of layers that give their factors away; and remarks.
 local function build(base, tuned, p, used, config)
-   local modules, others = {}, {}
+   local modules, others, _ = {}, {}, nil
    for i, layer in ipairs(used) do
       local tail = #layer.shape > 2 and { table.unpack(layer.shape, 2) } or nil
       local up, down = factors.shaped(layer.left, layer.right, tail)
@@ -192,9 +194,14 @@ local function build(base, tuned, p, used, config)
    for i, name in ipairs(p.whole) do
       others[i] = { p.format == "peft" and "base_model.model." .. name or name, tuned:get(name) }
    end
+   local notes
+   if p.via then
+      modules, _, notes = convert.modules(adapter.of(write.model(modules, p.via)), p.format, base)
+      config = nil
+   end
    local metadata = about.metadata(p.format, modules, p.parts, config)
    return lineage.derived(write.model(modules, p.format, metadata, others), { base, tuned }, { call = "lora.extract" },
-      { merged = true })
+      { merged = true }), notes or {}
 end
 
 local function default_dtype(p, tuned)
@@ -257,7 +264,8 @@ function extract.extract(base, tuned, opts)
       fail("nothing differs that an adapter can hold%s", #notes > 0 and ": " .. table.concat(notes, "; ") or "")
    end
    for _, layer in ipairs(used) do certificate.complete(layer) end
-   local model = build(base, tuned, p, used, config_of(base, p, used, equal, opts))
+   local model, more = build(base, tuned, p, used, config_of(base, p, used, equal, opts))
+   table.move(more, 1, #more, #notes + 1, notes)
    return { model = model, layers = used, format = p.format, dtype = to, rank = rank, differing = list, equal = equal,
       config = p.format == "peft" and peft.decode(model:metadata()[peft.KEY]) or nil, notes = notes }
 end

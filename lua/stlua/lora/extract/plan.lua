@@ -46,7 +46,7 @@ end
 -- Whether a name is of an input or output embedding.
 local function is_embedding(name)
    for _, part in ipairs { "embed_tokens", "wte", "wpe", "word_embeddings", "tok_embeddings", "token_embedding",
-      "position_embedding", "embed_positions", "shared" } do
+      "position_embedding", "embed_positions", "shared", "relative_attention_bias" } do
       if name:find("%f[%w_]" .. part .. "%f[^%w_]") then return true end
    end
    return false
@@ -71,12 +71,29 @@ local function reason(row, opts)
    return nil, kernel
 end
 
+-- The format in which most of these tensors have names, and the names: the one asked for, or another that can be
+-- converted to it.
+local function best_names(names, rows, format)
+   local best, list, most = nil, nil, -1
+   for _, try in ipairs { format, "kohya", "diffusers" } do
+      local found, n = {}, 0
+      for i, row in ipairs(rows) do
+         found[i] = names:spell(row.name, try, format) or false
+         n = n + (found[i] and 1 or 0)
+      end
+      if n > most then best, list, most = try, found, n end
+      if most == #rows then break end
+   end
+   return best, list
+end
+
 --- Sorts the tensors of two models.
 -- @tparam model base
 -- @tparam model tuned
 -- @tparam table opts of extract, checked
 -- @treturn table layers = { { name =, shape =, module =, own =, kernel =, embedding = }, ... } to decompose,
---   whole = names saved as they are, rest = { { name =, why = }, ... }, format, parts
+--   whole = names saved as they are, rest = { { name =, why = }, ... }, format, via = the format of `module` where it
+--   has to be converted, parts
 -- @raise "name", "shape": all tensors that one model has not, or has in another shape
 function plan.make(base, tuned, opts)
    local names = spellings.of(base)
@@ -92,17 +109,27 @@ function plan.make(base, tuned, opts)
       e.message = "lora.extract: " .. e.message
       error(e, 0)
    end
+   local good = {}
    for _, row in ipairs(rows) do
-      local why, kernel = reason(row, opts)
-      local module = not why and names:spell(row.name, out.format)
+      local why
+      why, row.kernel = reason(row, opts)
       if row.save then
          out.whole[#out.whole + 1] = row.name
-      elseif module then
-         out.layers[#out.layers + 1] = { name = row.name, shape = row.shape, module = module, kernel = kernel,
+      elseif why then
+         out.rest[#out.rest + 1] = { name = row.name, why = why }
+      else
+         good[#good + 1] = row
+      end
+   end
+   local via, modules = best_names(names, good, out.format)
+   out.via = via ~= out.format and via or nil
+   for i, row in ipairs(good) do
+      if modules[i] then
+         out.layers[#out.layers + 1] = { name = row.name, shape = row.shape, module = modules[i], kernel = row.kernel,
             own = row.name:gsub("[._]weight$", ""), embedding = is_embedding(row.name) }
       else
-         out.rest[#out.rest + 1] = { name = row.name,
-            why = why or ("has no name in adapters of format %s"):format(out.format) }
+         out.rest[#out.rest + 1] = { name = row.name, why = ("has no name in adapters of format %s"):format(
+            out.format) }
       end
    end
    return out

@@ -99,7 +99,7 @@ end
 
 local function holds_a_model(folder)
    for _, entry in ipairs(core.listdir(folder)) do
-      if entry.name:find("%.safetensors$") then return entry.name end
+      if text.is_weights(entry.name) then return entry.name end
    end
 end
 
@@ -120,7 +120,7 @@ end
 -- @tparam table args
 function tool_options.check_target(stem, args)
    check_target(args.output or stem, args)
-   if not args.output then check_target(stem .. ".safetensors", args) end
+   if not args.output then check_target(stem .. cli.ending(args), args) end
 end
 
 --- Saves an adapter as a file, or in PEFT's format as a folder.

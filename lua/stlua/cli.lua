@@ -111,9 +111,40 @@ local function new_parser(def)
    return parser
 end
 
---- The help text of a command.
-function cli.help(def)
-   return new_parser(def):get_help()
+-- The subcommand of this name; one of the words that a command line begins with.
+local function subcommand(parser, word)
+   for _, command in ipairs(parser._commands) do
+      if command._name == word then return command end
+   end
+end
+
+--- The help text of a command, or of a subcommand that words behind it name.
+-- @tparam table def
+-- @tparam[opt] {string,...} words
+function cli.help(def, words)
+   local parser, title = new_parser(def), def.name
+   for _, word in ipairs(words or {}) do
+      local inner = subcommand(parser, word)
+      if not inner then
+         local names = {}
+         for i, command in ipairs(parser._commands) do names[i] = command._name end
+         cli.usage("%s: no subcommand %s%s (stlua help %s)", title, text.quote(word), text.did_you_mean(word, names),
+            title)
+      end
+      parser, title = inner, title .. " " .. word
+   end
+   return parser:get_help()
+end
+
+-- "lora apply" of the words of a command line, as far as they name subcommands.
+local function topic_of(def, parser, ...)
+   local topic = def.name
+   for _, word in ipairs { ... } do
+      parser = subcommand(parser, word)
+      if not parser then break end
+      topic = topic .. " " .. word
+   end
+   return topic
 end
 
 --- Runs a command, or lets it describe itself to `help` and `completion`.
@@ -121,9 +152,11 @@ end
 -- @param ... the script's arguments
 function cli.command(def, ...)
    if ... == commands.describe then return def end
-   local ok, args = new_parser(def):pparse { ... }
+   local parser = new_parser(def)
+   local ok, args = parser:pparse { ... }
    if not ok then
-      cli.usage("%s: %s (stlua help %s)", def.name, args:gsub("\nDid you mean", "; did you mean"), def.name)
+      local topic = topic_of(def, parser, ...)
+      cli.usage("%s: %s (stlua help %s)", topic, args:gsub("\nDid you mean", "; did you mean"), topic)
    end
    if args.threads then core.threads(args.threads) end
    if args.pack_base then require("stlua.open").pack_base = args.pack_base end

@@ -91,7 +91,8 @@ end
 -- @tparam {model,...} models
 -- @tparam boolean missing_ok names may be missing
 -- @tparam boolean|function shapes_ok shapes may differ: all, or those of rows of which it is true
-function fit.check(rows, models, missing_ok, shapes_ok)
+-- @tparam[opt] string hint what to do about it, in place of what a merge could do
+function fit.check(rows, models, missing_ok, shapes_ok, hint)
    local may_differ = type(shapes_ok) == "function" and shapes_ok or function() return shapes_ok end
    local n, missing, odd, problems = #models, {}, {}, 0
    for _, row in ipairs(rows) do
@@ -113,7 +114,7 @@ function fit.check(rows, models, missing_ok, shapes_ok)
       if missing[i] then add_missing(lines, labels[i], missing[i]) end
    end
    if #odd > 0 then add_odd(lines, odd, labels) end
-   local hint = next(missing) and ' (missing: first or skip would take the rest)'
+   hint = hint or next(missing) and ' (missing: first or skip would take the rest)'
       or reversed(odd) and " (give the model with more input channels, for inpainting, first)" or ""
    errors.throwf(next(missing) and "name" or "shape", "the models differ in %s%s:\n%s",
       text.plural(problems, "tensor"), hint, table.concat(lines, "\n"))

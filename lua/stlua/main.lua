@@ -15,7 +15,7 @@ local HELP = [[
 Usage: stlua [options] FILE.lua [args]     run a script (- reads it from standard input)
        stlua [options] COMMAND [args]      run an installed command
        stlua [options]                     type Lua at a prompt; where standard input is no terminal, run it
-       stlua help COMMAND                  how to use a command
+       stlua help COMMAND [SUBCOMMAND]     how to use a command
 
 Options:
   -e CODE        run code, in which `st` is the module stlua; may be repeated
@@ -88,11 +88,11 @@ local function unknown(word)
       text.did_you_mean(word, names))
 end
 
-local function help(topic)
+local function help(topic, ...)
    if not topic then return print_help() end
    local def = commands.definition(topic)
    if not def then return unknown(topic) end
-   cli.write(cli.help(def), "\n")
+   cli.write(cli.help(def, { ... }), "\n")
 end
 
 -- A word on the command line -> the script it means, and whether that is an installed command.
@@ -171,7 +171,7 @@ local function run_words(options, argv, first)
    end
    local word = argv[first]
    if word == "help" then
-      help(argv[first + 1])
+      help(table.unpack(argv, first + 1))
    elseif word then
       run_script(word, argv, first + 1)
    end

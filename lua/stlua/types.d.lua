@@ -3908,8 +3908,8 @@ function st.npy.save(path, what, opts) end
 ---@param strength? number|table or by part, { unet = 0.8, te = 0.5 }
 ---
 --- `opts`: `allow_unmatched` = true leaves out modules that match nothing, which is an error otherwise; `invert` =
---- true takes the adapters out again (exactly but for rounding, where they add); `blocks` = a factor by block, as
---- of st.block_weights
+--- true takes the adapters out again, the last one first: exactly but for rounding, DoRA nearly; `blocks` = a
+--- factor by block, as of st.block_weights
 ---@param opts? table
 ---@return stlua.Model
 function st.lora.apply(model, adapters, strength, opts) end
@@ -3933,7 +3933,7 @@ function st.lora.apply(model, adapters, strength, opts) end
 --- where it is one, else F32)
 ---@param opts? table
 ---@return stlua.Model # st.lora.write saves it, in PEFT's format as a folder
----@return table[] # of "svd" a row for each module: module, rank_before, rank, energy, error, norm
+---@return table[] # of "svd" a row for each module: module, rank_before, rank, retained, error, norm, s
 function st.lora.combine(list, opts) end
 
 --- An adapter in another program's spelling: kohya's (ComfyUI, A1111, `lora_unet_...`), diffusers' or PEFT's. Matrices
@@ -3977,12 +3977,12 @@ function st.lora.convert(what, opts) end
 ---@param tuned stlua.Model with the same tensors
 ---
 --- `opts`: `rank` = 32; or `energy` = 0.95, the smallest rank that holds this share of each difference's square,
---- and `sv_ratio` = 20, no singular value below the largest divided by this, both up to `max_rank` = 128;
---- `conv_rank` decomposes kernels of more than 1 x 1, too, as out x (in * height * width); `only`, `except`,
---- `modules_to_save` = patterns of tensors, the last saved whole; `include_embeddings` = true; `format` = "peft",
---- "kohya" or "diffusers": by default "peft" for language models, else "kohya"; `dtype` = F16 for kohya, else the
---- tuned model's where that has 16 bits, else F32; `distribute` = "both", roots of the singular values on both
---- factors; "up" or "down", all on that one; `exact` = true decomposes with LAPACK; `seed` = 0; `base` = what
+--- and `sv_ratio` = 20, no singular value below the largest divided by this, both up to `max_rank` = 128, which
+--- alone is a rank; `conv_rank` decomposes kernels of more than 1 x 1, too, as out x (in * height * width); `only`,
+--- `except`, `modules_to_save` = patterns of tensors, the last saved whole; `include_embeddings` = true; `format` =
+--- "peft", "kohya" or "diffusers": by default "peft" for language models, else "kohya"; `dtype` = F16 for kohya,
+--- else the tuned model's where that has 16 bits, else F32; `distribute` = "both", roots of the singular values on
+--- both factors; "up" or "down", all on that one; `exact` = true decomposes with LAPACK; `seed` = 0; `base` = what
 --- PEFT's configuration calls the base model
 ---@param opts? table
 ---
@@ -4028,7 +4028,10 @@ function st.lora.info(what) end
 --- factors (as before)
 ---@param opts table
 ---@return stlua.Model # st.lora.write saves it, in PEFT's format as a folder
----@return table[] # a row for each module: module, rank_before, rank, energy, error, norm
+---
+--- `result`: a row for each module: module, rank_before, rank, retained (the share of the squared norm), error,
+--- norm, s (singular values)
+---@return table[]
 function st.lora.resize(what, opts) end
 
 --- Writes an adapter: one in PEFT's format as a folder of adapter_model.safetensors and adapter_config.json, any

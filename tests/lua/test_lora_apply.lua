@@ -1,8 +1,7 @@
--- Adapters applied: spellings of every program, strengths, what is refused. Values are compared with PEFT and the
--- published formulas by tests/conformance/lora_apply.py.
+-- Adapters applied: strengths, what is refused; test_lora_kinds.lua has the kinds, test_lora_names.lua the names.
+-- Values are compared with PEFT and the published formulas by tests/conformance/lora_apply.py.
 local core = require "stlua.core"
 local lu = require "luaunit"
-local spellings = require "stlua.lora.spellings"
 local st = require "stlua"
 local support = require "support"
 
@@ -35,64 +34,6 @@ local function flux()
       "double_blocks.0.img_attn.qkv.weight", { 12, 4 }, "double_blocks.0.txt_attn.qkv.weight", { 12, 4 },
       "single_blocks.0.linear1.weight", { 28, 4 }, "final_layer.adaLN_modulation.1.weight", { 8, 4 },
    }
-end
-
--- Where a module's rows go: "tensor" or "tensor[at,count<from]", several behind each other.
-local function place(m, module)
-   local found, parts = spellings.of(m):find(module), {}
-   for i, s in ipairs(found and found.segments or {}) do
-      parts[i] = s.weight .. (s.at and ("[%d,%d<%d]"):format(s.at, s.count, s.from) or "")
-   end
-   return table.concat(parts, " ")
-end
-
-function suite.test_spellings_of_stable_diffusion()
-   local m = sd()
-   local to_q = SD .. "input_blocks.1.1.transformer_blocks.0.attn1.to_q.weight"
-   for _, module in ipairs { "lora_unet_down_blocks_0_attentions_0_transformer_blocks_0_attn1_to_q",
-      "lora_unet_input_blocks_1_1_transformer_blocks_0_attn1_to_q", "lycoris_down_blocks_0_attentions_0_"
-      .. "transformer_blocks_0_attn1_to_q", "unet.down_blocks.0.attentions.0.transformer_blocks.0.attn1.to_q",
-      "diffusion_model.input_blocks.1.1.transformer_blocks.0.attn1.to_q", to_q:sub(1, -8) } do
-      lu.assertEquals(place(m, module), to_q)
-   end
-   for module, tensor in pairs { down_blocks_0_resnets_0_conv1 = "input_blocks.1.0.in_layers.2",
-      down_blocks_0_downsamplers_0_conv = "input_blocks.3.0.op",
-      mid_block_attentions_0_proj_in = "middle_block.1.proj_in",
-      up_blocks_0_upsamplers_0_conv = "output_blocks.2.1.conv", time_embedding_linear_1 = "time_embed.0",
-      conv_in = "input_blocks.0.0" } do
-      lu.assertEquals(place(m, "lora_unet_" .. module), SD .. tensor .. ".weight")
-   end
-   local te = "cond_stage_model.transformer.text_model.encoder.layers.0.self_attn.q_proj"
-   lu.assertEquals(place(m, "lora_te_text_model_encoder_layers_0_self_attn_q_proj"), te .. ".weight")
-   lu.assertEquals(place(m, "text_encoder.text_model.encoder.layers.0.self_attn.q_proj"), te .. ".weight")
-   lu.assertEquals(place(m, "lora_unet_down_blocks_9_resnets_0_conv1"), "")
-   lu.assertEquals(spellings.of(m):spell(te .. ".weight", "kohya"),
-      "lora_te_text_model_encoder_layers_0_self_attn_q_proj")
-   lu.assertEquals(spellings.of(m):spell(to_q, "diffusers"),
-      "unet.down_blocks.0.attentions.0.transformer_blocks.0.attn1.to_q")
-end
-
-function suite.test_rows_of_fused_matrices()
-   local m = flux()
-   lu.assertEquals(place(m, "transformer.transformer_blocks.0.attn.to_k"), "double_blocks.0.img_attn.qkv.weight[4,4<0]")
-   lu.assertEquals(place(m, "transformer.transformer_blocks.0.attn.add_v_proj"),
-      "double_blocks.0.txt_attn.qkv.weight[8,4<0]")
-   lu.assertEquals(place(m, "transformer.single_transformer_blocks.0.proj_mlp"),
-      "single_blocks.0.linear1.weight[12,16<0]")
-   lu.assertEquals(place(m, "double_blocks.0.processor.qkv_lora2"), "double_blocks.0.txt_attn.qkv.weight")
-   lu.assertEquals(place(m, "single_blocks.0.processor.qkv_lora"), "single_blocks.0.linear1.weight[0,12<0]")
-   local swapped = "final_layer.adaLN_modulation.1.weight"
-   lu.assertEquals(place(m, "transformer.norm_out.linear"), swapped .. "[0,4<4] " .. swapped .. "[4,4<0]")
-end
-
-function suite.test_the_other_way_round()
-   local m = model { "single_transformer_blocks.0.attn.to_q.weight", { 4, 4 },
-      "single_transformer_blocks.0.attn.to_k.weight", { 4, 4 },
-      "single_transformer_blocks.0.attn.to_v.weight", { 4, 4 },
-      "single_transformer_blocks.0.proj_mlp.weight", { 16, 4 } }
-   local own = "single_transformer_blocks.0."
-   lu.assertEquals(place(m, "lora_unet_single_blocks_0_linear1"), own .. "attn.to_q.weight[0,4<0] " .. own
-      .. "attn.to_k.weight[0,4<4] " .. own .. "attn.to_v.weight[0,4<8] " .. own .. "proj_mlp.weight[0,16<12]")
 end
 
 local function adapter(module, rank, out, inner, more)
@@ -132,9 +73,54 @@ function suite.test_text_encoders_and_blocks_have_their_own()
    lu.assertEquals({ column(both, te)[1], column(both, unet)[1] }, { 3, 2 })
 end
 
+function suite.test_strength_by_block()
+   local m = sd()
+   local list, name = {}, SD .. "%s.weight"
+   for _, module in ipairs { "lora_unet_input_blocks_1_0_in_layers_2", "lora_unet_output_blocks_2_1_conv" } do
+      list[#list + 1] = { module .. ".lora_down.weight", st.ones(1, 4, 3, 3) }
+      list[#list + 1] = { module .. ".lora_up.weight", st.ones(4, 1, 1, 1) }
+   end
+   local lora = st.model(list)
+   local function values(...)
+      local out = st.lora.apply(m, ...)
+      return { column(out, name:format "input_blocks.1.0.in_layers.2")[1], column(out, name:format
+         "output_blocks.2.1.conv")[1] }
+   end
+   lu.assertEquals(values(lora, 1, { blocks = "IN01=0.5,OUT02=2" }), { 0.5, 2 })
+   lu.assertEquals(values({ { lora, 2, blocks = "IN01=0.5" }, { lora, 1, blocks = "OUT02=0" } }), { 2, 2 })
+   support.raises("arg", "block", st.lora.apply, m, lora, 1, { blocks = "IN77=1" })
+end
+
+-- All that leads nowhere is listed, with the nearest names and what the adapter seems to be for.
+function suite.test_what_matches_nothing()
+   local list = {}
+   for i = 1, 3 do
+      local module = ("lora_unet_double_blocks_%d_img_attn_qkv"):format(i)
+      list[#list + 1] = { module .. ".lora_down.weight", st.ones(1, 4) }
+      list[#list + 1] = { module .. ".lora_up.weight", st.ones(12, 1) }
+   end
+   list[#list + 1] = { "bundle_emb.cat.clip_l", st.ones(2, 4) }
+   local e = support.raises("name", { "4 names of the adapters match nothing in the model (--allow-unmatched leaves ",
+      "the model has Flux; model seems to be for Flux", '"bundle_emb.cat.clip_l" is no tensor of an adapter' },
+      st.lora.apply, flux(), st.model(list))
+   for i = 1, 3 do
+      lu.assertStrContains(e.message, ('_%d_img_attn_qkv"; near: "lora_unet_double_blocks_0_img_attn_qkv"'):format(i))
+   end
+   local notes = st.lora.apply(flux(), st.model(list), 1, { allow_unmatched = true }):notes()
+   lu.assertStrContains(table.concat(notes, "\n"), "4 names left out: nothing in the model matches")
+end
+
+function suite.test_strengths_that_are_none()
+   local lora = adapter("double_blocks.0.img_attn.qkv", 1, 12, 4)
+   support.raises("arg", "for each of unet, model, te", st.lora.apply, flux(), lora, { unte = 1 })
+   support.raises("arg", "must be a number", st.lora.apply, flux(), lora, 1 / 0)
+   support.raises("arg", "adapter 2 is a path", st.lora.apply, flux(), { lora, 7 })
+   support.raises("arg", "a list of adapters expected", st.lora.apply, flux(), {})
+end
+
 function suite.test_refusals()
    local m = flux()
-   support.raises("name", { "1 module", "double_blocks.0.img_atn.qkv", "near: " }, st.lora.apply, m,
+   support.raises("name", { "1 name", "double_blocks.0.img_atn.qkv", "near: " }, st.lora.apply, m,
       adapter("double_blocks.0.img_atn.qkv", 1, 12, 4))
    local some = st.lora.apply(m, adapter("double_blocks.7.img_attn.qkv", 1, 12, 4), 1, { allow_unmatched = true })
    lu.assertEquals(#some, #m)

@@ -59,6 +59,7 @@ function suite.test_energy_finds_the_rank()
    lu.assertEquals(found.config.alpha_pattern, found.config.rank_pattern)
    found = st.lora.extract(base, tuned, { energy = 1.0, max_rank = 1 })
    lu.assertEquals(found.layers[1].rank, 1)
+   lu.assertEquals(st.lora.extract(base, tuned, { max_rank = 2 }).layers[2].rank, 2)
    local layer = st.lora.extract(base, tuned, { sv_ratio = 1 }).layers[1]
    lu.assertEquals(layer.rank, 1)
 end
@@ -100,9 +101,38 @@ function suite.test_what_goes_in()
    lu.assertEquals(found.config.modules_to_save[1], "model.norm")
    lu.assertTrue(found.model:get("base_model.model.model.norm.weight"):identical(tuned:get("model.norm.weight")))
    found = st.lora.extract(base, tuned, { format = "kohya", rank = 2 })
-   lu.assertEquals(found.model:name(1), "lora_unet_model_layers_0_self_attn_q_proj.alpha")
-   lu.assertEquals(found.model:tensor(1):item(), 2)
+   lu.assertEquals(found.model["lora_unet_model_layers_0_self_attn_q_proj.alpha"]:item(), 2)
    lu.assertEquals(found.model:metadata().ss_network_dim, "2")
+end
+
+-- A format that has a matrix whole where the checkpoint has parts, or the other way round, or halves in another order.
+function suite.test_formats_with_other_matrices()
+   local h = 8
+   local native = { "double_blocks.0.img_attn.qkv", 3, "double_blocks.0.img_attn.proj", 1, "single_blocks.0.linear1", 7,
+      "final_layer.adaLN_modulation.1", 2 }
+   local other = { "single_transformer_blocks.0.attn.to_q", 1, "single_transformer_blocks.0.attn.to_k", 1,
+      "single_transformer_blocks.0.attn.to_v", 1, "single_transformer_blocks.0.proj_mlp", 4, "norm_out.linear", 2,
+      "transformer_blocks.0.attn.to_out.0", 1 }
+   for k, names in ipairs { native, other } do
+      local base, tuned = st.model {}, st.model {}
+      for i = 1, #names, 2 do
+         local rows, name = names[i + 1] * h, names[i] .. ".weight"
+         base[name] = st.randn({ rows, h }, { seed = i })
+         tuned[name] = base[name] + lowrank(rows, h, 2, 50 + i)
+      end
+      for _, format in ipairs { "kohya", "diffusers", "peft" } do
+         local found = st.lora.extract(base, tuned, { rank = 2, format = format, dtype = "F32" })
+         lu.assertEquals(#found.layers, #names // 2)
+         lu.assertEquals(found.differing, {})
+         local got = st.lora.apply(base, found.model)
+         for name, t in pairs(tuned) do lu.assertTrue((t - got[name]):norm():item() < 1e-5, format .. ": " .. name) end
+         local first = found.model:name(1)
+         lu.assertTrue(first:find(({ kohya = "^lora_unet_[ds][io][un][bg]le_blocks_0", diffusers = "^transformer%.",
+            peft = "^base_model%.model%." })[format]) ~= nil, first)
+         local note = table.concat(found.notes, "\n"):find("one A for all parts", 1, true) ~= nil
+         lu.assertEquals(note, k == 1 and format ~= "kohya")
+      end
+   end
 end
 
 function suite.test_clamped_rank_is_said()
@@ -138,7 +168,8 @@ function suite.test_bad_input()
    support.raises("arg", "rank goes alone", st.lora.extract, base, tuned, { rank = 3, energy = .5 })
    support.raises("arg", "rank = 0", st.lora.extract, base, tuned, { rank = 0 })
    support.raises("arg", "energy = 2", st.lora.extract, base, tuned, { energy = 2 })
-   support.raises("arg", "\"none\" is not one of", st.lora.extract, base, tuned, { format = "none" })
+   support.raises("arg", '`format` must be one of kohya, diffusers, peft, not "none"', st.lora.extract, base, tuned,
+      { format = "none" })
    support.raises("arg", "two models expected", st.lora.extract, base, 3)
    support.raises("name", "no tensor matches \"v_porj\"", st.lora.extract, base, tuned, { only = "v_porj" })
    local other = st.model { { Q:format(0), st.zeros(3, 4) }, { "x.weight", st.zeros(2, 2) } }
@@ -149,10 +180,10 @@ function suite.test_reports()
    local certificate = require "stlua.lora.certificate"
    local base, tuned = models()
    local found = st.lora.extract(base, tuned, { rank = 3 })
-   lu.assertStrContains(certificate.table(found.layers), "retained")
-   lu.assertStrContains(certificate.plot(found.layers), "█")
-   local json = st.json.decode(certificate.json(found))
-   lu.assertEquals(json.layers[2].rank, 3)
+   lu.assertStrContains(certificate.report("table", found.layers), "retained")
+   lu.assertStrContains(certificate.report("plot", found.layers), "█")
+   local json = st.json.decode(certificate.report("json", found.layers, { format = found.format }))
+   lu.assertEquals({ json.layers[2].rank, json.format, json.total.layers }, { 3, "peft", 2 })
    lu.assertEquals(#json.layers[2].s, 3)
 end
 

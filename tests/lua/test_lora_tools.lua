@@ -51,7 +51,7 @@ function suite.test_resize_is_the_best_there_is()
    local lost, all = 0, 0
    for i, v in ipairs(s) do all, lost = all + v * v, lost + (i > 3 and v * v or 0) end
    lu.assertAlmostEquals((want - got):norm():item(), math.sqrt(lost), 1e-5)
-   lu.assertAlmostEquals(rows[1].energy, 1 - lost / all, 1e-9)
+   lu.assertAlmostEquals(rows[1].retained, 1 - lost / all, 1e-9)
    lu.assertAlmostEquals(rows[1].error, math.sqrt(lost / all), 1e-9)
    lu.assertAlmostEquals(rows[1].norm, math.sqrt(all), 1e-9)
    lu.assertEquals({ rows[1].rank_before, rows[1].rank }, { 8, 3 })
@@ -308,6 +308,40 @@ function suite.test_convert_refuses()
    support.raises("arg", "`to` must be", st.lora.convert, both, {})
    support.raises("shape", "17 rows", st.lora.convert, one("lora_unet_double_blocks_0_img_attn_qkv", 17, 6, 2),
       { to = "diffusers" })
+end
+
+-- What PEFT saves beside factors stays beside them: biases that were trained, an embedding whose vocabulary grew.
+function suite.test_tensors_beside_factors()
+   st.manual_seed(9)
+   local q, e = "base_model.model.model.layers.0.self_attn.q_proj", "base_model.model.model.embed_tokens"
+   local m = st.model({ { q .. ".lora_A.weight", st.randn(4, 12) }, { q .. ".lora_B.weight", st.randn(16, 4) },
+      { q .. ".base_layer.bias", st.randn(16) }, { e .. ".lora_embedding_A", st.randn(3, 30) },
+      { e .. ".lora_embedding_B", st.randn(12, 3) }, { e .. ".base_layer.weight", st.randn(30, 12) } },
+      { ["stlua.adapter_config"] = [[{"r":4,"lora_alpha":8,"rank_pattern":{"embed_tokens":3}}]] })
+   local base = st.model { { "model.layers.0.self_attn.q_proj.weight", st.randn(16, 12) },
+      { "model.layers.0.self_attn.q_proj.bias", st.randn(16) }, { "model.embed_tokens.weight", st.randn(28, 12) } }
+   local want = st.lora.apply(base, m)
+   for _, other in ipairs { st.lora.resize(m, { rank = 4 }), st.lora.convert(m, { to = "peft" }) } do
+      local got = st.lora.apply(base, other)
+      for name, t in pairs(want) do near(t, got[name], 1e-6) end
+   end
+   support.raises("format", { "whole bias beside LoRA", "LoRA of an embedding" }, st.lora.convert, m, { to = "kohya" })
+   support.raises("format", "no plain product", st.lora.combine, { { m }, { m } })
+   local turned = m:select("*self_attn*lora_*"):with_metadata { ["stlua.adapter_config"] =
+      '{"r":4,"lora_alpha":8,"fan_in_fan_out":true}' }
+   support.raises("format", "factors of the transpose", st.lora.convert, turned, { to = "kohya" })
+   support.raises("format", "no plain product", st.lora.combine, { { m:select("*self_attn*lora_*") }, { turned } })
+end
+
+function suite.test_alpha_must_be_told_for_peft()
+   local q = "base_model.model.model.layers.0.self_attn.q_proj"
+   local m = st.model { { q .. ".lora_A.weight", st.ones(2, 6) }, { q .. ".lora_B.weight", st.ones(8, 2) } }
+   local base = st.model { { "model.layers.0.self_attn.q_proj.weight", st.zeros(8, 6) } }
+   for _, call in ipairs { function() st.lora.apply(base, m) end, function() st.lora.combine { m, m } end,
+      function() st.lora.convert(m, { to = "kohya" }) end } do
+      support.raises("format", { q, "adapter_config.json" }, call)
+   end
+   lu.assertStrContains(table.concat(st.lora.info(m).warnings, "\n"), "without alpha")
 end
 
 function suite.test_extract_and_convert()

@@ -31,6 +31,7 @@ local HEAD = [[
 .Nm
 .Cm help
 .Ar command
+.Op Ar subcommand
 .Sh DESCRIPTION
 .Nm
 runs a Lua script, or an installed command, which is a script, too.

@@ -3,18 +3,18 @@
 -- Layer: Lua, above stlua.core.
 
 local adapter = require "stlua.lora.adapter"
+local architectures = require "stlua.lora.architectures"
 local blocks = require "stlua.blocks"
-local core = require "stlua.core"
+local change = require "stlua.lora.change"
 local errors = require "stlua.errors"
 local lineage = require "stlua.lineage"
-local making = require "stlua.make"
 local map = require "stlua.map"
-local math_ = require "stlua.merge_math"
 local spellings = require "stlua.lora.spellings"
-local reduce = require "stlua.reduce"
 local text = require "stlua.text"
 
 local apply = {}
+
+local WHO = "st.lora.apply"
 
 -- ---------------------------------------------------------------- finding
 
@@ -25,19 +25,31 @@ local function strength_of(strength, part)
    return strength[part] or te or (part == "model" and strength.unet) or 1
 end
 
-local function unmatched(list, found)
-   local lines = { ("%s of the adapters %s nothing in the model (--allow-unmatched leaves them out):"):format(
-      text.plural(#list, "module"), #list == 1 and "matches" or "match") }
-   for i, u in ipairs(list) do
-      if i > 1000 then break end
-      local near = #list <= 200 and found:nearest(u.module.name) or nil
-      lines[#lines + 1] = ("  %s: %s%s"):format(u.adapter.label, text.quote(u.module.name),
-         near and "; near: " .. text.quote(near) or "")
+-- "the model is Flux; style.safetensors seems to be for Wan": where names tell.
+local function what_for(list, found)
+   local titles, out, seen = {}, {}, {}
+   for i, part in ipairs(found.parts) do titles[i] = part.layout.title end
+   for _, u in ipairs(list) do
+      local id = not seen[u.adapter] and architectures.of(u.adapter)
+      seen[u.adapter] = true
+      if id then out[#out + 1] = ("%s seems to be for %s"):format(u.adapter.label, architectures.title(id)) end
    end
-   errors.throw("name", table.concat(lines, "\n"))
+   return #out > 0 and ("  the model has %s; %s"):format(table.concat(titles, ", "), table.concat(out, ", ")) or nil
 end
 
--- What each tensor of the model gets: by name a list of { module, segment, strength, bias = whether it is a bias }.
+-- What finds no place: modules, and tensors of no kind that is known.
+local function unmatched(list, found)
+   for _, u in ipairs(list) do
+      u.label, u.near = u.adapter.label, u.module ~= nil
+      u.why = not u.module and " is no tensor of an adapter" or nil
+   end
+   local titles = what_for(list, found)
+   errors.throw("name", ("%s of the adapters %s nothing in the model (--allow-unmatched leaves %s out):\n%s%s"):format(
+      text.plural(#list, "name"), #list == 1 and "matches" or "match", #list == 1 and "it" or "them",
+      titles and titles .. "\n" or "", spellings.lost(found, list)))
+end
+
+-- What each tensor of the model gets: by name a list of jobs, as change takes them.
 local function assign(found, list, opts)
    local by_tensor, missing, matched = {}, {}, 0
    local function give(name, job)
@@ -45,212 +57,68 @@ local function assign(found, list, opts)
       table.insert(by_tensor[name], job)
    end
    for _, entry in ipairs(list) do
+      local label = entry.adapter.label
       for _, m in ipairs(entry.adapter.modules) do
          local place = found:find(m.name)
          if not place then
-            missing[#missing + 1] = { adapter = entry.adapter, module = m }
+            missing[#missing + 1] = { adapter = entry.adapter, module = m, name = m.name }
          else
             matched = matched + 1
-            local part = strength_of(entry.strength, place.part.layout.part)
+            local part = strength_of(entry.value, place.part.layout.part)
             for _, s in ipairs(place.segments) do
                local own = entry.blocks and s.weight and entry.blocks(s.weight) or 1
-               local job = { module = m, segment = s, strength = part * own, label = entry.adapter.label }
+               local job = { module = m, segment = s, strength = part * own, label = label, invert = opts.invert }
                if s.weight then give(s.weight, job) end
                if s.bias then give(s.bias, job) end
             end
          end
+      end
+      for _, name in ipairs(entry.adapter.others) do
+         missing[#missing + 1] = { adapter = entry.adapter, name = name }
       end
    end
    if #missing > 0 and not opts.allow_unmatched then unmatched(missing, found) end
    return by_tensor, missing, matched
 end
 
--- ---------------------------------------------------------------- computing
-
-local function f32(p)
-   return setmetatable({}, { __index = function(t, k)
-      local x = p[k]
-      if x then rawset(t, k, math_.wide(x)) end
-      return rawget(t, k)
-   end })
-end
-
-local function rows_of(t, s)
-   return s.at and t:narrow(1, s.from + 1, s.count) or t
-end
-
--- The rows of a weight that a segment means, changed by fn.
-local function in_rows(w, s, fn)
-   local rows = w:shape()[1]
-   if not s.at or s.count == rows then return fn(w) end
-   local pieces = {}
-   if s.at > 0 then pieces[1] = w:narrow(1, 1, s.at) end
-   pieces[#pieces + 1] = fn(w:narrow(1, s.at + 1, s.count))
-   local last = s.at + s.count
-   if last < rows then pieces[#pieces + 1] = w:narrow(1, last + 1, rows - last) end
-   return core.cat(pieces, 1)
-end
-
-local function wrong_shape(job, w)
-   local shapes = {}
-   for part, t in pairs(job.module.parts) do
-      if t:ndim() > 0 then shapes[#shapes + 1] = ("%s %s"):format(part, text.shape(t:shape())) end
-   end
-   table.sort(shapes)
-   errors.throw("shape", ("%s: %s (%s) does not fit %s"):format(job.label, text.quote(job.module.name),
-      table.concat(shapes, ", "), text.shape(w:shape())))
-end
-
--- B and A of an additive module for the rows of its segment, in F32; nil for other kinds.
-local function factors(job)
-   local m = job.module
-   if not m.kind.factors or m.parts.dora then return nil end
-   local b, a = m.kind.factors(f32(m.parts))
-   if not b then return nil end
-   return rows_of(b, job.segment), a
-end
-
--- Zeros above and below the rows of a segment.
-local function in_place(b, s, rows)
-   if not s.at or s.count == rows then return b end
-   local r, pieces = b:shape()[2], {}
-   if s.at > 0 then pieces[1] = making.zeros(s.at, r) end
-   pieces[#pieces + 1] = b
-   local last = s.at + s.count
-   if last < rows then pieces[#pieces + 1] = making.zeros(rows - last, r) end
-   return core.cat(pieces, 1)
-end
-
--- Several products are one: B1 A1 + B2 A2 = (B1 B2) (A1 over A2), so that they go by in one pass.
-local function add_products(w, products)
-   if #products == 0 then return w end
-   local bs, as = {}, {}
-   for i, p in ipairs(products) do bs[i], as[i] = p.b, p.a end
-   local b = #bs == 1 and bs[1] or core.cat(bs, 2)
-   local a = #as == 1 and as[1] or core.cat(as, 1)
-   return w + core.matmul(b, a):reshape(w:shape())
-end
-
--- W + dW with rows (or columns, where there are as many magnitudes) at the length that was learned, as LyCORIS and PEFT
--- have it; strength goes part of the way.
-local function dora(w, changed, magnitude, strength)
-   local rows, columns = w:shape()[1], w:numel() // w:shape()[1]
-   local flat = changed:reshape(rows, columns)
-   local scale
-   if magnitude:shape()[1] == rows or magnitude:ndim() == 1 then
-      scale = magnitude:reshape(rows, 1) / reduce.norm(flat, 2, { dim = 2, keepdim = true })
-      flat = flat * scale
-   else
-      local inner = w:reshape(rows, w:shape()[2], columns // w:shape()[2])
-      local c = changed:reshape(inner:shape())
-      scale = magnitude:reshape(1, w:shape()[2], 1) / reduce.norm(c, 2, { dim = { 1, 3 }, keepdim = true })
-      flat = c * scale
-   end
-   local result = flat:reshape(w:shape())
-   return strength == 1 and result or w + strength * (result - w)
-end
-
--- The delta of a module at scale alpha / rank, as large as the segment's rows of w.
-local function delta_of(job, w)
-   local m, b, a = job.module, nil, nil
-   if m.kind.factors then b, a = m.kind.factors(f32(m.parts)) end
-   local d = b and core.matmul(rows_of(b, job.segment), a) or rows_of(m.kind.delta(f32(m.parts)), job.segment)
-   if d:numel() ~= w:numel() then wrong_shape(job, w) end
-   return (d * m.scale):reshape(w:shape())
-end
-
--- One job on the rows of its segment.
-local function change(job, w)
-   local m, kind = job.module, job.module.kind
-   if kind.apply then
-      if m.parts.whole and not m.parts.on_input and m.parts.whole:numel() ~= w:numel() then wrong_shape(job, w) end
-      return kind.apply(w, f32(m.parts), job.strength, m.scale, m.alpha)
-   elseif m.parts.dora then
-      return dora(w, w + delta_of(job, w), math_.wide(m.parts.dora), job.strength)
-   elseif kind.id == "difference" and not m.parts.diff then
-      return w
-   end
-   return w + job.strength * delta_of(job, w)
-end
-
--- The weight under all its jobs, in the adapters' order; products that follow each other are added at once.
-local function weight(w, jobs)
-   for _, job in ipairs(jobs) do
-      local base = job.module.parts.base
-      if base and base:numel() ~= w:numel() then w = base end     -- with a larger vocabulary
-   end
-   local x, products, rows = math_.wide(w), {}, w:shape()[1]
-   for _, job in ipairs(jobs) do
-      local b, a = factors(job)
-      if b then
-         if (job.segment.count or rows) ~= b:shape()[1] or rows * a:shape()[2] ~= w:numel()
-            or b:shape()[2] ~= a:shape()[1] then
-            wrong_shape(job, w)
-         end
-         products[#products + 1] = { b = in_place(b * (job.strength * job.module.scale), job.segment, rows), a = a }
-      else
-         x = add_products(x, products)
-         products = {}
-         x = in_rows(x, job.segment, function(part) return change(job, part) end)
-      end
-   end
-   return add_products(x, products)
-end
-
-local function bias(b, jobs)
-   local x, touched = math_.wide(b), false
-   for _, job in ipairs(jobs) do
-      local m, s = job.module, job.segment
-      local d = m.parts.bias_diff
-      if d then
-         touched = true
-         d = rows_of(math_.wide(d):flatten(), s)
-         if d:numel() ~= (s.count or b:numel()) then wrong_shape(job, b) end
-         x = in_rows(x, s, function(part) return part + (job.strength * m.scale) * d:reshape(part:shape()) end)
-      elseif m.kind.apply_bias and m.parts.whole_bias then
-         touched = true
-         x = in_rows(x, s, function(part) return m.kind.apply_bias(part, f32(m.parts), job.strength) end)
-      end
-   end
-   return touched and x or b
-end
-
-local function touches_weight(jobs)
-   for _, job in ipairs(jobs) do
-      local p = job.module.parts
-      if job.strength ~= 0 and not (job.module.kind.id == "difference" and not p.diff)
-         and not (job.module.kind.id == "whole" and not p.whole) then
-         return true
-      end
-   end
-   return false
-end
-
 -- ---------------------------------------------------------------- public
 
-local KNOWN = { allow_unmatched = "boolean", invert = "boolean", blocks = "string|table", dtype = "string" }
+local KNOWN = { allow_unmatched = "boolean", invert = "boolean", blocks = "string|table" }
 
-local function read_list(model, adapters, strength, opts)
+-- The adapters in the order in which they are applied, or taken out again.
+local function read(model, adapters, strength, opts)
    if type(adapters) ~= "table" then adapters = { { adapters, strength or 1 } } end
-   local list = {}
-   for i, entry in ipairs(adapters) do
-      if type(entry) ~= "table" or not entry[1] then entry = { entry, strength or 1 } end
-      local s = entry[2] == nil and 1 or entry[2]
-      if type(s) ~= "number" and type(s) ~= "table" or s ~= s then
-         errors.throwf("arg", "st.lora.apply: the strength of adapter %d must be a number, or numbers by part", i)
+   local list = adapter.list(adapters, { who = WHO, word = "strength", default = strength, by_part = true })
+   for _, entry in ipairs(list) do
+      local own = entry.given.blocks or opts.blocks
+      entry.blocks = own and blocks.block_weights(model, own) or nil
+   end
+   if not opts.invert then return list end
+   local reversed = {}
+   for i, entry in ipairs(list) do reversed[#list + 1 - i] = entry end
+   return reversed
+end
+
+local function notes_of(list, matched, missing, opts)
+   local notes = { ("%s of %s applied"):format(text.plural(matched, "module"),
+      #list == 1 and list[1].adapter.label or text.plural(#list, "adapter")) }
+   if #missing > 0 then notes[2] = text.plural(#missing, "name") .. " left out: nothing in the model matches" end
+   for _, entry in ipairs(list) do
+      local without, dora = 0, 0
+      for _, m in ipairs(entry.adapter.modules) do
+         if adapter.lacks_alpha(m) then without = without + 1 end
+         if m.parts.dora then dora = dora + 1 end
       end
-      local own = entry.blocks or opts.blocks
-      list[i] = { adapter = adapter.open(entry[1]), strength = s,
-         blocks = own and blocks.block_weights(model, own) or nil }
-      if opts.invert then
-         list[i].strength = type(s) == "number" and -s or s
-         if type(s) == "table" then
-            list[i].strength = {}
-            for k, v in pairs(s) do list[i].strength[k] = -v end
-         end
+      if without > 0 then
+         notes[#notes + 1] = ("%s: %s without alpha: the scale counts as 1"):format(entry.adapter.label,
+            text.plural(without, "module"))
+      end
+      if opts.invert and dora > 0 then
+         notes[#notes + 1] = ("%s: DoRA in %s: taken out nearly, since the lengths before are lost"):format(
+            entry.adapter.label, text.plural(dora, "module"))
       end
    end
-   return list
+   return notes
 end
 
 --- Merges adapters into a model: W + strength * alpha / rank * B A for LoRA, and what stands for it for the other kinds
@@ -261,34 +129,36 @@ end
 --   strength, blocks = as of st.block_weights }
 -- @tparam[opt=1] number|table strength or by part, { unet = 0.8, te = 0.5 }
 -- @tparam[opt] table opts `allow_unmatched` = true leaves out modules that match nothing, which is an error otherwise;
---   `invert` = true takes the adapters out again (exactly but for rounding, where they add);
+--   `invert` = true takes the adapters out again, the last one first: exactly but for rounding, DoRA nearly;
 --   `blocks` = a factor by block, as of st.block_weights
 -- @treturn model
--- @raise "name" lists all modules that match nothing and the nearest names; "shape"; "arg" for NaN in an adapter;
---   "format" for what is no adapter
+-- @raise "name" lists all that matches nothing and the nearest names; "shape"; "arg" for NaN in an adapter, and for
+--   whole tensors that cannot be taken out; "format" for what is no adapter, and for PEFT's without its configuration
 function apply.apply(model, adapters, strength, opts)
-   if not map.is_model(model) then errors.throwf("arg", "st.lora.apply: a model expected, got a %s", type(model)) end
-   opts = errors.check_options(opts, KNOWN, "st.lora.apply")
+   if not map.is_model(model) then errors.throwf("arg", "%s: a model expected, got a %s", WHO, type(model)) end
+   opts = errors.check_options(opts, KNOWN, WHO)
    if map.is_model(adapters) then adapters = { { adapters, strength or 1 } } end
-   local list = read_list(model, adapters, strength, opts)
+   local list = read(model, adapters, strength, opts)
    local by_tensor, missing, matched = assign(spellings.of(model), list, opts)
-   local opened = {}
-   for i, entry in ipairs(list) do opened[i] = entry.adapter end
+   local opened, operands = {}, { model }
+   for i, entry in ipairs(list) do opened[i], operands[i + 1] = entry.adapter, entry.adapter.model end
+   adapter.check_config(opened)
    adapter.check_finite(opened, "cannot be applied")
-   local operands = { model }
-   for _, entry in ipairs(list) do operands[#operands + 1] = entry.adapter.model end
    local out = map.run({ model }, function(name, w)
       local jobs = by_tensor[name]
       if not jobs then return w end
-      local is_bias = jobs[1].segment.bias == name
-      if not is_bias and not touches_weight(jobs) then return w end
-      local x = (is_bias and bias or weight)(w, jobs)
+      local x
+      if jobs[1].segment.bias == name then
+         x = change.bias(w, jobs)
+      else
+         local any = false
+         for _, job in ipairs(jobs) do any = any or change.touches(job) end
+         x = any and change.weight(w, jobs) or w
+      end
       return x == w and w or x:cast(w:dtype())
    end, { node = { call = "lora" }, shapes = "any" })
-   local notes = { ("%s of %s applied"):format(text.plural(matched, "module"),
-      #list == 1 and list[1].adapter.label or text.plural(#list, "adapter")) }
-   if #missing > 0 then notes[2] = text.plural(#missing, "module") .. " left out: nothing in the model matches" end
-   return lineage.derived(out, operands, { call = "lora" }, { merged = true, notes = notes })
+   return lineage.derived(out, operands, { call = "lora" }, { merged = true,
+      notes = notes_of(list, matched, missing, opts) })
 end
 
 return apply

@@ -9,11 +9,16 @@ local transformers = require "stlua.lora.names.transformers"
 local architectures = {}
 
 local TITLES = { sd1 = "Stable Diffusion 1", sd2 = "Stable Diffusion 2", sdxl = "Stable Diffusion XL", flux = "Flux",
-   sd3 = "Stable Diffusion 3", ["qwen-image"] = "Qwen-Image", wan = "Wan", ["z-image"] = "Z-Image",
+   chroma = "Chroma", sd3 = "Stable Diffusion 3", ["qwen-image"] = "Qwen-Image", wan = "Wan", ["z-image"] = "Z-Image",
    llama = "language model" }
 
 --- A name for people.
 function architectures.title(id) return TITLES[id] end
+
+--- Whether adapters of two architectures have modules of one model: Chroma's names are Flux', and seldom say which.
+function architectures.alike(a, b)
+   return (a == "chroma" and "flux" or a) == (b == "chroma" and "flux" or b)
+end
 
 -- ---------------------------------------------------------------- telling
 
@@ -64,12 +69,13 @@ end
 local function of_joint(modules, has, said)
    if has("_img_mlp_", "_txt_mlp_", "_img_mod_1", "_txt_mod_1") then return "qwen-image" end
    if has("attn2_to_q$", "attn2_add_q") then return "sd3" end
-   if said == "flux" or said == "sd3" then return said end
+   if said == "flux" or said == "chroma" or said == "sd3" then return said end
    local h = width(modules, "attn_to_q$", "attn_add_q_proj$")
    return h and h < 3072 and "sd3" or "flux"
 end
 
-local VERSIONS = { { "xl", "sdxl" }, { "v1", "sd1" }, { "v2", "sd2" }, { "flux", "flux" }, { "3", "sd3" } }
+local VERSIONS = { { "chroma", "chroma" },
+   { "xl", "sdxl" }, { "v1", "sd1" }, { "v2", "sd2" }, { "flux", "flux" }, { "3", "sd3" } }
 
 -- What the training program wrote down.
 local function of_metadata(metadata)
@@ -79,12 +85,15 @@ local function of_metadata(metadata)
    end
 end
 
---- The architecture that an adapter is for: "sd1", "sd2", "sdxl", "flux", "sd3", "qwen-image", "wan", "z-image",
--- "llama" (any language model of its names), or nil.
+--- The architecture that an adapter is for: "sd1", "sd2", "sdxl", "flux", "chroma", "sd3", "qwen-image", "wan",
+-- "z-image", "llama" (any language model of its names), or nil.
 -- @tparam table a as adapter.of gives it
 function architectures.of(a)
    local modules, has = a.modules, asker(a.modules)
-   if has("double_blocks_%d+_", "single_blocks_%d+_", "single_transformer_blocks_%d+_") then return "flux" end
+   if has("distilled_guidance_layer_") then return "chroma" end
+   if has("double_blocks_%d+_", "single_blocks_%d+_", "single_transformer_blocks_%d+_") then
+      return of_metadata(a.metadata) == "chroma" and "chroma" or "flux"
+   end
    if has("joint_blocks_%d+_") then return "sd3" end
    if has("down_blocks_%d", "up_blocks_%d", "mid_block_", "input_blocks_%d", "output_blocks_%d", "middle_block_") then
       return of_unet(modules, has)
@@ -161,8 +170,8 @@ local function t5_names()
    local out = { "shared" }
    for i = 0, 23 do
       add_all(out, ("encoder.block.%d.layer."):format(i), { "0.SelfAttention.q", "0.SelfAttention.k",
-         "0.SelfAttention.v", "0.SelfAttention.o", "1.DenseReluDense.wi_0", "1.DenseReluDense.wi_1",
-         "1.DenseReluDense.wo" })
+         "0.SelfAttention.v", "0.SelfAttention.o", "0.SelfAttention.relative_attention_bias",
+         "1.DenseReluDense.wi_0", "1.DenseReluDense.wi_1", "1.DenseReluDense.wo" })
    end
    return out
 end
@@ -193,7 +202,7 @@ end
 local QWEN = { "attn.to_q", "attn.to_k", "attn.to_v", "attn.to_out.0", "attn.add_q_proj", "attn.add_k_proj",
    "attn.add_v_proj", "attn.to_add_out", "img_mlp.net.0.proj", "img_mlp.net.2", "txt_mlp.net.0.proj", "txt_mlp.net.2",
    "img_mod.1", "txt_mod.1" }
-local WAN_MORE = { "patch_embedding", "text_embedding.0", "text_embedding.2", "img_emb.proj.1", "img_emb.proj.3" }
+local WAN_MORE = { "patch_embedding" }
 local LLAMA = { "self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj", "self_attn.o_proj", "mlp.gate_proj",
    "mlp.up_proj", "mlp.down_proj", "input_layernorm", "post_attention_layernorm" }
 
@@ -245,8 +254,9 @@ local PARTS = {
    end,
 }
 PARTS.sd2 = PARTS.sd1
+function PARTS.chroma(m) return { PARTS.flux(m)[1], { "text_encoders.t5xxl.transformer.", t5_names() } } end
 
-local DEFAULT_WIDTH = { flux = 3072, sd3 = 1536, ["z-image"] = 3840 }
+local DEFAULT_WIDTH = { flux = 3072, chroma = 3072, sd3 = 1536, ["z-image"] = 3840 }
 
 -- Shapes of the matrices that one format has whole and another in parts.
 local function shapes_of(id, modules)

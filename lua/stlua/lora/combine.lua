@@ -13,6 +13,8 @@ local formats = require "stlua.lora.formats"
 local lineage = require "stlua.lineage"
 local map = require "stlua.map"
 local math_ = require "stlua.merge_math"
+local meta = require "stlua.meta"
+local network = require "stlua.lora.network"
 local peft = require "stlua.lora.peft"
 local recompress = require "stlua.lora.recompress"
 local text = require "stlua.text"
@@ -22,26 +24,7 @@ local combine = {}
 
 local WHO = "st.lora.combine"
 
--- ---------------------------------------------------------------- reading
-
-local function read_list(list)
-   if type(list) ~= "table" or #list == 0 then
-      errors.throwf("arg", "%s: a list of adapters expected: { { adapter, weight }, ... }", WHO)
-   end
-   local out = {}
-   for i, entry in ipairs(list) do
-      if type(entry) ~= "table" then entry = { entry } end
-      local what, weight = entry[1], entry[2] == nil and 1 or entry[2]
-      if type(what) ~= "string" and not map.is_model(what) then
-         errors.throwf("arg", "%s: adapter %d must be a file, a folder or a model, not a %s", WHO, i, type(what))
-      end
-      if type(weight) ~= "number" or weight ~= weight or math.abs(weight) == math.huge then
-         errors.throwf("arg", "%s: the weight of adapter %d must be a number", WHO, i)
-      end
-      out[i] = { adapter = adapter.open(what), weight = weight }
-   end
-   return out
-end
+-- ---------------------------------------------------------------- checking
 
 -- What an adapter says it was made for.
 local function base_of(a)
@@ -55,7 +38,7 @@ local function check_bases(list)
    local first, said = base_of(list[1].adapter)
    for i = 2, #list do
       local id, other = base_of(list[i].adapter)
-      if first and id and id ~= first then
+      if first and id and not architectures.alike(first, id) then
          errors.throw("format", ("%s is for %s, %s for %s: adapters of different models cannot be combined"):format(
             list[1].adapter.label, core.escape(said), list[i].adapter.label, core.escape(other)))
       end
@@ -65,11 +48,11 @@ end
 local REFUSED = { lora = false, loha = false, lokr = false, difference = false }
 
 local function check_kinds(list, expands)
-   local lines = {}
+   local lines, first = {}, list[1].adapter.modules[1]
    for _, entry in ipairs(list) do
       local never, unless = {}, {}
       for _, m in ipairs(entry.adapter.modules) do
-         local bias = m.parts.bias_diff or m.parts.base
+         local bias = m.parts.bias_diff or m.parts.whole_bias or m.parts.base or m.transposed ~= first.transposed
          local flat = m.kind.id == "difference" and not (m.parts.diff and m.parts.diff:ndim() >= 2)
          if m.parts.dora or bias or flat or REFUSED[m.kind.id] == nil then
             never[#never + 1] = m
@@ -115,9 +98,7 @@ local function in_format(list, opts)
       converted[i] = model
    end
    for i, model in ipairs(converted) do
-      local label = list[i].adapter.label
-      list[i].adapter = adapter.of(model)
-      list[i].adapter.label = label
+      list[i].adapter = adapter.of(model, list[i].adapter.label)
    end
    return format
 end
@@ -135,7 +116,7 @@ local function term_of(entry, m)
    if not b then whole, tail = factors.whole(m) end
    local shape = (whole or b):shape()
    return { module = m, adapter = entry.adapter, b = b, a = a, whole = whole, tail = tail, rows = shape[1],
-      columns = (whole or a):shape()[2], factor = entry.weight * m.scale, untouched = m.kind.id == "lora"
+      columns = (whole or a):shape()[2], factor = entry.value * m.scale, untouched = m.kind.id == "lora"
       and not m.parts.mid and not m.parts.embedding_down, embedding = m.parts.embedding_down ~= nil }
 end
 
@@ -143,7 +124,7 @@ end
 local function gather(list)
    local out, by_name, wrong = {}, {}, {}
    for _, entry in ipairs(list) do
-      for _, m in ipairs(entry.weight ~= 0 and entry.adapter.modules or {}) do
+      for _, m in ipairs(entry.value ~= 0 and entry.adapter.modules or {}) do
          local term = term_of(entry, m)
          local place = by_name[m.name]
          if not place then
@@ -224,8 +205,8 @@ local function compressed(place, want, kind)
    local convolution = factors.is_convolution(first.tail)
    local d = recompress.of(b, a, convolution and want.conv_rank or want.rank or before)
    local rank = recompress.rank(d, want, convolution)
-   local row = recompress.certificate(d, rank)
-   row.module, row.rank, row.rank_before = place.name, rank, before
+   local row = recompress.certificate(d, rank, 1)
+   row.module, row.rank_before = place.name, before
    local up, down = recompress.take(d, rank, kind or common_dtype(place))
    up, down = factors.shaped(up, down, first.tail)
    return { name = place.name, up = up, down = down, rank = rank, alpha = rank, embedding = first.embedding }, row
@@ -240,11 +221,7 @@ local KEPT = { "format", "modelspec.architecture", "modelspec.sai_model_spec", "
 local function metadata_of(list, modules, format)
    local first, out = convert.metadata(list[1].adapter), {}
    for _, key in ipairs(KEPT) do out[key] = first[key] end
-   if format ~= "kohya" then return out end
-   local ranks = {}
-   for _, m in ipairs(modules) do ranks[m.rank] = true end
-   local only = next(ranks, next(ranks)) == nil and tostring(modules[1].rank) or "Dynamic"
-   out.ss_network_module, out.ss_network_dim, out.ss_network_alpha = "networks.lora", only, "Dynamic"
+   if format == "kohya" then meta.overlay(out, network.remarks(modules), WHO) end
    return out
 end
 
@@ -268,14 +245,16 @@ local function check(list, opts)
    if opts.model ~= nil and not map.is_model(opts.model) then
       errors.throwf("arg", "%s: `model` must be a model: st.open(...)", WHO)
    end
-   if opts.to then convert.check_to(opts.to, WHO) end
+   if opts.to then write.check_format(opts.to, WHO, "to") end
    local want = recompress.read(opts, WHO)
    local mode = mode_of(opts, want)
-   list = read_list(list)
+   if type(list) ~= "table" or map.is_model(list) then list = {} end
+   list = adapter.list(list, { who = WHO, word = "weight" })
    check_bases(list)
    check_kinds(list, mode == "svd")
    local adapters = {}
    for i, entry in ipairs(list) do adapters[i] = entry.adapter end
+   adapter.check_config(adapters)
    adapter.check_finite(adapters, "cannot be combined")
    return list, want, mode
 end
@@ -296,7 +275,7 @@ end
 --   first adapter's); `model` = the checkpoint, where names alone do not tell the modules; `dtype` of the factors
 --   (theirs where it is one, else F32)
 -- @treturn model st.lora.write saves it, in PEFT's format as a folder
--- @treturn {table,...} of "svd" a row for each module: module, rank_before, rank, energy, error, norm
+-- @treturn {table,...} of "svd" a row for each module: module, rank_before, rank, retained, error, norm, s
 -- @raise "format" for adapters of different models, for kinds that have no product; "shape" lists all modules that do
 --   not fit; "arg" for NaN
 function combine.combine(list, opts)
@@ -307,7 +286,7 @@ function combine.combine(list, opts)
    local operands = {}
    for _, entry in ipairs(list) do
       operands[#operands + 1] = entry.adapter.model
-      operands[#operands + 1] = entry.weight
+      operands[#operands + 1] = entry.value
    end
    local format = in_format(list, opts)
    local modules, rows = {}, {}

@@ -4,7 +4,6 @@
 local cli = require "stlua.cli"
 local combine = require "stlua.lora.combine"
 local open = require "stlua.open"
-local text = require "stlua.text"
 local tool_options = require "stlua.lora.tool_options"
 local write = require "stlua.lora.write"
 
@@ -22,24 +21,12 @@ function command.options(parser)
    cli.output_options(parser)
 end
 
-local function split(word)
-   local path, weight, wrong = cli.split_number(word)
-   if wrong then cli.usage("lora combine: %s: the weight '%s' is not a number", word, wrong) end
-   return path, weight or 1
-end
-
 function command.run(args)
-   local list, paths, recipe, terms = {}, {}, {}, {}
-   for i, word in ipairs(args.adapter) do
-      local path, weight = split(word)
-      list[i], paths[i] = { path, weight }, path
-      recipe[i] = { adapter = text.basename(path), weight = weight }
-   end
+   local list, terms, recipe = tool_options.adapters(args.adapter, "lora combine", "weight")
+   tool_options.check_target("combined", args)
    local opts = tool_options.ranks(args)
    opts.mode, opts.to, opts.model = args.mode, args.to, args.model and open.open(args.model) or nil
    local out, rows = combine.combine(list, opts)
-   local labels = cli.labels(paths)
-   for i, entry in ipairs(list) do terms[i] = ("%s * %s"):format(text.number(entry[2]), labels[i]) end
    cli.note("combined = " .. table.concat(terms, " + "), "formula")
    tool_options.report(rows, args)
    local ranks = tool_options.ranks(args)

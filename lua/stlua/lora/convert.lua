@@ -57,17 +57,17 @@ local function dotted(a, to)
    return out
 end
 
-local function unknown(a, missing, id, given)
+local function unknown(a, missing, names, id, given)
    local why = "of a model that is not known by its names: give it (--model, opts.model):"
    if given then
       why = "that the model has not:"
    elseif id then
       why = ("of no name that %s has: give the model (--model, opts.model):"):format(architectures.title(id))
    end
-   local lines = { ("%s: %s %s"):format(a.label, text.plural(#missing, "module"), why) }
-   for i = 1, math.min(#missing, 20) do lines[i + 1] = "  " .. text.quote(missing[i].name) end
-   if #missing > 20 then lines[#lines + 1] = ("  ... and %d more"):format(#missing - 20) end
-   errors.throw("name", table.concat(lines, "\n"))
+   local lost = {}
+   for i, m in ipairs(missing) do lost[i] = { name = m.name, near = true } end
+   errors.throw("name", ("%s: %s %s\n%s"):format(a.label, text.plural(#missing, "module"), why,
+      spellings.lost(names, lost)))
 end
 
 -- The names to go by: the model's, else those of the architecture that the adapter seems to be for.
@@ -89,14 +89,18 @@ local function obstacle(m, to)
       if to == "kohya" and not (m.parts.l or m.name:find("^base_model%.")) then return nil end
       if to == "peft" and kind == "whole" then return nil end
       local expands = kind == "loha" or kind == "lokr" or kind == "difference"
-      return ("%s has no form in %s's format%s"):format(m.kind.title, to, expands and HINT or "")
+      return ("%s has no form in format %s%s"):format(m.kind.title, to, expands and HINT or "")
    end
    if m.parts.embedding_down and to ~= "peft" then
-      return ("LoRA of an embedding has no form in %s's format"):format(to)
+      return ("LoRA of an embedding has no form in format %s"):format(to)
    end
-   if m.parts.mid and to ~= "kohya" then return ("a middle tensor has no form in %s's format%s"):format(to, HINT) end
+   if m.parts.mid and to ~= "kohya" then return ("a middle tensor has no form in format %s%s"):format(to, HINT) end
+   if m.transposed and to ~= "peft" then return ("factors of the transpose have no form in format %s"):format(to) end
+   if m.parts.whole_bias and (to ~= "peft" or m.suffixes.whole_bias ~= ".base_layer.bias") then
+      return ("a whole bias beside LoRA has no form in format %s"):format(to)
+   end
    if m.parts.bias_diff and (to == "kohya" or m.suffixes.bias_diff ~= ".lora_B.bias") then
-      return ("a bias beside LoRA has no form in %s's format"):format(to)
+      return ("a bias beside LoRA has no form in format %s"):format(to)
    end
 end
 
@@ -124,8 +128,8 @@ local function magnitudes(m, to)
    local d = m.parts.dora
    if not d then return nil end
    local rows, conv = m.parts.up:shape()[1], m.parts.down:ndim() == 4
-   if d:numel() ~= rows then
-      errors.throw("format", ("%s: magnitudes by column (%s) have no form in PEFT's format"):format(text.quote(m.name),
+   if adapter.by_column(m) or d:numel() ~= rows then
+      errors.throw("format", ("%s: magnitudes by column (%s) have no form in format peft"):format(text.quote(m.name),
          text.shape(d:shape())))
    end
    if to == "kohya" then return conv and d:reshape(rows, 1, 1, 1) or d:reshape(rows, 1) end
@@ -136,11 +140,11 @@ end
 local function renamed(m, name, to)
    if m.parts.embedding_down then
       return { name = name, up = m.parts.embedding_down:t(), down = m.parts.embedding_up:t(), rank = m.rank,
-         alpha = adapter.alpha(m), embedding = true }
+         alpha = adapter.alpha(m), embedding = true, base = m.parts.base }
    end
    return { name = name, up = m.parts.up, down = m.parts.down, mid = m.parts.mid, rank = m.rank,
       alpha = adapter.alpha(m), alpha_tensor = m.parts.alpha, dora = m.parts.dora and magnitudes(m, to),
-      bias = m.parts.bias_diff }
+      bias = m.parts.bias_diff, whole_bias = m.parts.whole_bias }
 end
 
 local function factors(m)
@@ -295,9 +299,9 @@ local function place_all(a, names, id, to, given)
          list[#list + 1] = { module = m, at = locate(place) }
       end
    end
-   if #missing > 0 then unknown(a, missing, id, given) end
+   if #missing > 0 then unknown(a, missing, names, id, given) end
    if #unnamed > 0 then
-      errors.throw("name", ("%s: %s's format has no names for %s: %s%s"):format(a.label, to,
+      errors.throw("name", ("%s: format %s has no names for %s: %s%s"):format(a.label, to,
          text.plural(#unnamed, "module"), formats.listed(unnamed),
          to == "peft" and " (a folder of PEFT is for one model: convert to diffusers)" or ""))
    end
@@ -357,15 +361,6 @@ function convert.metadata(a)
    return out
 end
 
---- Throws unless this is a format that can be written.
-function convert.check_to(to, who)
-   for _, f in ipairs(write.formats) do
-      if f == to then return to end
-   end
-   errors.throwf("arg", "%s: `to` must be one of %s, not %s", who, table.concat(write.formats, ", "),
-      to == nil and "nothing" or text.quote(tostring(to)))
-end
-
 --- An opened adapter as a model in a format.
 function convert.of(a, to, model)
    local modules, others, notes = convert.modules(a, to, model)
@@ -392,11 +387,13 @@ end
 -- @raise "format" for kinds that the format does not know; "name" for modules that nothing tells the place of; "shape"
 function convert.convert(what, opts)
    opts = errors.check_options(opts, { to = "string", model = "any" }, "st.lora.convert")
-   local to = convert.check_to(opts.to, "st.lora.convert")
+   local to = write.check_format(opts.to, "st.lora.convert", "to")
    if opts.model ~= nil and not map.is_model(opts.model) then
       errors.throw("arg", "st.lora.convert: `model` must be a model: st.open(...)")
    end
-   return convert.of(adapter.open(what), to, opts.model)
+   local a = adapter.open(what)
+   adapter.check_config { a }
+   return convert.of(a, to, opts.model)
 end
 
 return convert

@@ -120,16 +120,13 @@ local function warnings_of(a, info, norms, bad)
    if #bad > 5 then warn("... and %d more", #bad - 5) end
    local without, zero, large = 0, 0, 0
    for i, m in ipairs(a.modules) do
-      if info.format == "kohya" and m.rank and not m.kind.unscaled and not m.parts.alpha then without = without + 1 end
+      if adapter.lacks_alpha(m) then without = without + 1 end
       if norms[i] == 0 then zero = zero + 1 end
       local down = m.parts.down
       local most = down and m.parts.up and math.min(down:numel() // m.rank, m.parts.up:shape()[1])
       if most and m.rank > most then large = large + 1 end
    end
    if without > 0 then warn("%s without alpha: the scale counts as 1", text.plural(without, "module")) end
-   if (info.format == "peft" or info.format == "diffusers") and not a.config then
-      warn("no configuration tells alpha: the scale counts as 1")
-   end
    if zero > 0 then warn("%s without any effect", text.plural(zero, "module")) end
    if large > 0 then warn("%s of a rank above that of the matrix", text.plural(large, "module")) end
    local te = #info.parts > 0
@@ -228,7 +225,7 @@ function describe.info(what)
    local ranks, alphas, square = {}, {}, 0
    for i, m in ipairs(a.modules) do
       if m.rank then ranks[#ranks + 1] = m.rank end
-      if m.rank and not m.kind.unscaled then alphas[#alphas + 1] = adapter.alpha(m) end
+      if m.rank and not m.kind.unscaled and m.alpha then alphas[#alphas + 1] = adapter.alpha(m) end
       square = square + (norms[i] or 0) ^ 2
    end
    local id = architectures.of(a)

@@ -1,12 +1,12 @@
 --- `stlua lora extract`: an adapter from two models, with a certificate of what it loses.
 -- Layer: Lua, above stlua.core.
 
-local certificate = require "stlua.lora.certificate"
 local cli = require "stlua.cli"
+local core = require "stlua.core"
 local extract = require "stlua.lora.extract"
-local formats = require "stlua.lora.extract_formats"
 local open = require "stlua.open"
 local text = require "stlua.text"
+local tool_options = require "stlua.lora.tool_options"
 local write = require "stlua.lora.write"
 
 local command = { summary = "Make an adapter of low rank from what a model has learned." }
@@ -39,27 +39,20 @@ function command.options(parser)
       :argname("<share>"):convert(share)
    parser:option("--sv-ratio", "Leave out singular values below the largest divided by this, such as 20.")
       :argname("<ratio>"):convert(ratio)
-   parser:option("--max-rank", "With --energy or --sv-ratio: at most this rank (default: 128).")
+   parser:option("--max-rank", "At most this rank (default with --energy or --sv-ratio: 128).")
       :argname("<n>"):convert(cli.count)
    parser:option("--conv-rank", "Decompose kernels of more than 1 x 1, too, with this rank.")
       :argname("<n>"):convert(cli.count)
    what_goes_in(parser)
    parser:option("--format", "How it is written down (default: peft for language models, else kohya).")
-      :choices(formats.names)
+      :choices(write.formats)
    parser:option("--distribute", "Where the singular values go: their roots to both factors (default), or all to the "
       .. "up or the down one."):choices { "both", "up", "down" }
    parser:flag("--exact", "Decompose with LAPACK: slow, for comparison.")
    parser:option("--seed", "Of the random start (default: 0)."):argname("<n>"):convert(cli.integer)
-   parser:option("--report", "Print the certificate of each layer: table, json or plot (default: table).")
-      :args("?"):argname("<how>")
+   tool_options.add_report(parser)
    cli.output_options(parser)
 end
-
-local REPORTS = {
-   table = function(found) return certificate.table(found.layers) end,
-   plot = function(found) return certificate.plot(found.layers) end,
-   json = certificate.json,
-}
 
 -- The two models, however they were given.
 local function paths_of(args)
@@ -85,37 +78,24 @@ end
 
 local function tell(found, args)
    local chosen = (args.energy or args.sv_ratio) and ("ranks up to %d"):format(found.rank)
-      or ("rank %d%s"):format(found.rank, args.rank and "" or " (default)")
+      or ("rank %d%s"):format(found.rank, (args.rank or args.max_rank) and "" or " (default)")
    cli.note(("%s, format %s%s, factors in %s%s"):format(chosen, found.format, args.format and "" or " (default)",
       found.dtype, args.dtype and "" or " (default)"))
    for _, note in ipairs(found.notes) do cli.note("note: " .. note) end
-   local t = certificate.total(found.layers)
-   cli.note(("%s: %.3f%% of the difference retained, relative error %.4f, as stored %.4f; %s parameters"):format(
-      text.plural(#found.layers, "layer"), 100 * t.retained, t.error, t.stored_error, text.thousands(t.parameters)))
 end
 
--- PEFT wants a folder; a file of another name is what was asked for.
-local function job_of(found, args, base, tuned, options)
-   local stem = args.output or text.stem(tuned) .. "-lora"
-   options.base = nil
-   local entry = write.as_saved(found.model, stem)
-   entry[1], entry[2] = found.model, stem
-   entry.recipe = { command = "lora extract", base = text.basename(base), tuned = text.basename(tuned),
-      parameters = options }
-   if not args.output and not entry.files then entry[2] = stem .. cli.ending(args) end
-   return entry
-end
 
 function command.run(args)
    local base, tuned = paths_of(args)
-   local how = args.report and (args.report[1] or "table")
-   if how and not REPORTS[how] then cli.usage("lora extract: --report '%s' is not table, json or plot", how) end
-   local options = options_of(args, base)
+   local options, stem = options_of(args, base), text.stem(tuned) .. "-lora"
+   tool_options.check_target(stem, args)
    local found = cli.watch(extract.extract, open.open(base), open.open(tuned), options)
    tell(found, args)
-   args.dtype = nil      -- the factors have it
-   cli.save({ job_of(found, args, base, tuned, options) }, args)
-   if how then cli.write(REPORTS[how](found), "\n") end
+   tool_options.report(found.layers, args, { format = found.format, dtype = found.dtype,
+      differing = core.array(found.differing) })
+   args.dtype, options.base = nil, nil      -- the factors and the recipe have them
+   tool_options.save(found.model, stem, { command = "lora extract", base = text.basename(base),
+      tuned = text.basename(tuned), parameters = options }, args)
 end
 
 return command

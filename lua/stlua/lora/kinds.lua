@@ -2,16 +2,20 @@
 -- line here.
 -- Layer: Lua, above stlua.core.
 --
--- A kind: title; suffixes = { [suffix] = part }; needs = the sets of parts of which one must be there; rank(p) of the
--- parts; unscaled where alpha / rank does not multiply. What it does to a weight, one of
+-- A kind: title; suffixes = { [suffix] = part }, parts of two kinds having two names; needs = the sets of parts of
+-- which one must be there; rank(p) of the parts; unscaled where alpha / rank does not multiply. What it does to a
+-- weight, one of
 --    factors(p) -> B (out, r), A (r, in * k * k): B A is added; nil where delta is to be asked
 --    delta(p) -> a tensor that is added, as large as the weight
---    apply(w, p, m, s, alpha) -> the new weight, at strength m with s = alpha / rank
--- and apply_bias(b, p, m) for a bias; the part "bias_diff" is added to one by the engine.
+--    apply(w, p, how) -> the new weight; how has strength, scale = alpha / rank, alpha, the module's name, config =
+--    PEFT's, and invert = true for the weight that was there before
+-- and apply_bias(b, p, how) where it does something to a bias. The part "bias_diff" is added to one, "whole_bias" takes
+-- its place.
 
 local kinds = { list = {} }
 
-for _, id in ipairs { "low_rank", "loha", "lokr", "glora", "oft", "ia3", "difference", "whole" } do
+for _, id in ipairs { "low_rank", "loha", "lokr", "glora", "oft", "peft_oft", "peft_boft", "ia3", "difference",
+   "whole" } do
    local kind = require("stlua.lora.kinds." .. id)
    kind.id = kind.id or id
    kinds.list[#kinds.list + 1] = kind
@@ -22,7 +26,7 @@ local SHARED = {
    [".alpha"] = "alpha", [".dora_scale"] = "dora", [".lora_magnitude_vector"] = "dora",
    [".lora_magnitude_vector.weight"] = "dora", [".lora_magnitude_vector.default.weight"] = "dora",
    -- PEFT saves embeddings that an adapter is for with it, since their vocabulary may have grown.
-   [".base_layer.weight"] = "base", [".base_layer.bias"] = "base_bias",
+   [".base_layer.weight"] = "base",
 }
 
 local suffixes = {}

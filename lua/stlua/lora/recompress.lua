@@ -65,13 +65,18 @@ local function tails(d)
    return sums
 end
 
---- What a rank keeps: the share of the squared norm, and the relative error (both exact but for rounding); the norm.
-function recompress.certificate(d, rank)
+--- What a rank keeps, as a row of certificate.lua: the share of the squared norm and the relative error are exact but
+-- for rounding.
+-- @tparam table d as recompress.of gives it
+-- @tparam integer rank
+-- @tparam number scale of the change
+function recompress.certificate(d, rank, scale)
    d.tails = d.tails or tails(d)
-   local total = d.tails[1]
-   if total == 0 then return { energy = 1, error = 0, norm = 0 } end
-   local lost = d.tails[rank + 1] / total
-   return { energy = 1 - lost, error = math.sqrt(lost), norm = math.sqrt(total) }
+   local total, s = d.tails[1], {}
+   local lost = total > 0 and d.tails[rank + 1] / total or 0
+   for i, x in ipairs(d.s) do s[i] = x * math.abs(scale) end
+   return { rank = rank, retained = 1 - lost, error = math.sqrt(lost), s = s,
+      norm = math.sqrt(total) * math.abs(scale) }
 end
 
 -- The smallest rank whose values, each through `weigh`, add up to a share of all.

@@ -10,6 +10,8 @@ local factors = require "stlua.lora.factors"
 local formats = require "stlua.lora.formats"
 local lineage = require "stlua.lineage"
 local meta = require "stlua.meta"
+local network = require "stlua.lora.network"
+local peft = require "stlua.lora.peft"
 local recompress = require "stlua.lora.recompress"
 local text = require "stlua.text"
 local write = require "stlua.lora.write"
@@ -55,8 +57,8 @@ local function shrink(m, want, kind)
    if m.kind.id == "lora" then before = m.rank end
    local d = recompress.of(b, a, convolution and want.conv_rank or want.rank or before)
    local rank = recompress.rank(d, want, convolution)
-   local row = recompress.certificate(d, rank)
-   row.module, row.rank, row.rank_before, row.norm = m.name, rank, before, row.norm * m.scale
+   local row = recompress.certificate(d, rank, m.scale)
+   row.module, row.rank_before = m.name, before
    local up, down = recompress.take(d, rank, kind or adapter.dtype(m))
    up, down = factors.shaped(up, down, tail)
    return { name = m.name, up = up, down = down, rank = rank, alpha = m.scale * rank, source = m,
@@ -78,27 +80,26 @@ local function add_tensors(out, m, format)
       for part, t in pairs(src.parts) do add(part, "", t) end
       return
    end
-   if src.parts.base then add("base", "", src.parts.base) end
+   for _, part in ipairs { "base", "whole_bias" } do
+      if src.parts[part] then add(part, "", src.parts[part]) end
+   end
    if src.parts.alpha or format == "kohya" and (src.kind.id ~= "lora" or m.alpha ~= m.rank) then
       add("alpha", ".alpha", write.alpha_tensor(m))
    end
 end
 
-local function common(list)
-   for _, v in ipairs(list) do
-      if v ~= list[1] then return nil end
-   end
-   return list[1]
-end
-
 -- sd-scripts' remarks on ranks, where they stand.
 local function note_ranks(metadata, modules)
    if not metadata.ss_network_dim then return end
-   local ranks, alphas = {}, {}
-   for i, m in ipairs(modules) do ranks[i], alphas[i] = m.rank, m.alpha end
-   local rank, alpha = common(ranks), common(alphas)
-   meta.overlay(metadata, { ss_network_dim = rank and tostring(rank) or "Dynamic",
-      ss_network_alpha = rank and alpha and text.number(alpha) or "Dynamic" }, "st.lora.resize")
+   local list, plain = {}, true
+   for i, m in ipairs(modules) do
+      local p = m.source.parts
+      list[i] = { rank = m.rank, alpha = m.alpha, down = m.down or p.down or p.embedding_down }
+      plain = plain and m.source.kind.id == "lora"
+   end
+   local remarks = network.remarks(list, metadata.ss_network_args)
+   if plain then remarks.ss_network_module = nil end
+   meta.overlay(metadata, remarks, "st.lora.resize")
 end
 
 local function notes_of(kept, passed)
@@ -144,7 +145,8 @@ local KNOWN = { rank = "number", conv_rank = "number", energy = "number", sv_rat
 --   least share of the singular values' sum, `sv_ratio` = all values above the largest divided by it;
 --   `dtype` of the new factors (as before)
 -- @treturn model st.lora.write saves it, in PEFT's format as a folder
--- @treturn {table,...} a row for each module: module, rank_before, rank, energy, error, norm
+-- @treturn {table,...} a row for each module: module, rank_before, rank, retained (the share
+--   of the squared norm), error, norm, s (singular values)
 -- @raise "format" for DoRA, OFT and what else is no product; "arg" for NaN
 function resize.resize(what, opts)
    opts = errors.check_options(opts, KNOWN, "st.lora.resize")
@@ -152,6 +154,8 @@ function resize.resize(what, opts)
    local kind = opts.dtype and dtype.check(opts.dtype, true, "st.lora.resize")
    local a = adapter.open(what)
    check(a, want)
+   local why = a.config and peft.obstacle(a.config)
+   if why then errors.throwf("format", "%s: %s", a.label, why) end
    adapter.check_finite({ a }, "cannot be resized")
    local format, modules, rows, kept, passed = formats.written(a), {}, {}, {}, 0
    for i, m in ipairs(a.modules) do

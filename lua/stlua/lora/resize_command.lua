@@ -19,9 +19,11 @@ function command.run(args)
    if not (want.rank or want.energy or want.sv_ratio or want.sv_fro or want.sv_cumulative) then
       cli.usage("lora resize: give --rank, --energy, --sv-ratio, --sv-fro or --sv-cumulative")
    end
+   local stem = text.stem(args.adapter) .. "-resized"
+   tool_options.check_target(stem, args)
    local out, rows = resize.resize(args.adapter, want)
    tool_options.report(rows, args)
-   tool_options.save(out, text.stem(args.adapter) .. "-resized", { lora_resize = want }, args)
+   tool_options.save(out, stem, { lora_resize = want }, args)
 end
 
 return command

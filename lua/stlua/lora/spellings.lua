@@ -65,7 +65,10 @@ local function present(model, layout, prefix)
    local function has(path)
       return model:find(prefix .. path .. ".weight") or model:find(prefix .. path .. "_weight")
    end
-   return has(layout.module) and (not layout.also or has(layout.also)) and not (layout.lacks and has(layout.lacks))
+   for _, path in ipairs(layout.has) do
+      if not has(path) then return false end
+   end
+   return not (layout.lacks and has(layout.lacks))
 end
 
 local function find_parts(model)
@@ -145,6 +148,13 @@ local function add_whole(model, part, row)
    add(part, row[1], segments)
 end
 
+-- A third name, for an original that the checkpoint has by its second: XLabs'.
+local function add_third(part, row)
+   local place = part.index[flat(row[1])]
+   if not place or #row ~= 2 then return end
+   add(part, row[2], row.attention_rows and { table.unpack(place.segments, 1, 3) } or place.segments)
+end
+
 local function build(model, part)
    local by_path = part.modules.by_path
    part.index, part.spelled, part.rows = {}, {}, part.layout.rows and part.layout.rows(part.modules) or {}
@@ -156,6 +166,8 @@ local function build(model, part)
          add_parts(model, part, row)
       elseif others and not row.attention_rows then
          add_whole(model, part, row)
+      else
+         add_third(part, row)
       end
    end
 end
@@ -205,11 +217,34 @@ function Spellings:nearest(module)
    return nil
 end
 
--- A module's path in a style; of a fused matrix in diffusers' style there is none.
+local MOST = 1000     -- lines of one message
+local SEARCHED = 200  -- names that near ones are looked for, which takes time
+
+--- Lines of a message about names that lead nowhere.
+-- @tparam ?table names as spellings.of gives them
+-- @tparam {table,...} list { name =, label = the adapter's or nil, near = whether to look for a near one, why = }
+-- @treturn string
+function spellings.lost(names, list)
+   local lines = {}
+   for i, lost in ipairs(list) do
+      if i > MOST then break end
+      local near = names and lost.near and i <= SEARCHED and names:nearest(lost.name) or nil
+      lines[i] = ("  %s%s%s%s"):format(lost.label and lost.label .. ": " or "", text.quote(lost.name), lost.why or "",
+         near and "; near: " .. text.quote(near) or "")
+   end
+   if #list > MOST then lines[#lines + 1] = ("  ... and %d more"):format(#list - MOST) end
+   return table.concat(lines, "\n")
+end
+
+-- A module's path in a style; nil where that has other matrices: whole ones in parts, parts in whole ones, halves in
+-- the other order.
 local function styled(part, path, style)
    for _, row in ipairs(part.rows) do
-      if style == "diffusers" and row[1] == path then return #row == 2 and row[2] or nil end
-      if style == "original" and row[2] == path and #row == 2 then return row[1] end
+      local same = #row == 2 and not row.halves_swapped
+      if style == "diffusers" and row[1] == path then return same and row[2] or nil end
+      for i = 2, style == "original" and not row.attention_rows and #row or 1 do
+         if row[i] == path then return same and row[1] or nil end
+      end
    end
    return path
 end
@@ -224,7 +259,9 @@ function Spellings:prefix(part, format)
    local encoders = 0
    for _, p in ipairs(self.parts) do encoders = encoders + (p.layout.part:find("^te") and 1 or 0) end
    if format == "kohya" and encoders > 1 then return layout.kohya_of_several or own[1], own[2] end
-   if format == "diffusers" and layout.part == "te3" and encoders == 2 then return "text_encoder_2.", own[2] end
+   if format == "diffusers" and layout.part == "te3" and encoders < 3 then      -- of Flux, of Chroma
+      return encoders == 2 and "text_encoder_2." or "text_encoder.", own[2]
+   end
    return own[1], own[2]
 end
 
@@ -243,16 +280,18 @@ function Spellings:part_rows(part, row)
    return out
 end
 
---- The name that a format has for a module of the checkpoint, nil where it has none (a fused matrix).
+--- The name that a format has for a module of the checkpoint, nil where it has none: convert makes it of another
+-- format's, where that one has other matrices.
 -- @tparam string tensor a weight's name
 -- @tparam string format "kohya", "diffusers" or "peft"
+-- @tparam[opt] string final a format that must have names for this part of the checkpoint, too
 -- @treturn ?string
-function Spellings:spell(tensor, format)
+function Spellings:spell(tensor, format, final)
    for _, part in ipairs(self.parts) do
       if tensor:sub(1, #part.prefix) == part.prefix then
          local path = split(tensor:sub(#part.prefix + 1))
          local prefix, style = self:prefix(part, format)
-         if not part.modules.by_path[path] or not prefix then return nil end
+         if not part.modules.by_path[path] or not prefix or final and not self:prefix(part, final) then return nil end
          path = styled(part, path, style)
          if not path then return nil end
          return format == "kohya" and prefix .. flat(path) or prefix .. path

@@ -27,6 +27,17 @@ local function decoded(s)
    return ok and type(value) == "table" and value or nil
 end
 
+-- Text as it is read by people: a JSON object as "conv_dim=4, conv_alpha=1".
+local function readable(s)
+   local values, out = s:find("^{") and decoded(s), {}
+   for key, value in pairs(values or {}) do
+      if type(value) == "table" then return s end
+      out[#out + 1] = ("%s=%s"):format(key, tostring(value))
+   end
+   table.sort(out)
+   return values and table.concat(out, ", ") or s
+end
+
 local function given(s) return type(s) == "string" and s ~= "" and s ~= "None" and s ~= "null" end
 
 -- Folders of images, with their numbers; newer programs write a list of data sets.
@@ -72,7 +83,7 @@ function training.of(metadata, config)
    for _, field in ipairs(FIELDS) do
       for i = 2, #field do
          if given(metadata[field[i]]) then
-            out.fields[#out.fields + 1] = { key = field[1], value = metadata[field[i]] }
+            out.fields[#out.fields + 1] = { key = field[1], value = readable(metadata[field[i]]) }
             break
          end
       end

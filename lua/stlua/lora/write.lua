@@ -21,11 +21,24 @@ local SUFFIXES = {
    diffusers = { down = ".lora_A.weight", up = ".lora_B.weight", dora = ".lora_magnitude_vector",
       bias = ".lora_B.bias" },
    peft = { down = ".lora_A.weight", up = ".lora_B.weight", dora = ".lora_magnitude_vector", bias = ".lora_B.bias",
+      base = ".base_layer.weight", whole_bias = ".base_layer.bias",
       embedding_down = ".lora_embedding_A", embedding_up = ".lora_embedding_B" },
 }
 
 --- Where a converted adapter keeps the text of the configuration that it came with, so that it can be had back.
 write.KEPT = { [peft.KEY] = "stlua.kept.adapter_config", [peft.DIFFUSERS_KEY] = "stlua.kept.lora_adapter_metadata" }
+
+--- Throws unless this is a format that can be written.
+-- @tparam any format
+-- @tparam string who
+-- @tparam string option what gave it
+function write.check_format(format, who, option)
+   for _, f in ipairs(write.formats) do
+      if f == format then return format end
+   end
+   errors.throwf("arg", "%s: `%s` must be one of %s, not %s", who, option, table.concat(write.formats, ", "),
+      format == nil and "nothing" or text.quote(tostring(format)))
+end
 
 --- The suffix of a part in a format, nil where it has none.
 function write.suffix(format, part) return SUFFIXES[format][part] end
@@ -71,8 +84,12 @@ local function ranks_of(modules)
    return out
 end
 
-local DEFAULTS = { peft_type = "LORA", bias = "none", fan_in_fan_out = false, inference_mode = true, lora_dropout = 0,
-   init_lora_weights = true }
+--- PEFT's configuration of plain LoRA, without ranks and modules.
+function write.config_defaults()
+   return { peft_type = "LORA", bias = "none", fan_in_fan_out = false, inference_mode = true, lora_dropout = 0,
+      init_lora_weights = true, use_rslora = false, use_dora = false, lora_bias = false, task_type = core.null,
+      base_model_name_or_path = core.null, modules_to_save = core.null }
+end
 
 -- An alpha that went through a tensor is rounded to F32.
 local function off(x, y) return math.abs(x - y) > 2e-7 * math.abs(y) end
@@ -93,9 +110,7 @@ end
 -- @tparam[opt] table given a configuration whose other fields are kept
 -- @treturn table
 function write.config(modules, given)
-   local out = {}
-   for key, value in pairs(DEFAULTS) do out[key] = value end
-   out.base_model_name_or_path, out.task_type, out.modules_to_save = core.null, core.null, core.null
+   local out = write.config_defaults()
    for key, value in pairs(given or {}) do out[key] = value end
    for key, value in pairs(ranks_of(modules)) do out[key] = value end
    return out
@@ -180,13 +195,14 @@ function write.alpha_tensor(m)
    return narrow and narrow:cast("F64"):item() == t:item() and narrow or t
 end
 
-local ORDER = { "down", "up", "mid", "dora", "bias" }
+local ORDER = { "down", "up", "mid", "dora", "bias", "whole_bias" }
 
 -- An embedding's factors are those of the transpose.
 local function add_module(add, m, format)
    if m.embedding then
       add(m.name .. write.suffix(format, "embedding_down"), m.up:t())
       add(m.name .. write.suffix(format, "embedding_up"), m.down:t())
+      if m.base then add(m.name .. write.suffix(format, "base"), m.base) end
    else
       for _, part in ipairs(ORDER) do
          if m[part] then add(m.name .. write.suffix(format, part), m[part]) end
@@ -197,8 +213,8 @@ end
 
 --- A model of the tensors of an adapter.
 -- @tparam {table,...} modules { name = as the format spells it, prefix and all; up = (out, r), down = (r, in), those of
---    a convolution with its four dimensions; alpha = number, or nil for 1 as scale; rank; mid, dora, bias = tensors;
---    alpha_tensor; embedding = true for a matrix (V, d) whose factors PEFT saves transposed }
+--    a convolution with its four dimensions; alpha = number, or nil for 1 as scale; rank; mid, dora, bias, whole_bias,
+--    base = tensors; alpha_tensor; embedding = true for a matrix (V, d) whose factors PEFT saves transposed }
 -- @tparam string format "kohya", "diffusers" or "peft"
 -- @tparam[opt] table metadata what is there already
 -- @tparam[opt] {{string,tensor},...} others tensors that go along

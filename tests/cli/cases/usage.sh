@@ -23,3 +23,7 @@ status stlua info
 status stlua cat a b --npy --text
 status stlua completion tcsh
 status stlua help mrge
+status stlua help lora resiz
+status stlua help cast all
+status stlua lora resize a --rnk 3
+status stlua lora aply a b

@@ -5,18 +5,21 @@
 -- values. Source: Halko, Martinsson, Tropp (2011); Golub and Underwood (1977), see src/exec/krylov.c.
 -- Layer: Lua, above stlua.core.
 
+local about = require "stlua.lora.extract.about"
+local adapter = require "stlua.lora.adapter"
 local certificate = require "stlua.lora.certificate"
+local convert = require "stlua.lora.convert"
 local core = require "stlua.core"
 local dtype = require "stlua.dtype"
 local errors = require "stlua.errors"
-local exact = require "stlua.lora.extract_exact"
-local formats = require "stlua.lora.extract_formats"
+local exact = require "stlua.lora.extract.exact"
+local factors = require "stlua.lora.factors"
 local lineage = require "stlua.lineage"
 local map = require "stlua.map"
-local meta = require "stlua.meta"
 local peft = require "stlua.lora.peft"
-local plan = require "stlua.lora.extract_plan"
+local plan = require "stlua.lora.extract.plan"
 local text = require "stlua.text"
+local write = require "stlua.lora.write"
 
 local extract = {}
 
@@ -46,10 +49,9 @@ local function check_ranks(opts)
    if opts.sv_ratio and (opts.sv_ratio < 1 or opts.sv_ratio ~= opts.sv_ratio) then
       fail("sv_ratio = %g: give the largest singular value divided by the smallest to keep, such as 20", opts.sv_ratio)
    end
-   if opts.rank and (opts.energy or opts.sv_ratio) then
+   if opts.rank and (opts.energy or opts.sv_ratio or opts.max_rank) then
       fail("rank goes alone; energy and sv_ratio choose one for each layer, up to max_rank")
    end
-   if opts.max_rank and not (opts.energy or opts.sv_ratio) then fail("max_rank goes with energy or sv_ratio") end
 end
 
 local function check(opts)
@@ -58,9 +60,7 @@ local function check(opts)
    if opts.distribute and not SPLIT[opts.distribute] then
       fail("distribute = %s is not \"both\", \"up\" or \"down\"", text.quote(opts.distribute))
    end
-   local known = opts.format == nil
-   for _, name in ipairs(formats.names) do known = known or opts.format == name end
-   if not known then fail("format = %s is not one of %s", text.quote(opts.format), formats.list()) end
+   if opts.format then write.check_format(opts.format, "lora.extract", "format") end
    if opts.dtype then
       local d = dtype.check(opts.dtype, true, "lora.extract")
       if d ~= "F32" and d ~= "F16" and d ~= "BF16" then fail("dtype = %s: give F32, F16 or BF16", d) end
@@ -110,7 +110,7 @@ local function factor(base, tuned, layers, rank, opts, to)
 end
 
 local function compute(base, tuned, p, opts, to)
-   local rank = (opts.energy or opts.sv_ratio) and (opts.max_rank or MOST) or opts.rank or RANK
+   local rank = opts.max_rank or (opts.energy or opts.sv_ratio) and MOST or opts.rank or RANK
    local plain, kernels = {}, {}
    for _, layer in ipairs(p.layers) do table.insert(layer.kernel and kernels or plain, layer) end
    factor(base, tuned, plain, rank, opts, to)
@@ -158,23 +158,13 @@ local function sort_layers(layers)
    return used, equal, clamped
 end
 
-local function build(base, tuned, p, used)
-   local out = core.model()
-   for _, layer in ipairs(used) do
-      formats.add(out, p.format, layer, layer.left, layer.right)
-      layer.left, layer.right = nil, nil
-   end
-   for _, name in ipairs(p.whole) do
-      out:add(p.format == "peft" and "base_model.model." .. name or name, tuned:get(name))
-   end
-   meta.set(out, formats.metadata(p.format, used, p.parts))
-   return lineage.derived(out, { base, tuned }, { call = "lora.extract" }, { merged = true })
-end
+local function module_of(name) return (name:gsub("%.%a+$", "")) end
 
+-- Modules of which a tensor is saved whole.
 local function saved_modules(names)
    local set, list = {}, {}
    for _, name in ipairs(names) do
-      local module = name:gsub("%.%a+$", "")
+      local module = module_of(name)
       if not set[module] then
          set[module] = true
          list[#list + 1] = module
@@ -186,9 +176,32 @@ end
 local function config_of(base, p, used, equal, opts)
    if p.format ~= "peft" then return nil end
    local left_out = table.move(equal, 1, #equal, 1, {})
-   for _, r in ipairs(p.rest) do left_out[#left_out + 1] = r.name:gsub("%.%a+$", "") end
-   return formats.peft_config(used, { base = opts.base, left_out = left_out, saved = saved_modules(p.whole),
+   for _, r in ipairs(p.rest) do left_out[#left_out + 1] = module_of(r.name) end
+   return about.config(used, { base = opts.base, left_out = left_out, saved = saved_modules(p.whole),
       causal = base:find("lm_head.weight") ~= nil or base:find("model.embed_tokens.weight") ~= nil })
+end
+
+-- The adapter, of layers that give their factors away; and remarks.
+local function build(base, tuned, p, used, config)
+   local modules, others, _ = {}, {}, nil
+   for i, layer in ipairs(used) do
+      local tail = #layer.shape > 2 and { table.unpack(layer.shape, 2) } or nil
+      local up, down = factors.shaped(layer.left, layer.right, tail)
+      modules[i] = { name = layer.module, up = up, down = down, rank = layer.rank, alpha = layer.rank,
+         embedding = layer.embedding and p.format == "peft" }
+      layer.left, layer.right = nil, nil
+   end
+   for i, name in ipairs(p.whole) do
+      others[i] = { p.format == "peft" and "base_model.model." .. name or name, tuned:get(name) }
+   end
+   local notes
+   if p.via then
+      modules, _, notes = convert.modules(adapter.of(write.model(modules, p.via)), p.format, base)
+      config = nil
+   end
+   local metadata = about.metadata(p.format, modules, p.parts, config)
+   return lineage.derived(write.model(modules, p.format, metadata, others), { base, tuned }, { call = "lora.extract" },
+      { merged = true }), notes or {}
 end
 
 local function default_dtype(p, tuned)
@@ -220,7 +233,8 @@ end
 -- @tparam model tuned with the same tensors
 -- @tparam[opt] table opts
 --   `rank` = 32; or `energy` = 0.95, the smallest rank that holds this share of each difference's square, and
---   `sv_ratio` = 20, no singular value below the largest divided by this, both up to `max_rank` = 128;
+--   `sv_ratio` = 20, no singular value below the largest divided by this, both up to `max_rank` = 128, which alone is a
+--   rank;
 --   `conv_rank` decomposes kernels of more than 1 x 1, too, as out x (in * height * width);
 --   `only`, `except`, `modules_to_save` = patterns of tensors, the last saved whole; `include_embeddings` = true;
 --   `format` = "peft", "kohya" or "diffusers": by default "peft" for language models, else "kohya";
@@ -241,7 +255,7 @@ function extract.extract(base, tuned, opts)
    local rank = compute(base, tuned, p, opts, to)
    local used, equal, clamped = sort_layers(p.layers)
    local list, notes = differing(base, tuned, p.rest)
-   if clamped > 0 then
+   if clamped > 0 and not (opts.energy or opts.sv_ratio or opts.max_rank) then
       notes[#notes + 1] = ("the rank is clamped in %s, which %s smaller"):format(text.plural(clamped, "layer"),
          clamped == 1 and "is" or "are")
    end
@@ -250,10 +264,10 @@ function extract.extract(base, tuned, opts)
       fail("nothing differs that an adapter can hold%s", #notes > 0 and ": " .. table.concat(notes, "; ") or "")
    end
    for _, layer in ipairs(used) do certificate.complete(layer) end
-   local model, config = build(base, tuned, p, used), config_of(base, p, used, equal, opts)
-   if config then model:set_meta(peft.KEY, core.json_encode(config, { indent = 2 })) end
+   local model, more = build(base, tuned, p, used, config_of(base, p, used, equal, opts))
+   table.move(more, 1, #more, #notes + 1, notes)
    return { model = model, layers = used, format = p.format, dtype = to, rank = rank, differing = list, equal = equal,
-      config = config, notes = notes }
+      config = p.format == "peft" and peft.decode(model:metadata()[peft.KEY]) or nil, notes = notes }
 end
 
 return extract

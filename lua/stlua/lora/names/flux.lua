@@ -21,6 +21,10 @@ local SINGLE = {
    { "linear2", "proj_out" }, { "modulation.lin", "norm.linear" },
    { "norm.query_norm", "attn.norm_q" }, { "norm.key_norm", "attn.norm_k" },
 }
+-- Chroma's, which makes what Flux has `modulation` and `img_mod` for.
+local APPROXIMATOR, LAYERS = {
+   { "layers.%d.in_layer", "layers.%d.linear_1" }, { "layers.%d.out_layer", "layers.%d.linear_2" },
+}, 5
 local OUTSIDE = {
    { "img_in", "x_embedder" }, { "txt_in", "context_embedder" },
    { "time_in.in_layer", "time_text_embed.timestep_embedder.linear_1" },
@@ -47,6 +51,12 @@ function flux.rows(doubles, singles)
    for i = 0, doubles - 1 do add(DOUBLE, ("double_blocks.%d."):format(i), ("transformer_blocks.%d."):format(i)) end
    for i = 0, singles - 1 do
       add(SINGLE, ("single_blocks.%d."):format(i), ("single_transformer_blocks.%d."):format(i))
+   end
+   for i = 0, LAYERS - 1 do
+      for _, row in ipairs(APPROXIMATOR) do
+         out[#out + 1] = { "distilled_guidance_layer." .. row[1]:format(i), "distilled_guidance_layer."
+            .. row[2]:format(i) }
+      end
    end
    return out
 end

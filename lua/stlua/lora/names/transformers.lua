@@ -39,6 +39,7 @@ local WAN = {
    { "cross_attn.o", "attn2.to_out.0" }, { "cross_attn.norm_q", "attn2.norm_q" },
    { "cross_attn.norm_k", "attn2.norm_k" },
    { "cross_attn.k_img", "attn2.add_k_proj" }, { "cross_attn.v_img", "attn2.add_v_proj" },
+   { "cross_attn.norm_k_img", "attn2.norm_added_k" },
    { "ffn.0", "ffn.net.0.proj" }, { "ffn.2", "ffn.net.2" }, { "norm3", "norm2" },
 }
 local WAN_OUTSIDE = {
@@ -47,6 +48,10 @@ local WAN_OUTSIDE = {
    { "text_embedding.0", "condition_embedder.text_embedder.linear_1" },
    { "text_embedding.2", "condition_embedder.text_embedder.linear_2" },
    { "time_projection.1", "condition_embedder.time_proj" },
+   { "img_emb.proj.0", "condition_embedder.image_embedder.norm1" },
+   { "img_emb.proj.1", "condition_embedder.image_embedder.ff.net.0.proj" },
+   { "img_emb.proj.3", "condition_embedder.image_embedder.ff.net.2" },
+   { "img_emb.proj.4", "condition_embedder.image_embedder.norm2" },
    { "head.head", "proj_out" },
 }
 
@@ -55,6 +60,11 @@ local Z_IMAGE = {
    qkv("attention.qkv", "attention.to_q", "attention.to_k", "attention.to_v"),
    { "attention.out", "attention.to_out.0" },
    { "attention.q_norm", "attention.norm_q" }, { "attention.k_norm", "attention.norm_k" },
+}
+
+local Z_IMAGE_OUTSIDE = {
+   { "x_embedder", "all_x_embedder.2-1" }, { "final_layer.linear", "all_final_layer.2-1.linear" },
+   { "final_layer.adaLN_modulation.1", "all_final_layer.2-1.adaLN_modulation.1" },
 }
 
 local function in_blocks(out, rows, original, other, n)
@@ -84,7 +94,7 @@ end
 
 --- Rows of Z-Image for n layers.
 function transformers.z_image(n)
-   local out = in_blocks({}, Z_IMAGE, "layers.%d.", "layers.%d.", n)
+   local out = in_blocks({ table.unpack(Z_IMAGE_OUTSIDE) }, Z_IMAGE, "layers.%d.", "layers.%d.", n)
    for _, refiner in ipairs { "noise_refiner.%d.", "context_refiner.%d." } do
       in_blocks(out, Z_IMAGE, refiner, refiner, 8)
    end

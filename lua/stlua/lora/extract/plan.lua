@@ -4,7 +4,6 @@
 
 local errors = require "stlua.errors"
 local fit = require "stlua.fit"
-local formats = require "stlua.lora.extract_formats"
 local pattern = require "stlua.pattern"
 local spellings = require "stlua.lora.spellings"
 local text = require "stlua.text"
@@ -20,7 +19,7 @@ local function choosers(opts)
          tests[key] = test
          checks[#checks + 1] = function(names)
             for _, glob in ipairs(unused()) do
-               errors.throwf("name", "%s: no tensor matches %s%s", key, text.quote(glob),
+               errors.throwf("name", "lora.extract: %s: no tensor matches %s%s", key, text.quote(glob),
                   text.did_you_mean(glob, names))
             end
          end
@@ -44,6 +43,20 @@ local function choose(rows, opts)
    return chosen
 end
 
+-- Whether a name is of an input or output embedding.
+local function is_embedding(name)
+   for _, part in ipairs { "embed_tokens", "wte", "wpe", "word_embeddings", "tok_embeddings", "token_embedding",
+      "position_embedding", "embed_positions", "shared", "relative_attention_bias" } do
+      if name:find("%f[%w_]" .. part .. "%f[^%w_]") then return true end
+   end
+   return false
+end
+
+-- Whether a name is of the layer before the vocabulary, which adapters leave alone as they do embeddings.
+local function is_head(name)
+   return name:find("%f[%w_]lm_head%f[^%w_]") ~= nil or name:find("%f[%w_]embed_out%f[^%w_]") ~= nil
+end
+
 -- Why a tensor is not decomposed, or nil and whether it is a kernel.
 local function reason(row, opts)
    local n, name = #row.shape, row.name
@@ -52,10 +65,26 @@ local function reason(row, opts)
    if row.shape[1] == 0 or row.shape[2] == 0 then return "is empty" end
    if not name:find("weight$") then return "is no weight" end
    if kernel and not opts.conv_rank then return "is a kernel (conv_rank)" end
-   if not opts.include_embeddings and (formats.is_embedding(name) or formats.is_head(name)) then
+   if not opts.include_embeddings and (is_embedding(name) or is_head(name)) then
       return "is an embedding (include_embeddings, or modules_to_save)"
    end
    return nil, kernel
+end
+
+-- The format in which most of these tensors have names, and the names: the one asked for, or another that can be
+-- converted to it.
+local function best_names(names, rows, format)
+   local best, list, most = nil, nil, -1
+   for _, try in ipairs { format, "kohya", "diffusers" } do
+      local found, n = {}, 0
+      for i, row in ipairs(rows) do
+         found[i] = names:spell(row.name, try, format) or false
+         n = n + (found[i] and 1 or 0)
+      end
+      if n > most then best, list, most = try, found, n end
+      if most == #rows then break end
+   end
+   return best, list
 end
 
 --- Sorts the tensors of two models.
@@ -63,7 +92,8 @@ end
 -- @tparam model tuned
 -- @tparam table opts of extract, checked
 -- @treturn table layers = { { name =, shape =, module =, own =, kernel =, embedding = }, ... } to decompose,
---   whole = names saved as they are, rest = { { name =, why = }, ... }, format, parts
+--   whole = names saved as they are, rest = { { name =, why = }, ... }, format, via = the format of `module` where it
+--   has to be converted, parts
 -- @raise "name", "shape": all tensors that one model has not, or has in another shape
 function plan.make(base, tuned, opts)
    local names = spellings.of(base)
@@ -74,21 +104,32 @@ function plan.make(base, tuned, opts)
    for _, row in ipairs(rows) do
       if not (row.save and row[2]) then fixed[#fixed + 1] = row end
    end
-   local ok, e = pcall(fit.check, fixed, { base, tuned }, false, false)
+   local ok, e = pcall(fit.check, fixed, { base, tuned }, false, false, " (`only` and `except` choose among them)")
    if not ok then
       e.message = "lora.extract: " .. e.message
       error(e, 0)
    end
+   local good = {}
    for _, row in ipairs(rows) do
-      local why, kernel = reason(row, opts)
-      local module = not why and names:spell(row.name, out.format)
+      local why
+      why, row.kernel = reason(row, opts)
       if row.save then
          out.whole[#out.whole + 1] = row.name
-      elseif module then
-         out.layers[#out.layers + 1] = { name = row.name, shape = row.shape, module = module, kernel = kernel,
-            own = row.name:gsub("[._]weight$", ""), embedding = formats.is_embedding(row.name) }
+      elseif why then
+         out.rest[#out.rest + 1] = { name = row.name, why = why }
       else
-         out.rest[#out.rest + 1] = { name = row.name, why = why or ("has no name in %s's adapters"):format(out.format) }
+         good[#good + 1] = row
+      end
+   end
+   local via, modules = best_names(names, good, out.format)
+   out.via = via ~= out.format and via or nil
+   for i, row in ipairs(good) do
+      if modules[i] then
+         out.layers[#out.layers + 1] = { name = row.name, shape = row.shape, module = modules[i], kernel = row.kernel,
+            own = row.name:gsub("[._]weight$", ""), embedding = is_embedding(row.name) }
+      else
+         out.rest[#out.rest + 1] = { name = row.name, why = ("has no name in adapters of format %s"):format(
+            out.format) }
       end
    end
    return out

@@ -690,6 +690,15 @@ st_status st_model_set(st_model *m, const char *name, size_t len, st_tensor *t, 
 st_status st_model_set_meta(st_model *m, const char *key, size_t klen, const char *value, size_t vlen, st_err *err);
 size_t st_model_meta_count(const st_model *m);
 void st_model_meta(const st_model *m, size_t i, st_text *key, st_text *value);
+/* Weights that are codes of a quantised layout, told by the tensors beside them. */
+typedef struct st_quant_use {
+    const char *layout;     /* "scaled fp8", a constant string */
+    st_dtype codes, scales; /* of the weight, and of the first of the tensors beside it */
+    size_t weights;         /* how many there are of the three above */
+    size_t first, beside;   /* entries of the first such weight and of its scales */
+} st_quant_use;
+/* Fills at most `cap` of them, in order of first appearance; returns how many. */
+size_t st_model_quants(const st_model *m, st_quant_use *list, size_t cap);
 /* Files behind a model opened from disk (0 for a computed one). */
 size_t st_model_files(const st_model *m);
 st_file *st_model_file(const st_model *m, size_t i);

@@ -116,12 +116,20 @@ function cli.help(def)
    return new_parser(def):get_help()
 end
 
+-- The words of a command line. One word that is no option needs no parser where the command says what it is: to load
+-- that takes longer than what `stlua info` does.
+local function parse(def, ...)
+   local word = ...
+   if def.only and select("#", ...) == 1 and word:sub(1, 1) ~= "-" then return true, { [def.only] = word } end
+   return new_parser(def):pparse { ... }
+end
+
 --- Runs a command, or lets it describe itself to `help` and `completion`.
--- @tparam table def name, summary, options(parser), run(args)
+-- @tparam table def name, summary, options(parser), run(args); only = the name of the argument that may stand alone
 -- @param ... the script's arguments
 function cli.command(def, ...)
    if ... == commands.describe then return def end
-   local ok, args = new_parser(def):pparse { ... }
+   local ok, args = parse(def, ...)
    if not ok then
       cli.usage("%s: %s (stlua help %s)", def.name, args:gsub("\nDid you mean", "; did you mean"), def.name)
    end

@@ -21,7 +21,11 @@ local function describe(t)
    }
 end
 
-local function one(t)
+--- The statistics of one tensor.
+-- @tparam tensor t
+-- @tparam[opt] {tensor,...} more numbers about as many elements, computed in the same pass
+-- @treturn table as st.stats gives it
+function stats.of(t, more)
    local row = { dtype = t:dtype(), shape = t:shape(), numel = t:numel() }
    if t:numel() == 0 then return row end
    local ok, deferred = pcall(describe, t)
@@ -34,7 +38,7 @@ local function one(t)
    end
    local list = {}
    for i, key in ipairs(COLUMNS) do list[i] = deferred[key] end
-   core.force_all(list)
+   core.force_all(table.move(more or {}, 1, #(more or {}), #list + 1, list))
    for _, key in ipairs(COLUMNS) do row[key] = deferred[key]:item() end
    return row
 end
@@ -63,11 +67,11 @@ end
 -- @treturn table of a tensor: { min, max, mean, std, nan, inf, numel, dtype, shape }; of a model: such a table for each
 -- name, in order with `name` added, and by name. One that cannot be computed on has `skipped` = why. Printed, a table.
 function stats.stats(m)
-   if map.is_tensor(m) then return one(m) end
+   if map.is_tensor(m) then return stats.of(m) end
    if not map.is_model(m) then errors.throwf("arg", "stats: a model or a tensor, not a %s", type(m)) end
    local all = {}
    for name, t in pairs(m) do
-      local row = one(t)
+      local row = stats.of(t)
       row.name = name
       all[#all + 1] = row
       all[name] = row

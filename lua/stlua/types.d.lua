@@ -2629,6 +2629,21 @@ function st.index(t, ...) end
 ---@return stlua.Tensor # deferred
 function st.index_select(t, dim, index) end
 
+--- What a model is: architecture and variant, parts and their parameters, dtypes and quantised layouts, what it says of
+--- itself, where it goes, what is wrong with it. Reads headers, a few small tensors and the last bytes of files.
+--- ```lua
+--- > i = st.info("a.safetensors")
+--- > i.kind, i.parameters, i.dtypes
+--- unknown 164173  { BF16 = 30, I64 = 1 }
+--- ```
+---@param what string|stlua.Model a path as st.open takes it, a folder of several models, or a model
+---@param opts? table `component`, `variant` as of st.open
+---
+--- `result`: the fields that `stlua info --json` prints; printed, the screen. Of a folder of several models, or a
+--- diffusers pipeline: what, names and models = a table for each
+---@return table
+function st.info(what, opts) end
+
 --- Inverse.
 ---@param a stlua.Tensor (.., n, n)
 ---@return stlua.Tensor # (.., n, n)

@@ -38,22 +38,68 @@ static const struct {
     {"HQQ", ".W_q", ".zero"},
 };
 
-/* True if `name` is stem + `suffix` and stem + `other` exists too. */
-static bool paired(const st_model *m, const char *name, size_t len, const char *suffix, const char *other)
+enum { LAYOUTS = sizeof layouts / sizeof *layouts };
+
+static bool ends_with(const char *name, size_t len, const char *suffix)
+{
+    size_t n = strlen(suffix);
+    return len >= n && name[len - 1] == suffix[n - 1] && memcmp(name + len - n, suffix, n) == 0;
+}
+
+/* Where stem + `other` is, if `name` is stem + `suffix`; else -1. */
+static int64_t partner(const st_model *m, const char *name, size_t len, const char *suffix, const char *other)
 {
     char key[1024];
     size_t ns = strlen(suffix), no = strlen(other);
-    if (len < ns || memcmp(name + len - ns, suffix, ns) != 0 || len - ns + no > sizeof key) return false;
+    if (!ends_with(name, len, suffix) || len - ns + no > sizeof key) return -1;
     memcpy(key, name, len - ns);
     memcpy(key + len - ns, other, no);
-    return st_model_find(m, key, len - ns + no) >= 0;
+    return st_model_find(m, key, len - ns + no);
 }
 
 const char *st_quant_layout(const st_model *m, const char *name, size_t len)
 {
-    for (size_t i = 0; i < sizeof layouts / sizeof *layouts; i++)
-        if (paired(m, name, len, layouts[i].codes, layouts[i].companion) ||
-            paired(m, name, len, layouts[i].companion, layouts[i].codes))
+    for (int i = 0; i < LAYOUTS; i++)
+        if (partner(m, name, len, layouts[i].codes, layouts[i].companion) >= 0 ||
+            partner(m, name, len, layouts[i].companion, layouts[i].codes) >= 0)
             return layouts[i].layout;
     return NULL;
+}
+
+/* Where the codes are whose first companion, in the table's order, this tensor is; else -1. So each weight is met once,
+ * whatever else stands beside it. */
+static int64_t codes_of(const st_model *m, int row, const st_info *info)
+{
+    int64_t i = partner(m, info->name, info->name_len, layouts[row].companion, layouts[row].codes);
+    if (i < 0) return -1;
+    st_info codes = st_model_info(m, (size_t)i);
+    for (int r = 0; r < row; r++)
+        if (partner(m, codes.name, codes.name_len, layouts[r].codes, layouts[r].companion) >= 0) return -1;
+    return i;
+}
+
+static void count_use(st_quant_use *list, size_t cap, size_t *n, const st_quant_use *use)
+{
+    for (size_t i = 0; i < *n; i++)
+        if (list[i].layout == use->layout && list[i].codes == use->codes && list[i].scales == use->scales) {
+            list[i].weights++;
+            return;
+        }
+    if (*n < cap) list[(*n)++] = *use;
+}
+
+size_t st_model_quants(const st_model *m, st_quant_use *list, size_t cap)
+{
+    size_t n = 0;
+    for (size_t i = 0, count = st_model_count(m); i < count; i++) {
+        st_info info = st_model_info(m, i);
+        for (int row = 0; row < LAYOUTS; row++) {
+            int64_t at = codes_of(m, row, &info);
+            if (at < 0) continue;
+            st_quant_use use = {layouts[row].layout, st_model_info(m, (size_t)at).dtype, info.dtype, 1, (size_t)at, i};
+            count_use(list, cap, &n, &use);
+            break;
+        }
+    }
+    return n;
 }

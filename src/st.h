@@ -268,6 +268,18 @@ typedef struct st_verdict {
 st_status st_file_verify(st_ctx *ctx, const char *path, const st_open_opts *o, st_verdict *v, st_err *err);
 void st_verdict_free(st_verdict *v);
 
+/* Hashes by which programs know a file, in hexadecimal digits. Those of the data are empty for what is no safetensors
+ * file, as is the last where it would hang on an order that is left open. */
+typedef struct st_hashes {
+    char sha256[65];      /* of the whole file; AutoV2 is its beginning */
+    char data_sha256[65]; /* of what lies behind the header; AutoV3 is its beginning */
+    char autov1[9];       /* of 64 KiB at 1 MiB, or what the file has of them */
+    char sshs_model[65];  /* of the data as the reference library would order them (sd-scripts) */
+    char sshs_legacy[9];  /* AutoV1 of the file as that library would write it, with the ss_ keys as its metadata */
+} st_hashes;
+/* The hashes of `n` files, on all threads of the context. The first failure ends all. */
+st_status st_hash_files(st_ctx *ctx, const char *const *paths, size_t n, st_hashes *out, st_err *err);
+
 /* Checks a header held in memory, as st_file_open does: `buf` holds the first `len` bytes of a file of `file_size`
  * bytes (len >= 8 + header length unless the file is shorter). For tests and fuzzers. */
 typedef struct st_header st_header;

@@ -280,6 +280,24 @@ typedef struct st_hashes {
 /* The hashes of `n` files, on all threads of the context. The first failure ends all. */
 st_status st_hash_files(st_ctx *ctx, const char *const *paths, size_t n, st_hashes *out, st_err *err);
 
+/* Other metadata for a file; all else of it stays as it lies, byte for byte: the order of the tensors and their data.
+ */
+typedef struct st_meta_change {
+    const st_text *keys, *values; /* `n` of each: all that there will be */
+    size_t n;
+    bool no_sync, no_replace;
+    uint32_t align; /* as of st_save_opts */
+} st_meta_change;
+/* Writes the file anew, to `path`, by the save protocol. `path` may be the file's own. */
+st_status st_meta_write(st_ctx *ctx, st_file *f, const st_meta_change *c, const char *path, st_err *err);
+/* Writes the header alone, into the file itself; SPACE when it has not the room. `header_sha256` is that of the header
+ * that the change was made for. The old header stands behind the data until the new one is safe: whatever ends the
+ * process or the machine in between, readers refuse the file and st_meta_undo brings the old one back. Refused for a
+ * file that has several names, or that this process has open. */
+st_status st_meta_edit(const char *path, const char *header_sha256, const st_meta_change *c, st_err *err);
+/* Undoes what an interrupted st_meta_edit left; *did tells whether there was anything. */
+st_status st_meta_undo(const char *path, bool *did, st_err *err);
+
 /* Checks a header held in memory, as st_file_open does: `buf` holds the first `len` bytes of a file of `file_size`
  * bytes (len >= 8 + header length unless the file is shorter). For tests and fuzzers. */
 typedef struct st_header st_header;

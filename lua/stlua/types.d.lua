@@ -2553,6 +2553,20 @@ function st.gelu(x) end
 ---@return any # a deferred tensor, or a model
 function st.gt(a, b) end
 
+--- The hashes of files, computed on all threads and remembered in the user's cache folder (by device, inode, size and
+--- times).
+--- ```lua
+--- > st.hash("a.safetensors").autov2 == st.hash("a.safetensors").sha256:sub(1, 10)
+--- true
+--- ```
+---@param what string[]|string one path, or several
+---@param opts? table `cache` = false neither looks there nor writes
+---
+--- `result`: autov1, autov2, autov3, sha256, sshs_model_hash, sshs_legacy_hash, data_sha256: what the file has,
+--- those of the data only of safetensors files; of several paths, a list of such tables
+---@return table
+function st.hash(what, opts) end
+
 --- Counts a tensor's values in equal parts of a range, and draws them as bars when printed. Streams: the tensor is read
 --- twice. NaN, infinities and what lies outside a given range are left out, and their numbers told. Bins of integers
 --- and booleans hold whole numbers: one each where there is room.
@@ -2987,6 +3001,27 @@ function st.merge_config(path, opts) end
 --- Names of all merge methods on Lua's path, sorted.
 ---@return string[]
 function st.merge_methods() end
+
+--- The metadata of a file; with changes, after they were made. The tensors stay in their order and at their places, so
+--- that hashes of the data hold. What an interrupted edit in place has left is undone first.
+--- ```lua
+--- > st.meta("a.safetensors", { title = "Mine", format = false }, { output = "titled.safetensors" })
+--- { title = "Mine" }      {}
+--- > st.meta("titled.safetensors").title
+--- Mine
+--- ```
+---@param path string a safetensors file
+---@param changes? table key -> string or number; false removes a key. Keys of modelspec are checked
+---
+--- `opts`: `output` = another file to write, by default the file itself is replaced, as a whole or not at all;
+--- `in_place` = true rewrites its header alone, where there is room; `unset` = patterns of keys to remove;
+--- `strip_private` = true takes out paths and data of training; `thumbnail` = a picture's file to put in; `align` =
+--- 4096 leaves room for edits in place; `replace` = false refuses an existing output; `sync` = false; `unchecked` =
+--- true sets keys of modelspec to anything
+---@param opts? table
+---@return table<string, string>
+---@return string[] # what strip_private did, and other remarks
+function st.meta(path, changes, opts) end
 
 --- The smallest element, NaN if there is one: over all; along a dimension with the places, as a second result; or,
 --- with a tensor as operand, elementwise.

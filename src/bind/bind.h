@@ -158,6 +158,7 @@ void bind_compress_open(lua_State *L, int core);
 void bind_json_open(lua_State *L, int core);
 void bind_fs_open(lua_State *L, int core);
 void bind_hash_open(lua_State *L, int core);
+void bind_meta_open(lua_State *L, int core);
 
 /* Pushes a list of integers. */
 void bind_push_shape(lua_State *L, int ndim, const int64_t *shape);

@@ -52,6 +52,7 @@ static void build(lua_State *L)
     bind_json_open(L, core);
     bind_fs_open(L, core);
     bind_hash_open(L, core);
+    bind_meta_open(L, core);
 }
 
 /* The same table for every require of one Lua state, also after package.loaded was cleared. */

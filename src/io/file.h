@@ -6,12 +6,11 @@
 
 /* Ranges of it: offsets of the source are offsets in the file (add st_file_data_start). */
 st_source *st_file_source(st_file *f);
+const st_header *st_file_header(const st_file *f);
 
 /* Opens a regular file as a source: follows symlinks, refuses directories, FIFOs, devices; one descriptor, O_CLOEXEC.
  */
 st_status st_source_open(const char *path, st_source **out, st_err *err);
-/* The header of a safetensors file, and where its data begin. */
-st_status st_source_header(st_source *src, st_header **h, uint64_t *data_start, st_err *err);
 
 /* The header of a safetensors file; `packed`: the source is a zsource.h's, which is told. */
 st_status st_read_header(st_source *src, bool packed, st_header **h, st_err *err);

@@ -12,7 +12,7 @@
 #include <string.h>
 
 enum {
-    PIECE = 1 << 20,
+    PIECE = 1 << 17,
     V1_AT = 0x100000,
     V1_BYTES = 0x10000,
     V1_DIGITS = 8,

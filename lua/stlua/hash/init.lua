@@ -7,7 +7,8 @@ local errors = require "stlua.errors"
 
 local hash = {}
 
--- Known names, in the order in which they are shown: name, field of the core's answer, digits that are kept, what it is.
+-- Known names, in the order in which they are shown: name, field of the core's answer, digits that are kept, what it
+-- is.
 hash.kinds = {
    { "autov1", "autov1", 8, "64 KiB of the file, by old versions of A1111" },
    { "autov2", "sha256", 10, "beginning of sha256, what A1111 shows and images name" },
@@ -54,8 +55,8 @@ end
 --     true
 -- @tparam string|{string,...} what one path, or several
 -- @tparam[opt] table opts `cache` = false neither looks there nor writes
--- @treturn table autov1, autov2, autov3, sha256, sshs_model_hash, sshs_legacy_hash, data_sha256: what the file has, those
---   of the data only of safetensors files; of several paths, a list of such tables
+-- @treturn table autov1, autov2, autov3, sha256, sshs_model_hash, sshs_legacy_hash, data_sha256: what the file has,
+--   those of the data only of safetensors files; of several paths, a list of such tables
 -- @raise "io"; "changed" for a file that is written meanwhile
 function hash.hash(what, opts)
    opts = errors.check_options(opts, { cache = "boolean" }, "st.hash")

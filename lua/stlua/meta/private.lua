@@ -16,7 +16,7 @@ local PATHS = { "/home/", "/Users/", "/root/", "/mnt/", "/media/", "/workspace/"
    "/opt/", "/srv/", "/var/", "/tmp/", "/private/", "/Volumes/", "/storage/", "/notebooks/" }
 
 local function path_in(value)
-   local at = value:find("%f[%a]%a:[\\/]+[^\\/%s\"'|<>?*]+[\\/]") or value:find("\\\\[^\\%s]+\\[^\\%s]+")
+   local at = value:find("%f[%a]%a:[\\/]+[^\\/\n\"'|<>?*]+[\\/]") or value:find("\\\\[^\\%s]+\\[^\\%s]+")
    if at and not value:sub(at):find("^%a+://") then return value:sub(at) end
    for _, beginning in ipairs(PATHS) do
       local from, to = value:find(beginning, 1, true)

@@ -21,20 +21,20 @@ local function run(args)
    local pattern = args.tensors and args.tensors[1]
    if not args.model and pattern then args.model, pattern = pattern, nil end
    if not args.model then cli.usage("info: missing argument 'model' (stlua help info)") end
+   local listed = args.metadata or args.stats or args.tensors or args.json
+   local listing = listed and require "stlua.info.listing"
+   if listed and not args.json then
+      local model = require("stlua.open").open(args.model)
+      if args.metadata then return listing.metadata(model) end
+      return (args.stats and listing.stats or listing.tensors)(model, pattern)
+   end
    local report, model = info.info(args.model, { stats = args.stats })
-   local listing = require "stlua.info.listing"
-   if not model then      -- a folder of several
-      cli.write(args.json and core.json_encode(report) or tostring(report), "\n")
-   elseif args.json then
-      listing.json(report, model, { tensors = args.tensors ~= nil, pattern = pattern, stats = args.stats })
-   elseif args.metadata then
-      listing.metadata(report)
-   elseif args.stats then
-      listing.stats(model, pattern)
-   elseif args.tensors then
-      listing.tensors(model, pattern)
-   else
+   if not args.json then
       cli.write(tostring(report), "\n")
+   elseif not model then      -- a folder of several
+      cli.write(core.json_encode(report), "\n")
+   else
+      listing.json(report, model, { tensors = args.tensors ~= nil, pattern = pattern, stats = args.stats })
    end
 end
 

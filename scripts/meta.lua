@@ -81,7 +81,7 @@ local function show(args, metadata)
    local keys = {}
    for key in pairs(metadata) do keys[#keys + 1] = key end
    table.sort(keys)
-   listing.metadata({ metadata = metadata, metadata_keys = keys })
+   listing.metadata(metadata, keys)
 end
 
 local function run(args)

@@ -7,7 +7,7 @@
 enum { MAX_PREFIXES = 256, MAX_USES = 64 };
 
 typedef struct tally {
-    const char *prefix; /* kept alive by the list it came from, which a copy on the stack holds */
+    const char *prefix; /* kept alive by a table of ours on the stack */
     size_t len;
     uint64_t count, numel, bytes, dtypes[ST_DTYPE_COUNT];
 } tally;
@@ -34,7 +34,9 @@ static tally *place_of(tally *list, size_t n, const st_info *info)
 {
     tally *best = &list[n];
     for (tally *t = list; t < list + n; t++)
-        if (t->len > best->len && t->len <= info->name_len && memcmp(info->name, t->prefix, t->len) == 0) best = t;
+        if (t->len > best->len && t->len <= info->name_len && info->name[t->len - 1] == t->prefix[t->len - 1] &&
+            memcmp(info->name, t->prefix, t->len) == 0)
+            best = t;
     return best;
 }
 

@@ -8,60 +8,73 @@
 
 static const struct {
     const char *layout, *codes, *companion;
+    size_t codes_len, companion_len;
 } layouts[] = {
-    {"scaled fp8", ".weight", ".scale_weight"},
-    {"scaled fp8", ".weight", ".scale_input"},
-    {"comfy_quant", ".weight", ".comfy_quant"},
-    {"scaled weight", ".weight", ".weight_scale"},
-    {"scaled weight", ".weight", ".weight_scale_inv"},
-    {"scaled weight", ".weight", ".weight_scale_2"},
-    {"scaled weight", ".weight", ".input_scale"},
-    {"scaled weight", ".weight", ".pre_quant_scale"},
-    {"compressed-tensors", ".weight_packed", ".weight_scale"},
-    {"compressed-tensors", ".weight_packed", ".weight_zero_point"},
-    {"compressed-tensors", ".weight_packed", ".weight_shape"},
-    {"compressed-tensors", ".weight_packed", ".weight_global_scale"},
-    {"bitsandbytes 4-bit", ".weight", ".weight.absmax"},
-    {"bitsandbytes 4-bit", ".weight", ".weight.quant_map"},
-    {"bitsandbytes 4-bit", ".weight", ".weight.nested_absmax"},
-    {"bitsandbytes 4-bit", ".weight", ".weight.nested_quant_map"},
-    {"bitsandbytes 4-bit", ".weight", ".weight.quant_state.bitsandbytes__nf4"},
-    {"bitsandbytes 4-bit", ".weight", ".weight.quant_state.bitsandbytes__fp4"},
-    {"bitsandbytes int8", ".weight", ".SCB"},
-    {"bitsandbytes int8", ".weight", ".weight_format"},
-    {"GPTQ or AWQ", ".qweight", ".scales"},
-    {"GPTQ or AWQ", ".qweight", ".qzeros"},
-    {"GPTQ or AWQ", ".qweight", ".g_idx"},
-    {"MXFP4", "_blocks", "_scales"},
-    {"quanto", ".weight._data", ".weight._scale"},
-    {"HQQ", ".W_q", ".scale"},
-    {"HQQ", ".W_q", ".zero"},
+#define ROW(layout, codes, companion)                                    \
+    {                                                                    \
+        layout, codes, companion, sizeof codes - 1, sizeof companion - 1 \
+    }
+    ROW("scaled fp8", ".weight", ".scale_weight"),
+    ROW("scaled fp8", ".weight", ".scale_input"),
+    ROW("comfy_quant", ".weight", ".comfy_quant"),
+    ROW("scaled weight", ".weight", ".weight_scale"),
+    ROW("scaled weight", ".weight", ".weight_scale_inv"),
+    ROW("scaled weight", ".weight", ".weight_scale_2"),
+    ROW("scaled weight", ".weight", ".input_scale"),
+    ROW("scaled weight", ".weight", ".pre_quant_scale"),
+    ROW("compressed-tensors", ".weight_packed", ".weight_scale"),
+    ROW("compressed-tensors", ".weight_packed", ".weight_zero_point"),
+    ROW("compressed-tensors", ".weight_packed", ".weight_shape"),
+    ROW("compressed-tensors", ".weight_packed", ".weight_global_scale"),
+    ROW("bitsandbytes 4-bit", ".weight", ".weight.absmax"),
+    ROW("bitsandbytes 4-bit", ".weight", ".weight.quant_map"),
+    ROW("bitsandbytes 4-bit", ".weight", ".weight.nested_absmax"),
+    ROW("bitsandbytes 4-bit", ".weight", ".weight.nested_quant_map"),
+    ROW("bitsandbytes 4-bit", ".weight", ".weight.quant_state.bitsandbytes__nf4"),
+    ROW("bitsandbytes 4-bit", ".weight", ".weight.quant_state.bitsandbytes__fp4"),
+    ROW("bitsandbytes int8", ".weight", ".SCB"),
+    ROW("bitsandbytes int8", ".weight", ".weight_format"),
+    ROW("GPTQ or AWQ", ".qweight", ".scales"),
+    ROW("GPTQ or AWQ", ".qweight", ".qzeros"),
+    ROW("GPTQ or AWQ", ".qweight", ".g_idx"),
+    ROW("MXFP4", "_blocks", "_scales"),
+    ROW("quanto", ".weight._data", ".weight._scale"),
+    ROW("HQQ", ".W_q", ".scale"),
+    ROW("HQQ", ".W_q", ".zero"),
+#undef ROW
 };
 
 enum { LAYOUTS = sizeof layouts / sizeof *layouts };
 
-static bool ends_with(const char *name, size_t len, const char *suffix)
+typedef struct suffix {
+    const char *text;
+    size_t len;
+} suffix;
+static suffix codes_of_row(int row) { return (suffix){layouts[row].codes, layouts[row].codes_len}; }
+static suffix companion_of_row(int row) { return (suffix){layouts[row].companion, layouts[row].companion_len}; }
+
+/* Asked of every name for every row: first and last byte tell most of them apart. */
+static bool ends_with(const char *name, size_t len, suffix s)
 {
-    size_t n = strlen(suffix);
-    return len >= n && name[len - 1] == suffix[n - 1] && memcmp(name + len - n, suffix, n) == 0;
+    return len >= s.len && name[len - 1] == s.text[s.len - 1] && name[len - s.len] == s.text[0] &&
+           memcmp(name + len - s.len, s.text, s.len) == 0;
 }
 
-/* Where stem + `other` is, if `name` is stem + `suffix`; else -1. */
-static int64_t partner(const st_model *m, const char *name, size_t len, const char *suffix, const char *other)
+/* Where stem + `other` is, if `name` is stem + `own`; else -1. */
+static int64_t partner(const st_model *m, const char *name, size_t len, suffix own, suffix other)
 {
     char key[1024];
-    size_t ns = strlen(suffix), no = strlen(other);
-    if (!ends_with(name, len, suffix) || len - ns + no > sizeof key) return -1;
-    memcpy(key, name, len - ns);
-    memcpy(key + len - ns, other, no);
-    return st_model_find(m, key, len - ns + no);
+    if (!ends_with(name, len, own) || len - own.len + other.len > sizeof key) return -1;
+    memcpy(key, name, len - own.len);
+    memcpy(key + len - own.len, other.text, other.len);
+    return st_model_find(m, key, len - own.len + other.len);
 }
 
 const char *st_quant_layout(const st_model *m, const char *name, size_t len)
 {
     for (int i = 0; i < LAYOUTS; i++)
-        if (partner(m, name, len, layouts[i].codes, layouts[i].companion) >= 0 ||
-            partner(m, name, len, layouts[i].companion, layouts[i].codes) >= 0)
+        if (partner(m, name, len, codes_of_row(i), companion_of_row(i)) >= 0 ||
+            partner(m, name, len, companion_of_row(i), codes_of_row(i)) >= 0)
             return layouts[i].layout;
     return NULL;
 }
@@ -70,11 +83,11 @@ const char *st_quant_layout(const st_model *m, const char *name, size_t len)
  * whatever else stands beside it. */
 static int64_t codes_of(const st_model *m, int row, const st_info *info)
 {
-    int64_t i = partner(m, info->name, info->name_len, layouts[row].companion, layouts[row].codes);
+    int64_t i = partner(m, info->name, info->name_len, companion_of_row(row), codes_of_row(row));
     if (i < 0) return -1;
     st_info codes = st_model_info(m, (size_t)i);
     for (int r = 0; r < row; r++)
-        if (partner(m, codes.name, codes.name_len, layouts[r].codes, layouts[r].companion) >= 0) return -1;
+        if (partner(m, codes.name, codes.name_len, codes_of_row(r), companion_of_row(r)) >= 0) return -1;
     return i;
 }
 

@@ -59,10 +59,11 @@ local function whole(value)
 end
 
 --- Keys and whole values, one a line.
-function listing.metadata(report)
-   for _, key in ipairs(report.metadata_keys) do
-      cli.write(whole(key), " = ", whole(report.metadata[key]), "\n")
-   end
+-- @tparam model|table metadata a model, or its metadata
+-- @tparam[opt] {string,...} keys in the order to show
+function listing.metadata(metadata, keys)
+   if not keys then metadata, keys = metadata:metadata() end
+   for _, key in ipairs(keys) do cli.write(whole(key), " = ", whole(metadata[key]), "\n") end
 end
 
 -- ---------------------------------------------------------------- statistics

@@ -12,6 +12,7 @@ local text = require "stlua.text"
 
 local SHOWN = 100      -- bytes of a metadata value
 local KEYS = 8         -- keys of metadata that are named
+local MANY = 20000     -- tensors of which no tree is drawn
 
 -- "1,680 F16", or "1,680 F16, 2 I64".
 local function dtypes_of(counts)
@@ -130,6 +131,12 @@ section {
 section {
    gather = function(subject, report)
       if report.kind ~= "unknown" or report.tensor_count == 0 then return end
+      report.outline = core.array {}
+      if report.tensor_count > MANY then      -- a tree of them all takes too long
+         for i = 1, 8 do report.outline[i] = core.escape(subject.model:name(i), 100) end
+         report.outline[9] = "... (stlua info --tensors lists them)"
+         return
+      end
       report.outline = core.array((require("stlua.outline").tree(subject.model, 12)))
    end,
    show = function(report, add)

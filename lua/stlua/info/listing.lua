@@ -72,6 +72,7 @@ local COLUMNS = { "min", "max", "mean", "std", "nan", "inf" }
 
 local function shown(v)
    if type(v) ~= "number" then return "" end
+   if v ~= v then return "nan" end      -- which may bear a sign
    return math.type(v) == "integer" and ("%d"):format(v) or ("%.6g"):format(v)
 end
 

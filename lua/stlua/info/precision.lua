@@ -62,6 +62,13 @@ function precision.sample(model)
    return { dtype = found.bf16 and "BF16" or "F16", sampled = tensors }
 end
 
+-- Whether the first elements leave it open: few tensors that need F32 are looked at any further.
+local function may_be_narrow(t)
+   local found = { bf16 = true, f16 = true, numbers = 0 }
+   look(t, found)
+   return found.bf16 or found.f16
+end
+
 -- How many values of a tensor in F32 are not those of a narrower dtype.
 local function lost(t, to) return core.apply("ne", t, t:cast(to):cast("F32")):count_nonzero() end
 
@@ -79,16 +86,15 @@ function precision.measure(model, list, each)
       local i = list and list[k] or k
       local name, t = model:name(i), model:tensor(i)
       local more = {}
-      if t:dtype() == "F32" and t:numel() > 0 and not t:quant() then
-         more = { lost(t, "BF16"), lost(t, "F16") }
-      end
+      local is_f32 = t:dtype() == "F32" and t:numel() > 0 and not t:quant()
+      if is_f32 and may_be_narrow(t) then more = { lost(t, "BF16"), lost(t, "F16") } end
       local row = stats.of(t, more)
       sum.tensors = sum.tensors + 1
       if row.skipped then sum.skipped = sum.skipped + 1 end
       if (row.nan or 0) > 0 then table.insert(sum.nan, name) end
       if (row.inf or 0) > 0 then table.insert(sum.inf, name) end
+      if is_f32 then sum.f32 = sum.f32 + 1 end
       if more[1] then
-         sum.f32 = sum.f32 + 1
          -- A NaN is unequal to itself, whatever the dtype.
          if more[1]:item() <= row.nan then sum.bf16 = sum.bf16 + 1 end
          if more[2]:item() <= row.nan then sum.f16 = sum.f16 + 1 end

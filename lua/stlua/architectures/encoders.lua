@@ -4,6 +4,8 @@ local CLIP = "text_model.encoder.layers.0.mlp.fc1.weight "
 local OPEN = "transformer.resblocks.0.mlp.c_fc.weight "
 local CLIP_LAYERS, OPEN_LAYERS = "text_model.encoder.layers.#.mlp.fc1.weight", "transformer.resblocks.#.mlp.c_fc.weight"
 local CLIP_WORDS, TEXT_ONLY = "text_model.embeddings.token_embedding.weight", "!vision_model.post_layernorm.weight"
+local BARE, BARE_LAYERS = "encoder.layers.0.mlp.fc1.weight ", "encoder.layers.#.mlp.fc1.weight"
+local BARE_WORDS = "embeddings.token_embedding.weight"
 local VAES = { "first_stage_model.", "vae.", "" }
 
 -- By the channels of the latents.
@@ -30,6 +32,19 @@ return {
       "text_encoder.", "conditioner.embedders.1.transformer.", "clip_g.transformer.", "" },
       has = { CLIP .. "[5120, 1280]", TEXT_ONLY }, layers = CLIP_LAYERS,
       embedding = CLIP_WORDS, class = "CLIPTextModelWithProjection" },
+   -- As transformers 5 saves them alone.
+   { id = "clip-l-bare", title = "CLIP-L", part = "te", under = { "text_encoder.", "" }, naming = "diffusers",
+      has = { BARE .. "[3072, 768]", BARE_WORDS }, layers = BARE_LAYERS, embedding = BARE_WORDS,
+         class = "CLIPTextModel" },
+   { id = "clip-h-bare", title = "OpenCLIP-H", part = "te", under = { "text_encoder.", "" }, naming = "diffusers",
+      has = { BARE .. "[4096, 1024]", BARE_WORDS }, layers = BARE_LAYERS, embedding = BARE_WORDS,
+         class = "CLIPTextModel" },
+   { id = "siglip-vision-bare", title = "SigLIP", part = "clip_vision", under = { "image_encoder.", "" },
+      has = { "head.attention.in_proj_weight", "embeddings.patch_embedding.weight" }, layers = BARE_LAYERS,
+      loads = "transformers: SiglipVisionModel" },
+   { id = "clip-vision-bare", title = "CLIP", part = "clip_vision", under = { "image_encoder.", "" },
+      has = { "pre_layrnorm.weight", "embeddings.patch_embedding.weight" }, layers = BARE_LAYERS,
+      loads = "transformers: CLIPVisionModel" },
    { id = "openclip-h", title = "OpenCLIP-H", part = "te", under = { "cond_stage_model.model.", "" },
       has = { OPEN .. "[4096, 1024]", "token_embedding.weight" }, layers = OPEN_LAYERS,
          embedding = "token_embedding.weight" },

@@ -1,5 +1,5 @@
-"""info_models.py - what `stlua info` says of models that other programs made: tiny ones of transformers' own classes, with
-and without the configuration beside them, and those that come as PyPI packages."""
+"""info_models.py - what `stlua info` says of models that other programs made: tiny ones of transformers' own classes,
+with and without the configuration beside them, and those that come as PyPI packages."""
 import json
 import os
 import shutil
@@ -40,12 +40,13 @@ MODELS = (
     (tf.MambaForCausalLM, tf.MambaConfig(hidden_size=32, num_hidden_layers=2, vocab_size=120), "Mamba", "Mamba"),
     (tf.T5ForConditionalGeneration, tf.T5Config(d_model=32, d_ff=64, num_layers=2, num_heads=4, d_kv=8,
                                                 vocab_size=120), "T5, encoder and decoder", "T5, encoder and decoder"),
-    (tf.T5EncoderModel, tf.T5Config(d_model=32, d_ff=64, num_layers=2, num_heads=4, d_kv=8, vocab_size=120), "T5", "T5"),
+    (tf.T5EncoderModel, tf.T5Config(d_model=32, d_ff=64, num_layers=2, num_heads=4, d_kv=8, vocab_size=120), "T5",
+     "T5"),
     (tf.BertModel, tf.BertConfig(**TEXT), "BERT", "BERT"),
     (tf.BertForMaskedLM, tf.BertConfig(**TEXT), "BERT", "BERT"),
     (tf.RobertaModel, tf.RobertaConfig(**TEXT, type_vocab_size=1), "RoBERTa", "RoBERTa"),
-    (tf.DistilBertModel, tf.DistilBertConfig(dim=32, hidden_dim=64, n_layers=2, n_heads=4, vocab_size=120), "DistilBERT",
-     "DistilBERT"),
+    (tf.DistilBertModel, tf.DistilBertConfig(dim=32, hidden_dim=64, n_layers=2, n_heads=4, vocab_size=120),
+     "DistilBERT", "DistilBERT"),
     (tf.MPNetModel, tf.MPNetConfig(**TEXT), "MPNet", "MPNet"),
     (tf.DebertaV2Model, tf.DebertaV2Config(**TEXT), "DeBERTa", "DeBERTa"),
     (tf.ModernBertModel, tf.ModernBertConfig(**TEXT, pad_token_id=0), "ModernBERT", "ModernBERT"),

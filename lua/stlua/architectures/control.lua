@@ -46,6 +46,9 @@ return {
          "mid_block.motion_modules.0.temporal_transformer.proj_in.weight" } },
       loads = "ComfyUI-AnimateDiff-Evolved: models/animatediff_models" },
 
+   { id = "animatediff-diffusers", title = "AnimateDiff motion adapter", part = "motion", under = { "" },
+      has = { "down_blocks.0.motion_modules.0.transformer_blocks.0.attn1.to_k.weight" }, naming = "diffusers",
+      class = "MotionAdapter" },
    { id = "inversion-sdxl", title = "Textual inversion", base = "Stable Diffusion XL", part = "embedding",
       under = EMBEDDING,
       has = { "clip_g [?, 1280]", "clip_l [?, 768]" }, only = 4 },

@@ -7,7 +7,7 @@
 --    part       what it does: one of the parts in PARTS below
 --    under      prefixes that its names may stand behind; "" is tried where nothing else was found
 --    has        tests, all of which must hold: "NAME", "NAME [SIZES]" or "!NAME", of names behind the prefix. A size is
---               a number, 768|1024, or ? for any; more dimensions than sizes are allowed
+--               a number, 768|1024, or ? for any; more dimensions than sizes are allowed, but not behind a full stop
 --    also       further tests, which a configuration beside the file (`config`, its model_type) stands in for
 --    kinds      more words, where their tests hold: { WORDS, TEST, ... }; a first word "=" puts TITLE in place of the
 --               row's: { "=", TITLE, TEST, ... }
@@ -65,6 +65,7 @@ local function fits(sizes, shape)
    local d = 0
    for size in sizes:gmatch("[^,%s]+") do
       d = d + 1
+      if size == "." then return shape[d] == nil end
       if size ~= "?" then
          local any = false
          for number in size:gmatch("%d+") do any = any or tonumber(number) == shape[d] end
@@ -129,7 +130,8 @@ end
 
 local function describe(model, row, prefix)
    local title, words = words_of(model, row, prefix)
-   local part = { id = row.id, row = row, prefix = prefix, part = row.part, title = title, words = core.array(words) }
+   local part = { id = row.id, row = row, prefix = prefix, part = row.part, title = title, base = row.base,
+      words = core.array(words) }
    if row.layers then part.layers = count_layers(model, prefix, row.layers) end
    local at = row.embedding and model:find(prefix .. row.embedding)
    if at then

@@ -31,7 +31,7 @@ function cache.path(make)
    return path and path .. "/hashes"
 end
 
--- "IDENTITY<tab>sha256<tab>..." -> identity and what it has; nil for any other line.
+-- What a line has; nil for any other line.
 local function parse(line)
    local words = {}
    for word in (line .. "\t"):gmatch("([^\t]*)\t") do words[#words + 1] = word end
@@ -44,21 +44,18 @@ local function parse(line)
          found[field] = word
       end
    end
-   return found.sha256 and found.autov1 and words[1] or nil, found
+   return found.sha256 and found.autov1 and found or nil
 end
 
-local known      -- identity -> found; read once
+local all      -- the whole text, with a line's end before and behind; read once
 
 local function read()
-   known = {}
+   all = "\n"
    local path = cache.path()
    local stat = path and core.stat(path)
    local file = stat and stat.type == "file" and stat.size <= 2 * MOST and io.open(path, "rb")
    if not file then return end
-   for line in file:lines() do
-      local identity, found = parse(line)
-      if identity then known[identity] = found end
-   end
+   all = "\n" .. (file:read("a") or "") .. "\n"
    file:close()
 end
 
@@ -66,8 +63,14 @@ end
 -- @tparam string identity as core.stat gives it
 -- @treturn ?table as core.hash_files gives it
 function cache.get(identity)
-   if not known then read() end
-   return known[identity]
+   if not all then read() end
+   local last, from = nil, 1
+   while true do      -- of several lines the last one counts
+      local at = all:find("\n" .. identity .. "\t", from, true)
+      if not at then break end
+      last, from = at + 1, at + 1
+   end
+   return last and parse(all:match("[^\n]*", last))
 end
 
 -- The newer half of what is there, in a file that takes the place of the old one.
@@ -87,15 +90,15 @@ end
 
 --- Remembers what was found.
 function cache.put(identity, found)
-   if not known then read() end
-   known[identity] = found
    local path = cache.path(true)
    local file = path and io.open(path, "ab")
    if not file then return end
    local words = { identity }
    for i, field in ipairs(FIELDS) do words[i + 1] = found[field] or "-" end
    file:setvbuf "full"      -- one write: lines of two processes do not mix
-   file:write(table.concat(words, "\t"), "\n")
+   local line = table.concat(words, "\t") .. "\n"
+   file:write(line)
+   if all then all = all .. line end
    local size = file:seek "end"
    file:close()
    if size and size > MOST then shorten(path) end

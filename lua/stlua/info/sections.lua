@@ -211,6 +211,19 @@ local HASHES = { { "sshs_model_hash", "of the data, by sd-scripts" }, { "sshs_le
    { "modelspec.hash_sha256", "of the data, by modelspec" }, { "ss_sd_model_hash", "AutoV1 of the trained model" },
    { "ss_new_sd_model_hash", "sha256 of the trained model" } }
 
+-- What an earlier `stlua hash` found: AutoV2, by which images and sites name a file.
+local function add_remembered(subject, hashes)
+   local cache = os.getenv "HOME" and require "stlua.hash.cache"
+   local path = cache and cache.path()
+   local stat = path and core.stat(path)
+   if not stat or #subject.files ~= 1 then return end
+   local file = core.stat(subject.files[1].path)
+   local found = file and cache.get(file.identity)
+   if found then
+      hashes[#hashes + 1] = { key = "autov2", what = "AutoV2, as stlua hash found it", value = found.sha256:sub(1, 10) }
+   end
+end
+
 section {
    gather = function(subject, report)
       report.hashes = core.array {}
@@ -220,6 +233,7 @@ section {
             report.hashes[#report.hashes + 1] = { key = known[1], what = known[2], value = value }
          end
       end
+      add_remembered(subject, report.hashes)
    end,
    show = function(report, add)
       for i, hash in ipairs(report.hashes) do

@@ -1411,7 +1411,7 @@ function Tensor:square_(...) end
 function Tensor:squeeze(dim) end
 
 --- What the values of tensors are like: least, greatest, mean, standard deviation (over n - 1), and how many are NaN or
---- infinite. NaN carries over into the first four. Every tensor is read once.
+--- infinite. NaN carries over into the first four. Every tensor is read once, those with NaN or infinities twice.
 --- ```lua
 --- > s = st.stats(st.tensor { 1.0, 2, 3 })
 --- > s.min, s.max, s.mean, s.std, s.nan
@@ -1923,7 +1923,7 @@ function Model:set(name, t) end
 function Model:set_meta(key, value) end
 
 --- What the values of tensors are like: least, greatest, mean, standard deviation (over n - 1), and how many are NaN or
---- infinite. NaN carries over into the first four. Every tensor is read once.
+--- infinite. NaN carries over into the first four. Every tensor is read once, those with NaN or infinities twice.
 --- ```lua
 --- > s = st.stats(st.tensor { 1.0, 2, 3 })
 --- > s.min, s.max, s.mean, s.std, s.nan
@@ -3570,7 +3570,7 @@ function st.squeeze(t, dim) end
 function st.stack(tensors, dim) end
 
 --- What the values of tensors are like: least, greatest, mean, standard deviation (over n - 1), and how many are NaN or
---- infinite. NaN carries over into the first four. Every tensor is read once.
+--- infinite. NaN carries over into the first four. Every tensor is read once, those with NaN or infinities twice.
 --- ```lua
 --- > s = st.stats(st.tensor { 1.0, 2, 3 })
 --- > s.min, s.max, s.mean, s.std, s.nan

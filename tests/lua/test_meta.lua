@@ -47,6 +47,10 @@ function suite.test_legacy_hash_goes_with_ss_keys()
    local left = st.meta(path, { ss_steps = "4" })
    lu.assertNil(left.sshs_legacy_hash)
    lu.assertEquals(left.sshs_model_hash, "2")      -- the data are what they were
+   -- Both at once, in whatever order a table has them: what is given is kept.
+   for i = 1, 20 do
+      lu.assertEquals(st.meta(path, { sshs_legacy_hash = "9", ["ss_" .. i] = "1" }).sshs_legacy_hash, "9")
+   end
 end
 
 function suite.test_in_place()

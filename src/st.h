@@ -268,6 +268,36 @@ typedef struct st_verdict {
 st_status st_file_verify(st_ctx *ctx, const char *path, const st_open_opts *o, st_verdict *v, st_err *err);
 void st_verdict_free(st_verdict *v);
 
+/* Hashes by which programs know a file, in hexadecimal digits. Those of the data are empty for what is no safetensors
+ * file, as is the last where it would hang on an order that is left open. */
+typedef struct st_hashes {
+    char sha256[65];      /* of the whole file; AutoV2 is its beginning */
+    char data_sha256[65]; /* of what lies behind the header; AutoV3 is its beginning */
+    char autov1[9];       /* of 64 KiB at 1 MiB, or what the file has of them */
+    char sshs_model[65];  /* of the data as the reference library would order them (sd-scripts) */
+    char sshs_legacy[9];  /* AutoV1 of the file as that library would write it, with the ss_ keys as its metadata */
+} st_hashes;
+/* The hashes of `n` files, on all threads of the context. The first failure ends all. */
+st_status st_hash_files(st_ctx *ctx, const char *const *paths, size_t n, st_hashes *out, st_err *err);
+
+/* Other metadata for a file; all else of it stays as it lies, byte for byte: the order of the tensors and their data.
+ */
+typedef struct st_meta_change {
+    const st_text *keys, *values; /* `n` of each: all that there will be */
+    size_t n;
+    bool no_sync, no_replace;
+    uint32_t align; /* as of st_save_opts */
+} st_meta_change;
+/* Writes the file anew, to `path`, by the save protocol. `path` may be the file's own. */
+st_status st_meta_write(st_ctx *ctx, st_file *f, const st_meta_change *c, const char *path, st_err *err);
+/* Writes the header alone, into the file itself; SPACE when it has not the room. `header_sha256` is that of the header
+ * that the change was made for. The old header stands behind the data until the new one is safe: whatever ends the
+ * process or the machine in between, readers refuse the file and st_meta_undo brings the old one back. Refused for a
+ * file that has several names, or that this process has open. */
+st_status st_meta_edit(const char *path, const char *header_sha256, const st_meta_change *c, st_err *err);
+/* Undoes what an interrupted st_meta_edit left; *did tells whether there was anything. */
+st_status st_meta_undo(const char *path, bool *did, st_err *err);
+
 /* Checks a header held in memory, as st_file_open does: `buf` holds the first `len` bytes of a file of `file_size`
  * bytes (len >= 8 + header length unless the file is shorter). For tests and fuzzers. */
 typedef struct st_header st_header;
@@ -690,6 +720,15 @@ st_status st_model_set(st_model *m, const char *name, size_t len, st_tensor *t, 
 st_status st_model_set_meta(st_model *m, const char *key, size_t klen, const char *value, size_t vlen, st_err *err);
 size_t st_model_meta_count(const st_model *m);
 void st_model_meta(const st_model *m, size_t i, st_text *key, st_text *value);
+/* Weights that are codes of a quantised layout, told by the tensors beside them. */
+typedef struct st_quant_use {
+    const char *layout;     /* "scaled fp8", a constant string */
+    st_dtype codes, scales; /* of the weight, and of the first of the tensors beside it */
+    size_t weights;         /* how many there are of the three above */
+    size_t first, beside;   /* entries of the first such weight and of its scales */
+} st_quant_use;
+/* Fills at most `cap` of them, in order of first appearance; returns how many. */
+size_t st_model_quants(const st_model *m, st_quant_use *list, size_t cap);
 /* Files behind a model opened from disk (0 for a computed one). */
 size_t st_model_files(const st_model *m);
 st_file *st_model_file(const st_model *m, size_t i);

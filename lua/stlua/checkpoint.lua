@@ -6,31 +6,12 @@ local core = require "stlua.core"
 local errors = require "stlua.errors"
 local lineage = require "stlua.lineage"
 local map = require "stlua.map"
+local names_of = require "stlua.checkpoint_names"
 local text = require "stlua.text"
 
 local checkpoint = {}
 
-local function set(words)
-   local t = {}
-   for word in words:gmatch("%S+") do t[word] = true end
-   return t
-end
-
--- Constants of the noise schedule, [1000] each.
-local SCHEDULE = set [[betas alphas_cumprod alphas_cumprod_prev sqrt_alphas_cumprod sqrt_one_minus_alphas_cumprod
-   log_one_minus_alphas_cumprod sqrt_recip_alphas_cumprod sqrt_recipm1_alphas_cumprod posterior_variance
-   posterior_log_variance_clipped posterior_mean_coef1 posterior_mean_coef2 logvar]]
-
--- Whether a model predicts v, and other things that programs look for: no weights.
-local MARKERS = set "v_pred ztsnr edm_vpred.sigma_max edm_vpred.sigma_min edm_mean edm_std"
-
--- What no program that makes images reads. Beginnings of names.
-local JUNK = { "optimizer_states", "lr_schedulers", "callbacks", "loops", "hparams", "hyper_parameters",
-   "embedding_manager.embedder.", "lora_te_text_model", "control_model.", "loss.", "denoiser.sigmas",
-   "cond_stage_model.model.logit_scale", "text_encoders.t5xxl.transformer.encoder.embed_tokens.weight",
-   "text_encoders.llm.lm_head." }
-
-local VAE = { "first_stage_model.", "vae." }
+local SCHEDULE, MARKERS, VAE = names_of.schedule, names_of.markers, names_of.vae
 
 local function begins_with(name, list)
    for _, prefix in ipairs(list) do
@@ -38,7 +19,7 @@ local function begins_with(name, list)
    end
 end
 
-local function is_ema(name) return name:sub(1, 10) == "model_ema." end
+local function is_ema(name) return name:sub(1, #names_of.ema) == names_of.ema end
 
 --- Whether the tensor belongs to the VAE.
 function checkpoint.is_vae(name) return begins_with(name, VAE) ~= nil end
@@ -52,7 +33,7 @@ end
 
 --- Whether --prune leaves it out: EMA, the state of training, the noise schedule, heads that nothing reads.
 function checkpoint.is_waste(name)
-   return is_ema(name) or SCHEDULE[name] or begins_with(name, JUNK) ~= nil
+   return is_ema(name) or SCHEDULE[name] or begins_with(name, names_of.junk) ~= nil
 end
 
 --- True for the checkpoints of Stable Diffusion and its like: the others have none of these rules.

@@ -147,15 +147,22 @@ local function topic_of(def, parser, ...)
    return topic
 end
 
+-- The words of a command line. One word that is no option needs no parser where the command says what it is: to load
+-- that takes longer than what `stlua info` does.
+local function parse(def, ...)
+   local word = ...
+   if def.only and select("#", ...) == 1 and word:sub(1, 1) ~= "-" then return true, { [def.only] = word } end
+   return new_parser(def):pparse { ... }
+end
+
 --- Runs a command, or lets it describe itself to `help` and `completion`.
--- @tparam table def name, summary, options(parser), run(args)
+-- @tparam table def name, summary, options(parser), run(args); only = the name of the argument that may stand alone
 -- @param ... the script's arguments
 function cli.command(def, ...)
    if ... == commands.describe then return def end
-   local parser = new_parser(def)
-   local ok, args = parser:pparse { ... }
+   local ok, args = parse(def, ...)
    if not ok then
-      local topic = topic_of(def, parser, ...)
+      local topic = topic_of(def, new_parser(def), ...)
       cli.usage("%s: %s (stlua help %s)", topic, args:gsub("\nDid you mean", "; did you mean"), topic)
    end
    if args.threads then core.threads(args.threads) end

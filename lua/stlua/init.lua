@@ -32,6 +32,9 @@ local st = {
 }
 
 parts.later(st, "map", "stlua.map")
+parts.later(st, "info", "stlua.info")
+parts.later(st, "hash", "stlua.hash")
+parts.later(st, "meta", "stlua.meta.edit")
 parts.later(st, "merge", "stlua.merging")
 parts.later(st, "merge_methods", "stlua.merging")
 parts.later(st, "block_weights", "stlua.blocks")

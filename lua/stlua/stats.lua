@@ -14,32 +14,55 @@ local COLUMNS = { "min", "max", "mean", "std", "nan", "inf" }
 -- The deferred numbers about one tensor. Integers are looked at as F64.
 local function describe(t)
    local x = dtype.is_float(t:dtype()) and t or t:cast("F64")
-   return {
-      min = x:amin(), max = x:amax(), mean = x:mean(), std = x:std(),
-      nan = core.apply("ne", x, x):count_nonzero(),
-      inf = core.apply("eq", x:abs(), math.huge):count_nonzero(),
-   }
+   return x, { min = x:amin(), max = x:amax(), mean = x:mean(), squares = core.dot(x, x) }
 end
 
-local function one(t)
+-- The standard deviation from the sum of squares, in a quarter of the time; where that would lose more than six of its
+-- sixteen digits (a mean far larger than it), in the way that loses none.
+local function deviation(row, x)
+   local n, squares = row.numel, row.squares
+   local rest = squares - n * row.mean ^ 2
+   row.squares = nil
+   if rest == rest and rest <= 1e-6 * squares then return x:std():item() end
+   return math.sqrt(rest / (n - 1))
+end
+
+-- How many NaN and infinities there are. A sum of finite numbers is finite: where the mean is, nobody need count.
+local function count_strange(row, x)
+   row.nan, row.inf = 0, 0
+   if row.mean == row.mean and math.abs(row.mean) < math.huge then return end
+   local nan = core.apply("ne", x, x):count_nonzero()
+   local inf = core.apply("eq", x:abs(), math.huge):count_nonzero()
+   core.force_all { nan, inf }
+   row.nan, row.inf = nan:item(), inf:item()
+end
+
+--- The statistics of one tensor.
+-- @tparam tensor t
+-- @tparam[opt] {tensor,...} more numbers about as many elements, computed in the same pass
+-- @treturn table as st.stats gives it
+function stats.of(t, more)
    local row = { dtype = t:dtype(), shape = t:shape(), numel = t:numel() }
    if t:numel() == 0 then return row end
-   local ok, deferred = pcall(describe, t)
+   local ok, x, deferred = pcall(describe, t)
    if not ok then      -- quantised, or a dtype that is not computed on
-      if not (errors.is(deferred) and (deferred.code == "quant" or deferred.code == "dtype")) then
-         error(deferred, 0)
-      end
-      row.skipped = deferred.message
+      if not (errors.is(x) and (x.code == "quant" or x.code == "dtype")) then error(x, 0) end
+      row.skipped = x.message
       return row
    end
-   local list = {}
-   for i, key in ipairs(COLUMNS) do list[i] = deferred[key] end
+   local list = table.move(more or {}, 1, #(more or {}), 5, { deferred.min, deferred.max, deferred.mean,
+      deferred.squares })
    core.force_all(list)
-   for _, key in ipairs(COLUMNS) do row[key] = deferred[key]:item() end
+   for key, number in pairs(deferred) do row[key] = number:item() end
+   row.std = deviation(row, x)
+   count_strange(row, x)
    return row
 end
 
-local function shown(v) return type(v) == "number" and ("%.6g"):format(v) or "" end
+local function shown(v)
+   if type(v) ~= "number" then return "" end
+   return v == v and ("%.6g"):format(v) or "nan"
+end
 
 local meta = {}
 
@@ -54,7 +77,7 @@ function meta.__tostring(all)
 end
 
 --- What the values of tensors are like: least, greatest, mean, standard deviation (over n - 1), and how many are NaN or
--- infinite. NaN carries over into the first four. Every tensor is read once.
+-- infinite. NaN carries over into the first four. Every tensor is read once, those with NaN or infinities twice.
 --
 --     > s = st.stats(st.tensor { 1.0, 2, 3 })
 --     > s.min, s.max, s.mean, s.std, s.nan
@@ -63,11 +86,11 @@ end
 -- @treturn table of a tensor: { min, max, mean, std, nan, inf, numel, dtype, shape }; of a model: such a table for each
 -- name, in order with `name` added, and by name. One that cannot be computed on has `skipped` = why. Printed, a table.
 function stats.stats(m)
-   if map.is_tensor(m) then return one(m) end
+   if map.is_tensor(m) then return stats.of(m) end
    if not map.is_model(m) then errors.throwf("arg", "stats: a model or a tensor, not a %s", type(m)) end
    local all = {}
    for name, t in pairs(m) do
-      local row = one(t)
+      local row = stats.of(t)
       row.name = name
       all[#all + 1] = row
       all[name] = row

@@ -1411,7 +1411,7 @@ function Tensor:square_(...) end
 function Tensor:squeeze(dim) end
 
 --- What the values of tensors are like: least, greatest, mean, standard deviation (over n - 1), and how many are NaN or
---- infinite. NaN carries over into the first four. Every tensor is read once.
+--- infinite. NaN carries over into the first four. Every tensor is read once, those with NaN or infinities twice.
 --- ```lua
 --- > s = st.stats(st.tensor { 1.0, 2, 3 })
 --- > s.min, s.max, s.mean, s.std, s.nan
@@ -1923,7 +1923,7 @@ function Model:set(name, t) end
 function Model:set_meta(key, value) end
 
 --- What the values of tensors are like: least, greatest, mean, standard deviation (over n - 1), and how many are NaN or
---- infinite. NaN carries over into the first four. Every tensor is read once.
+--- infinite. NaN carries over into the first four. Every tensor is read once, those with NaN or infinities twice.
 --- ```lua
 --- > s = st.stats(st.tensor { 1.0, 2, 3 })
 --- > s.min, s.max, s.mean, s.std, s.nan
@@ -2553,6 +2553,20 @@ function st.gelu(x) end
 ---@return any # a deferred tensor, or a model
 function st.gt(a, b) end
 
+--- The hashes of files, computed on all threads and remembered in the user's cache folder (by device, inode, size and
+--- times).
+--- ```lua
+--- > st.hash("a.safetensors").autov2 == st.hash("a.safetensors").sha256:sub(1, 10)
+--- true
+--- ```
+---@param what string[]|string one path, or several
+---@param opts? table `cache` = false neither looks there nor writes
+---
+--- `result`: autov1, autov2, autov3, sha256, sshs_model_hash, sshs_legacy_hash, data_sha256: what the file has,
+--- those of the data only of safetensors files; of several paths, a list of such tables
+---@return table
+function st.hash(what, opts) end
+
 --- Counts a tensor's values in equal parts of a range, and draws them as bars when printed. Streams: the tensor is read
 --- twice. NaN, infinities and what lies outside a given range are left out, and their numbers told. Bins of integers
 --- and booleans hold whole numbers: one each where there is room.
@@ -2628,6 +2642,21 @@ function st.index(t, ...) end
 ---@param index stlua.Tensor integers, of one dimension (or none)
 ---@return stlua.Tensor # deferred
 function st.index_select(t, dim, index) end
+
+--- What a model is: architecture and variant, parts and their parameters, dtypes and quantised layouts, what it says of
+--- itself, where it goes, what is wrong with it. Reads headers, a few small tensors and the last bytes of files.
+--- ```lua
+--- > i = st.info("a.safetensors")
+--- > i.kind, i.parameters, i.dtypes
+--- unknown 164173  { BF16 = 30, I64 = 1 }
+--- ```
+---@param what string|stlua.Model a path as st.open takes it, a folder of several models, or a model
+---@param opts? table `component`, `variant` as of st.open
+---
+--- `result`: the fields that `stlua info --json` prints; printed, the screen. Of a folder of several models, or a
+--- diffusers pipeline: what, names and models = a table for each
+---@return table
+function st.info(what, opts) end
 
 --- Inverse.
 ---@param a stlua.Tensor (.., n, n)
@@ -2972,6 +3001,27 @@ function st.merge_config(path, opts) end
 --- Names of all merge methods on Lua's path, sorted.
 ---@return string[]
 function st.merge_methods() end
+
+--- The metadata of a file; with changes, after they were made. The tensors stay in their order and at their places, so
+--- that hashes of the data hold. What an interrupted edit in place has left is undone first.
+--- ```lua
+--- > st.meta("a.safetensors", { title = "Mine", format = false }, { output = "titled.safetensors" })
+--- { title = "Mine" }      {}
+--- > st.meta("titled.safetensors").title
+--- Mine
+--- ```
+---@param path string a safetensors file
+---@param changes? table key -> string or number; false removes a key. Keys of modelspec are checked
+---
+--- `opts`: `output` = another file to write, by default the file itself is replaced, as a whole or not at all;
+--- `in_place` = true rewrites its header alone, where there is room; `unset` = patterns of keys to remove;
+--- `strip_private` = true takes out paths and data of training; `thumbnail` = a picture's file to put in; `align` =
+--- 4096 leaves room for edits in place; `replace` = false refuses an existing output; `sync` = false; `unchecked` =
+--- true sets keys of modelspec to anything
+---@param opts? table
+---@return table<string, string>
+---@return string[] # what strip_private did, and other remarks
+function st.meta(path, changes, opts) end
 
 --- The smallest element, NaN if there is one: over all; along a dimension with the places, as a second result; or,
 --- with a tensor as operand, elementwise.
@@ -3520,7 +3570,7 @@ function st.squeeze(t, dim) end
 function st.stack(tensors, dim) end
 
 --- What the values of tensors are like: least, greatest, mean, standard deviation (over n - 1), and how many are NaN or
---- infinite. NaN carries over into the first four. Every tensor is read once.
+--- infinite. NaN carries over into the first four. Every tensor is read once, those with NaN or infinities twice.
 --- ```lua
 --- > s = st.stats(st.tensor { 1.0, 2, 3 })
 --- > s.min, s.max, s.mean, s.std, s.nan

@@ -145,6 +145,8 @@ st_model *bind_model_get(lua_State *L, int arg);
 void bind_model_open(lua_State *L, int core);
 int bind_model_rows(lua_State *L);    /* bind_rows.c */
 int bind_model_outline(lua_State *L); /* bind_outline.c */
+int bind_model_tally(lua_State *L);   /* bind_tally.c */
+int bind_model_quants(lua_State *L);
 /* Bytes of an entry as it would be saved. */
 uint64_t bind_info_bytes(const st_info *info);
 /* Whether an entry is a range of a file and has offsets to tell. */
@@ -155,6 +157,8 @@ void bind_pack_open(lua_State *L, int core);
 void bind_compress_open(lua_State *L, int core);
 void bind_json_open(lua_State *L, int core);
 void bind_fs_open(lua_State *L, int core);
+void bind_hash_open(lua_State *L, int core);
+void bind_meta_open(lua_State *L, int core);
 
 /* Pushes a list of integers. */
 void bind_push_shape(lua_State *L, int ndim, const int64_t *shape);

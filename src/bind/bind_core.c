@@ -51,6 +51,8 @@ static void build(lua_State *L)
     bind_compress_open(L, core);
     bind_json_open(L, core);
     bind_fs_open(L, core);
+    bind_hash_open(L, core);
+    bind_meta_open(L, core);
 }
 
 /* The same table for every require of one Lua state, also after package.loaded was cleared. */

@@ -77,8 +77,8 @@ static int listdir(lua_State *L)
 
 /* ---------------------------------------------------------------- stat, isatty */
 
-/* core.stat(path) -> { type =, size =, mtime =, id = equal for the same file }, or nil where nothing is. Links are
- * followed. */
+/* core.stat(path) -> { type =, size =, mtime =, links = names that the file has, id = equal for the same file, identity
+ * = equal as long as its bytes are the same }, or nil where nothing is. Links are followed. */
 static int path_stat(lua_State *L)
 {
     struct stat st;
@@ -89,15 +89,32 @@ static int path_stat(lua_State *L)
         lua_pushnil(L);
         return 1;
     }
-    lua_createtable(L, 0, 4);
+    lua_createtable(L, 0, 6);
     lua_pushfstring(L, "%I:%I", (LUAI_UACINT)st.st_dev, (LUAI_UACINT)st.st_ino);
     lua_setfield(L, -2, "id");
+    lua_pushfstring(L, "%I:%I:%I:%I.%d:%I.%d", (LUAI_UACINT)st.st_dev, (LUAI_UACINT)st.st_ino, (LUAI_UACINT)st.st_size,
+                    (LUAI_UACINT)st.st_mtim.tv_sec, (int)st.st_mtim.tv_nsec, (LUAI_UACINT)st.st_ctim.tv_sec,
+                    (int)st.st_ctim.tv_nsec);
+    lua_setfield(L, -2, "identity");
+    lua_pushinteger(L, (lua_Integer)st.st_nlink);
+    lua_setfield(L, -2, "links");
     lua_pushstring(L, type_name(st.st_mode));
     lua_setfield(L, -2, "type");
     lua_pushinteger(L, (lua_Integer)st.st_size);
     lua_setfield(L, -2, "size");
     lua_pushinteger(L, (lua_Integer)st.st_mtime);
     lua_setfield(L, -2, "mtime");
+    return 1;
+}
+
+/* core.mkdir(path) -> whether it was made; false where something of that name is. For this user alone. */
+static int make_folder(lua_State *L)
+{
+    bind_top(L, 1);
+    const char *path = bind_path(L, 1);
+    bool made = mkdir(path, 0700) == 0;
+    if (!made && errno != EEXIST) return fail_errno(L, errno, path, "make the folder");
+    lua_pushboolean(L, made);
     return 1;
 }
 
@@ -122,8 +139,8 @@ static int crc32(lua_State *L)
 
 void bind_fs_open(lua_State *L, int core)
 {
-    static const luaL_Reg functions[] = {
-        {"listdir", listdir}, {"stat", path_stat}, {"isatty", fd_isatty}, {"crc32", crc32}, {NULL, NULL}};
+    static const luaL_Reg functions[] = {{"listdir", listdir},  {"stat", path_stat}, {"mkdir", make_folder},
+                                         {"isatty", fd_isatty}, {"crc32", crc32},    {NULL, NULL}};
     luaL_newmetatable(L, LISTING);
     lua_pushcfunction(L, listing_gc);
     lua_setfield(L, -2, "__gc");

@@ -375,6 +375,8 @@ void bind_model_open(lua_State *L, int core)
         {"name", model_name},
         {"info", model_info},
         {"_outline", bind_model_outline},
+        {"_tally", bind_model_tally},
+        {"_quants", bind_model_quants},
         {"find", model_find},
         {"get", model_get},
         {"tensor", model_tensor},

@@ -41,6 +41,29 @@ static EVP_MD_CTX *start(void)
     return ctx;
 }
 
+/* A digest is libcrypto's own context under another name. */
+static EVP_MD_CTX *context_of(st_digest *d) { return (EVP_MD_CTX *)d; }
+
+st_status st_digest_new(st_digest **out, st_err *err)
+{
+    *out = NULL;
+    ST_TRY(st_lazy_load(&crypto, err));
+    *out = (st_digest *)start();
+    return *out ? ST_OK : st_fail_nomem(err, sizeof(void *));
+}
+
+st_status st_digest_add(st_digest *d, const void *p, size_t n, st_err *err)
+{
+    return crypto_fn.EVP_DigestUpdate(context_of(d), p, n) == 1 ? ST_OK : fail_digest(err, NULL);
+}
+
+st_status st_digest_end(st_digest *d, char out[65], st_err *err) { return finish(context_of(d), NULL, out, err); }
+
+void st_digest_free(st_digest *d)
+{
+    if (d) crypto_fn.EVP_MD_CTX_free(context_of(d));
+}
+
 st_status st_sha256_hex(const void *data, size_t n, char out[65], st_err *err)
 {
     ST_TRY(st_lazy_load(&crypto, err));

@@ -4,6 +4,7 @@
 
 #include "digest.h"
 #include "mem.h"
+#include "meta_edit.h"
 #include "pack.h"
 #include "shape.h"
 #include "sniff.h"
@@ -201,7 +202,9 @@ static st_status read_header(st_source *src, size_t most, bool zstd, st_header *
         st_free(text);
         return s;
     }
-    ST_TRY(st_header_adopt(src->label, text, len, src->size, h, err));
+    s = st_header_adopt(src->label, text, len, src->size, h, err);
+    if (s != ST_OK && s != ST_NOMEM && st_meta_interrupted(src)) return st_meta_fail_interrupted(src->label, err);
+    ST_TRY(s);
     if (zstd) s = st_zsource_set_header(src, *h, err);
     if (s == ST_OK) return ST_OK;
     st_header_free(*h);
@@ -326,6 +329,7 @@ st_status st_file_sha256(st_file *f, char out[65], st_err *err)
 }
 
 st_source *st_file_source(st_file *f) { return f->src; }
+const st_header *st_file_header(const st_file *f) { return f->h; }
 const char *st_file_path(const st_file *f) { return f->src->label; }
 uint64_t st_file_size(const st_file *f) { return f->src->size; }
 bool st_file_seeks(const st_file *f) { return f->packed ? f->seeks : !f->zstd || st_zsource_seeks(f->src); }

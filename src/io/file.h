@@ -6,6 +6,7 @@
 
 /* Ranges of it: offsets of the source are offsets in the file (add st_file_data_start). */
 st_source *st_file_source(st_file *f);
+const st_header *st_file_header(const st_file *f);
 
 /* Opens a regular file as a source: follows symlinks, refuses directories, FIFOs, devices; one descriptor, O_CLOEXEC.
  */

@@ -58,4 +58,8 @@ typedef struct st_meta_pair {
 st_status st_header_write(const st_header_entry *e, size_t n, const st_meta_pair *meta, size_t nmeta, uint32_t align,
                           const char *label, char **out, size_t *len, st_err *err);
 
+/* The header of `h` with other metadata: the tensors in the order of the file, at their places. */
+st_status st_header_rewrite(const st_header *h, const st_meta_change *c, uint32_t align, const char *label, char **out,
+                            size_t *len, st_err *err);
+
 #endif

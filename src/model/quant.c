@@ -8,52 +8,111 @@
 
 static const struct {
     const char *layout, *codes, *companion;
+    size_t codes_len, companion_len;
 } layouts[] = {
-    {"scaled fp8", ".weight", ".scale_weight"},
-    {"scaled fp8", ".weight", ".scale_input"},
-    {"comfy_quant", ".weight", ".comfy_quant"},
-    {"scaled weight", ".weight", ".weight_scale"},
-    {"scaled weight", ".weight", ".weight_scale_inv"},
-    {"scaled weight", ".weight", ".weight_scale_2"},
-    {"scaled weight", ".weight", ".input_scale"},
-    {"scaled weight", ".weight", ".pre_quant_scale"},
-    {"compressed-tensors", ".weight_packed", ".weight_scale"},
-    {"compressed-tensors", ".weight_packed", ".weight_zero_point"},
-    {"compressed-tensors", ".weight_packed", ".weight_shape"},
-    {"compressed-tensors", ".weight_packed", ".weight_global_scale"},
-    {"bitsandbytes 4-bit", ".weight", ".weight.absmax"},
-    {"bitsandbytes 4-bit", ".weight", ".weight.quant_map"},
-    {"bitsandbytes 4-bit", ".weight", ".weight.nested_absmax"},
-    {"bitsandbytes 4-bit", ".weight", ".weight.nested_quant_map"},
-    {"bitsandbytes 4-bit", ".weight", ".weight.quant_state.bitsandbytes__nf4"},
-    {"bitsandbytes 4-bit", ".weight", ".weight.quant_state.bitsandbytes__fp4"},
-    {"bitsandbytes int8", ".weight", ".SCB"},
-    {"bitsandbytes int8", ".weight", ".weight_format"},
-    {"GPTQ or AWQ", ".qweight", ".scales"},
-    {"GPTQ or AWQ", ".qweight", ".qzeros"},
-    {"GPTQ or AWQ", ".qweight", ".g_idx"},
-    {"MXFP4", "_blocks", "_scales"},
-    {"quanto", ".weight._data", ".weight._scale"},
-    {"HQQ", ".W_q", ".scale"},
-    {"HQQ", ".W_q", ".zero"},
+#define ROW(layout, codes, companion)                                    \
+    {                                                                    \
+        layout, codes, companion, sizeof codes - 1, sizeof companion - 1 \
+    }
+    ROW("scaled fp8", ".weight", ".scale_weight"),
+    ROW("scaled fp8", ".weight", ".scale_input"),
+    ROW("comfy_quant", ".weight", ".comfy_quant"),
+    ROW("scaled weight", ".weight", ".weight_scale"),
+    ROW("scaled weight", ".weight", ".weight_scale_inv"),
+    ROW("scaled weight", ".weight", ".weight_scale_2"),
+    ROW("scaled weight", ".weight", ".input_scale"),
+    ROW("scaled weight", ".weight", ".pre_quant_scale"),
+    ROW("compressed-tensors", ".weight_packed", ".weight_scale"),
+    ROW("compressed-tensors", ".weight_packed", ".weight_zero_point"),
+    ROW("compressed-tensors", ".weight_packed", ".weight_shape"),
+    ROW("compressed-tensors", ".weight_packed", ".weight_global_scale"),
+    ROW("bitsandbytes 4-bit", ".weight", ".weight.absmax"),
+    ROW("bitsandbytes 4-bit", ".weight", ".weight.quant_map"),
+    ROW("bitsandbytes 4-bit", ".weight", ".weight.nested_absmax"),
+    ROW("bitsandbytes 4-bit", ".weight", ".weight.nested_quant_map"),
+    ROW("bitsandbytes 4-bit", ".weight", ".weight.quant_state.bitsandbytes__nf4"),
+    ROW("bitsandbytes 4-bit", ".weight", ".weight.quant_state.bitsandbytes__fp4"),
+    ROW("bitsandbytes int8", ".weight", ".SCB"),
+    ROW("bitsandbytes int8", ".weight", ".weight_format"),
+    ROW("GPTQ or AWQ", ".qweight", ".scales"),
+    ROW("GPTQ or AWQ", ".qweight", ".qzeros"),
+    ROW("GPTQ or AWQ", ".qweight", ".g_idx"),
+    ROW("MXFP4", "_blocks", "_scales"),
+    ROW("quanto", ".weight._data", ".weight._scale"),
+    ROW("HQQ", ".W_q", ".scale"),
+    ROW("HQQ", ".W_q", ".zero"),
+#undef ROW
 };
 
-/* True if `name` is stem + `suffix` and stem + `other` exists too. */
-static bool paired(const st_model *m, const char *name, size_t len, const char *suffix, const char *other)
+enum { LAYOUTS = sizeof layouts / sizeof *layouts };
+
+typedef struct suffix {
+    const char *text;
+    size_t len;
+} suffix;
+static suffix codes_of_row(int row) { return (suffix){layouts[row].codes, layouts[row].codes_len}; }
+static suffix companion_of_row(int row) { return (suffix){layouts[row].companion, layouts[row].companion_len}; }
+
+/* Asked of every name for every row: first and last byte tell most of them apart. */
+static bool ends_with(const char *name, size_t len, suffix s)
+{
+    return len >= s.len && name[len - 1] == s.text[s.len - 1] && name[len - s.len] == s.text[0] &&
+           memcmp(name + len - s.len, s.text, s.len) == 0;
+}
+
+/* Where stem + `other` is, if `name` is stem + `own`; else -1. */
+static int64_t partner(const st_model *m, const char *name, size_t len, suffix own, suffix other)
 {
     char key[1024];
-    size_t ns = strlen(suffix), no = strlen(other);
-    if (len < ns || memcmp(name + len - ns, suffix, ns) != 0 || len - ns + no > sizeof key) return false;
-    memcpy(key, name, len - ns);
-    memcpy(key + len - ns, other, no);
-    return st_model_find(m, key, len - ns + no) >= 0;
+    if (!ends_with(name, len, own) || len - own.len + other.len > sizeof key) return -1;
+    memcpy(key, name, len - own.len);
+    memcpy(key + len - own.len, other.text, other.len);
+    return st_model_find(m, key, len - own.len + other.len);
 }
 
 const char *st_quant_layout(const st_model *m, const char *name, size_t len)
 {
-    for (size_t i = 0; i < sizeof layouts / sizeof *layouts; i++)
-        if (paired(m, name, len, layouts[i].codes, layouts[i].companion) ||
-            paired(m, name, len, layouts[i].companion, layouts[i].codes))
+    for (int i = 0; i < LAYOUTS; i++)
+        if (partner(m, name, len, codes_of_row(i), companion_of_row(i)) >= 0 ||
+            partner(m, name, len, companion_of_row(i), codes_of_row(i)) >= 0)
             return layouts[i].layout;
     return NULL;
+}
+
+/* Where the codes are whose first companion, in the table's order, this tensor is; else -1. So each weight is met once,
+ * whatever else stands beside it. */
+static int64_t codes_of(const st_model *m, int row, const st_info *info)
+{
+    int64_t i = partner(m, info->name, info->name_len, companion_of_row(row), codes_of_row(row));
+    if (i < 0) return -1;
+    st_info codes = st_model_info(m, (size_t)i);
+    for (int r = 0; r < row; r++)
+        if (partner(m, codes.name, codes.name_len, codes_of_row(r), companion_of_row(r)) >= 0) return -1;
+    return i;
+}
+
+static void count_use(st_quant_use *list, size_t cap, size_t *n, const st_quant_use *use)
+{
+    for (size_t i = 0; i < *n; i++)
+        if (list[i].layout == use->layout && list[i].codes == use->codes && list[i].scales == use->scales) {
+            list[i].weights++;
+            return;
+        }
+    if (*n < cap) list[(*n)++] = *use;
+}
+
+size_t st_model_quants(const st_model *m, st_quant_use *list, size_t cap)
+{
+    size_t n = 0;
+    for (size_t i = 0, count = st_model_count(m); i < count; i++) {
+        st_info info = st_model_info(m, i);
+        for (int row = 0; row < LAYOUTS; row++) {
+            int64_t at = codes_of(m, row, &info);
+            if (at < 0) continue;
+            st_quant_use use = {layouts[row].layout, st_model_info(m, (size_t)at).dtype, info.dtype, 1, (size_t)at, i};
+            count_use(list, cap, &n, &use);
+            break;
+        }
+    }
+    return n;
 }

@@ -8,12 +8,12 @@ local transformers = require "stlua.lora.names.transformers"
 
 local architectures = {}
 
-local TITLES = { sd1 = "Stable Diffusion 1", sd2 = "Stable Diffusion 2", sdxl = "Stable Diffusion XL", flux = "Flux",
-   chroma = "Chroma", sd3 = "Stable Diffusion 3", ["qwen-image"] = "Qwen-Image", wan = "Wan", ["z-image"] = "Z-Image",
-   llama = "language model" }
-
 --- A name for people.
-function architectures.title(id) return TITLES[id] end
+function architectures.title(id)
+   if id == "llama" then return "language model" end
+   local row = require("stlua.architectures").row(id)
+   return row and row.title
+end
 
 --- Whether adapters of two architectures have modules of one model: Chroma's names are Flux', and seldom say which.
 function architectures.alike(a, b)

@@ -184,17 +184,23 @@ local function training_lines(add, t)
    end
 end
 
+-- { value, count } of the kinds, and "unet 722" for each part.
+local function words_of(o)
+   local kinds, parts = {}, {}
+   for i, k in ipairs(o.kinds) do kinds[i] = { value = k.kind, count = k.count } end
+   for i, p in ipairs(o.parts) do parts[i] = ("%s %d"):format(p.part, p.modules) end
+   return kinds, table.concat(parts, ", ")
+end
+
 local function as_text(info)
    local rows = {}
    local function add(key, value) rows[#rows + 1] = { key, value } end
-   local kinds, parts = {}, {}
-   for i, k in ipairs(info.kinds) do kinds[i] = { value = k.kind, count = k.count } end
-   for i, p in ipairs(info.parts) do parts[i] = ("%s %d"):format(p.part, p.modules) end
+   local kinds, parts = words_of(info)
    add("adapter", info.label)
    add("kind", counted(kinds))
    add("format", info.format)
    add("for", info.title or "not known by its names")
-   add("modules", ("%d: %s"):format(info.modules, table.concat(parts, ", ")))
+   add("modules", ("%d: %s"):format(info.modules, parts))
    if #info.ranks > 0 then add("rank", counted(info.ranks)) end
    if #info.alphas > 0 then add("alpha", counted(info.alphas)) end
    add("norm", ("%.4g"):format(info.norm))
@@ -204,6 +210,44 @@ local function as_text(info)
 end
 
 -- ---------------------------------------------------------------- public
+
+--- What names and shapes tell of an adapter, without its values.
+-- @tparam table a as adapter.of gives it
+-- @treturn table label, format, kinds, architecture, title, modules, parts, ranks, alphas
+function describe.overview(a)
+   local ranks, alphas = {}, {}
+   for _, m in ipairs(a.modules) do
+      if m.rank then ranks[#ranks + 1] = m.rank end
+      if m.rank and not m.kind.unscaled and m.alpha then alphas[#alphas + 1] = adapter.alpha(m) end
+   end
+   local id = architectures.of(a)
+   local o = { label = a.label, format = formats.of(a), kinds = kinds_of(a.modules), architecture = id,
+      title = id and architectures.title(id) or nil, modules = #a.modules, ranks = histogram(ranks),
+      alphas = histogram(alphas) }
+   o.parts = core.array {}
+   for i, sum in ipairs((sums(a.modules, {}, id))) do o.parts[i] = { part = sum.part, modules = sum.modules } end
+   return o
+end
+
+--- An overview as rows of a table for people.
+-- @treturn {{string,string},...}
+function describe.overview_rows(o)
+   local kinds, parts = words_of(o)
+   local rank = #o.ranks > 0 and ", rank " .. counted(o.ranks) or ""
+   local alpha = #o.alphas > 0 and ", alpha " .. counted(o.alphas) or ""
+   return { { "what", ("%s for %s%s%s"):format(counted(kinds), o.title or "a model that its names do not tell", rank,
+      alpha) },
+      { "format", o.format }, { "modules", ("%d: %s (stlua lora info measures them)"):format(o.modules, parts) } }
+end
+
+--- What a training program wrote down, as rows.
+-- @tparam table t as training.of gives it
+-- @treturn {{string,string},...}
+function describe.training_rows(t)
+   local rows = {}
+   training_lines(function(key, value) rows[#rows + 1] = { key, value } end, t)
+   return rows
+end
 
 --- What there is to know of an adapter. The strength of a module is the Frobenius norm of what it adds to the weight,
 -- alpha / rank * B A, computed from the factors; of a part or block the root of the sum of squares. Of kinds that add
@@ -222,16 +266,10 @@ end
 function describe.info(what)
    local a = adapter.open(what)
    local norms, bad = measure(a.modules)
-   local ranks, alphas, square = {}, {}, 0
-   for i, m in ipairs(a.modules) do
-      if m.rank then ranks[#ranks + 1] = m.rank end
-      if m.rank and not m.kind.unscaled and m.alpha then alphas[#alphas + 1] = adapter.alpha(m) end
-      square = square + (norms[i] or 0) ^ 2
-   end
-   local id = architectures.of(a)
-   local info = { label = a.label, format = formats.of(a), kinds = kinds_of(a.modules), architecture = id,
-      title = id and architectures.title(id) or nil, modules = #a.modules, ranks = histogram(ranks),
-      alphas = histogram(alphas), norm = math.sqrt(square) }
+   local info, square = describe.overview(a), 0
+   for i = 1, #a.modules do square = square + (norms[i] or 0) ^ 2 end
+   local id = info.architecture
+   info.norm = math.sqrt(square)
    info.parts, info.blocks = sums(a.modules, norms, id)
    info.training = training.of(a.metadata, a.config and not a.config.parts and a.config or nil)
    info.warnings = warnings_of(a, info, norms, bad)

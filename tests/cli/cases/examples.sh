@@ -12,6 +12,6 @@ for f in [0-9]*.lua; do grep -q "]($f)" "$E/README.md" || echo "$f is not listed
 stlua -q merge a.safetensors b.safetensors --alpha 0.5 --no-recipe -o merge.safetensors
 stlua 05_metadata.lua average.safetensors average.safetensors stlua.recipe
 cmp average.safetensors merge.safetensors && echo "average: as stlua merge"
-stlua info renamed.safetensors | tail -n 2
-stlua info dropped.safetensors | tail -n 2
-stlua info titled.safetensors | grep -A1 metadata
+stlua info renamed.safetensors --tensors | tail -n 2
+stlua info dropped.safetensors --tensors | tail -n 2
+stlua info titled.safetensors --metadata

@@ -21,7 +21,7 @@ stlua lora info a.safetensors
 stlua lora info a.safetensors --json | grep -o '"format":"kohya"'
 stlua lora resize a.safetensors --rank 2 --report table -o small.safetensors
 stlua lora resize a.safetensors --energy 0.9 -o small.safetensors
-stlua info small.safetensors | grep -v recipe
+stlua info --tensors small.safetensors
 stlua lora combine a.safetensors:0.5 b.safetensors:-0.25 -o both.safetensors
 stlua lora combine a.safetensors:0.5 b.safetensors:-0.25 --rank 3 --to peft -o both; ls both
 stlua lora convert a.safetensors --to diffusers

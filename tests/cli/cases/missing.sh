@@ -9,8 +9,8 @@ END
 stlua make.lua
 stlua merge a.safetensors b.safetensors -o m.safetensors; echo "exit $?"
 stlua merge a.safetensors b.safetensors --missing skip -o m.safetensors; echo "exit $?"
-stlua merge a.safetensors c.safetensors --missing skip -o skip.safetensors && stlua info skip.safetensors | tail -n 3
-stlua merge a.safetensors c.safetensors --missing first -o first.safetensors && stlua info first.safetensors | tail -n 5
+stlua merge a.safetensors c.safetensors --missing skip -o skip.safetensors && stlua info skip.safetensors --tensors | tail -n 3
+stlua merge a.safetensors c.safetensors --missing first -o first.safetensors && stlua info first.safetensors --tensors | tail -n 5
 mkdir d && cp a.safetensors d
 stlua merge a.safetensors d/a.safetensors -o same.safetensors
 ls

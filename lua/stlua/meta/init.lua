@@ -28,6 +28,10 @@ end
 -- @tparam table changes
 -- @tparam string who for the message
 function meta.overlay(t, changes, who)
+   for key in pairs(changes) do
+      -- sd-scripts' old hash covers the ss_ keys too.
+      if type(key) == "string" and key:sub(1, 3) == "ss_" then t.sshs_legacy_hash = nil end
+   end
    for key, value in pairs(changes) do
       if type(key) ~= "string" then
          errors.throwf("arg", "%s: metadata keys are strings, not %s", who, type(key))
@@ -41,8 +45,6 @@ function meta.overlay(t, changes, who)
          errors.throwf("arg", "%s: metadata value of %s must be a string (false removes the key), not a %s",
             who, text.quote(key), type(value))
       end
-      -- sd-scripts' old hash covers the ss_ keys too.
-      if key:sub(1, 3) == "ss_" then t.sshs_legacy_hash = nil end
    end
 end
 

@@ -1,0 +1,32 @@
+--- Names in checkpoints of Stable Diffusion and its like that are no weights of the model, or none that anything reads.
+-- Layer: Lua, above stlua.core.
+
+local names = {}
+
+local function set(words)
+   local t = {}
+   for word in words:gmatch("%S+") do t[word] = true end
+   return t
+end
+
+--- Constants of the noise schedule, [1000] each.
+names.schedule = set [[betas alphas_cumprod alphas_cumprod_prev sqrt_alphas_cumprod sqrt_one_minus_alphas_cumprod
+   log_one_minus_alphas_cumprod sqrt_recip_alphas_cumprod sqrt_recipm1_alphas_cumprod posterior_variance
+   posterior_log_variance_clipped posterior_mean_coef1 posterior_mean_coef2 logvar]]
+
+--- Whether a model predicts v, and other things that programs look for: no weights.
+names.markers = set "v_pred ztsnr edm_vpred.sigma_max edm_vpred.sigma_min edm_mean edm_std"
+
+--- What no program that makes images reads. Beginnings of names.
+names.junk = { "optimizer_states", "lr_schedulers", "callbacks", "loops", "hparams", "hyper_parameters",
+   "embedding_manager.embedder.", "lora_te_text_model", "control_model.", "loss.", "denoiser.sigmas",
+   "cond_stage_model.model.logit_scale", "text_encoders.t5xxl.transformer.encoder.embed_tokens.weight",
+   "text_encoders.llm.lm_head." }
+
+--- Averaged weights of training (EMA) begin so.
+names.ema = "model_ema."
+
+--- What the names of a VAE begin with in a checkpoint.
+names.vae = { "first_stage_model.", "vae." }
+
+return names

@@ -1,0 +1,105 @@
+--- A folder of several models: a diffusers pipeline, whose parts belong together, or files side by side.
+-- Layer: Lua, above stlua.core.
+
+local core = require "stlua.core"
+local errors = require "stlua.errors"
+local identity = require "stlua.info.identity"
+local text = require "stlua.text"
+
+local folder = {}
+
+local function join(path, name) return path:gsub("/+$", "") .. "/" .. name end
+
+-- Names that say which file of a folder is the model.
+local function is_told(name)
+   return name:find("%.index%.json$") or name:find("%.index%.[^./]+%.json$") or name == "model.safetensors"
+      or name == "diffusion_pytorch_model.safetensors" or name:find("%-%d+%-of%-%d+%.")
+end
+
+local function weights_of(entries)
+   local list, told = {}, false
+   for _, entry in ipairs(entries) do
+      told = told or entry.type ~= "dir" and is_told(entry.name) ~= nil
+      if entry.type == "file" and entry.name:find("%.safetensors$") then list[#list + 1] = entry.name end
+   end
+   return list, told
+end
+
+--- What a path is, if it is a folder of several models.
+-- @treturn ?string "pipeline" or "folder"; nil for what st.open opens
+-- @treturn ?{string,...} names in it: folders of a pipeline, or files
+function folder.look(path)
+   local stat = core.stat(path)
+   if not stat or stat.type ~= "dir" then return nil end
+   local entries, pipeline, parts = core.listdir(path), false, {}
+   for _, entry in ipairs(entries) do pipeline = pipeline or entry.name == "model_index.json" end
+   if pipeline then
+      for _, entry in ipairs(entries) do
+         if entry.type == "dir" then
+            local list = weights_of(core.listdir(join(path, entry.name)))
+            if #list > 0 then parts[#parts + 1] = entry.name end
+         end
+      end
+      return "pipeline", parts
+   end
+   local list, told = weights_of(entries)
+   if #list < 2 or told then return nil end
+   return "folder", list
+end
+
+-- The class of a pipeline, from its model_index.json.
+local function class_of(path)
+   local name = join(path, "model_index.json")
+   local stat = core.stat(name)
+   if not stat or stat.type ~= "file" or stat.size > 1024 * 1024 then return nil end
+   local ok, value = pcall(function() return core.json_decode(require("stlua.whole_file")(name)) end)
+   return ok and type(value) == "table" and type(value._class_name) == "string" and value._class_name or nil
+end
+
+local meta = {}
+
+function meta.__tostring(report)
+   local rows = { { "name", "what it is", "parameters", "size" } }
+   for i, entry in ipairs(report.models) do
+      local name = core.escape(report.names[i], 60)
+      if entry.error then
+         rows[i + 1] = { name, "not readable: " .. core.escape(entry.error, 120), "", "" }
+      else
+         rows[i + 1] = { name, entry.what, identity.count(entry.parameters),
+            core.size(entry.file_bytes) }
+      end
+   end
+   local lines = { ("%s: %s"):format(core.escape(report.path), report.what) }
+   if report.places and report.places.diffusers then lines[2] = "diffusers: " .. report.places.diffusers end
+   return table.concat(lines, "\n") .. "\n\n" .. text.columns(rows, { false, false, true, true })
+end
+
+--- The report of such a folder.
+-- @tparam string path
+-- @tparam string kind as folder.look gives it
+-- @tparam {string,...} names
+-- @tparam function look(path) the report of one model
+-- @treturn table path, kind, what, names, models = their reports, or { error = }
+function folder.report(path, kind, names, look)
+   local report = { path = path, kind = kind, names = core.array(names), models = core.array {} }
+   local class = kind == "pipeline" and class_of(path)
+   report.what = kind == "folder" and text.plural(#names, "model") or ("a diffusers pipeline%s of %s"):format(
+      class and " (" .. core.escape(class, 60) .. ")" or "", text.plural(#names, "part"))
+   if kind == "pipeline" then
+      report.places = { diffusers = ('%s.from_pretrained("%s")'):format(class and core.escape(class, 60)
+         or "DiffusionPipeline", core.escape(path, 120)) }
+   end
+   for i, name in ipairs(names) do
+      local ok, entry = pcall(look, join(path, name))
+      if not ok and not errors.is(entry) then error(entry, 0) end
+      report.models[i] = ok and entry or { error = entry.message }
+   end
+   local readable = #names == 0
+   for _, entry in ipairs(report.models) do readable = readable or not entry.error end
+   if not readable then
+      errors.throwf("format", "no model of the folder can be read: %s", report.models[1].error)
+   end
+   return setmetatable(report, meta)
+end
+
+return folder

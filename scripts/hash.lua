@@ -1,0 +1,45 @@
+-- stlua hash: the hashes by which programs and sites know a file.
+
+local cli = require "stlua.cli"
+local core = require "stlua.core"
+local hash = require "stlua.hash"
+
+local NAMES = {}
+for i, kind in ipairs(hash.kinds) do NAMES[i] = kind[1] end
+
+local function options(parser)
+   parser:argument("files", "Files to hash: models, or any others."):args("+")
+   parser:flag("--json", "Print one JSON object.")
+   parser:option("--only", "Print that hash alone, as sha256sum does: one line for each file."):choices(NAMES)
+   parser:flag("--no-cache", "Read the files, whatever is known of them, and remember nothing.")
+end
+
+-- Every hash of a file on a line of its own.
+local function print_all(path, found)
+   cli.write(core.escape(path, 4096), "\n")
+   for _, kind in ipairs(hash.kinds) do
+      if found[kind[1]] then cli.write(("  %-16s  %-64s  %s\n"):format(kind[1], found[kind[1]], kind[4])) end
+   end
+end
+
+local function run(args)
+   local list = cli.watch(hash.hash, args.files, { cache = not args.no_cache })
+   local all = core.array {}
+   for i, path in ipairs(args.files) do
+      local found = list[i]
+      if args.json then
+         found.path = path
+         all[i] = found
+      elseif args.only then
+         cli.write(("%s  %s\n"):format(found[args.only] or "-", core.escape(path, 4096)))
+      else
+         print_all(path, found)
+      end
+   end
+   if args.json then cli.write(core.json_encode { files = all }, "\n") end
+end
+
+return cli.command({
+   name = "hash", summary = "Print the hashes by which programs know a file: AutoV1 to V3, sha256, sshs.",
+   options = options, run = run,
+}, ...)

@@ -1,0 +1,378 @@
+--- st.info: architectures told by names and shapes, in the original programs' names and in diffusers'; layouts, values,
+-- warnings, places.
+local architectures = require "stlua.architectures"
+local lu = require "luaunit"
+local st = require "stlua"
+local support = require "support"
+
+local suite = {}
+
+local BYTES = { F32 = 4, F16 = 2, BF16 = 2, I64 = 8, I32 = 4, U8 = 1, I8 = 1, F8_E4M3 = 1, F8_E5M2 = 1, F8_E8M0 = 1 }
+
+-- A file of { name, dtype, shape } with its header alone written: the data is a hole.
+local function sparse(file, list, metadata)
+   local parts, at = { metadata and ('"__metadata__":%s'):format(st.json.encode(metadata)) or nil }, 0
+   for _, entry in ipairs(list) do
+      local bytes = BYTES[entry[2]]
+      for _, size in ipairs(entry[3]) do bytes = bytes * size end
+      parts[#parts + 1] = ('%s:{"dtype":"%s","shape":[%s],"data_offsets":[%d,%d]}'):format(st.json.encode(entry[1]),
+         entry[2], table.concat(entry[3], ","), at, at + bytes)
+      at = at + bytes
+   end
+   local header = "{" .. table.concat(parts, ",") .. "}"
+   header = header .. (" "):rep(-#header % 8)
+   local path = support.path(file)
+   local out = assert(io.open(path, "wb"))
+   out:write(("<I8"):pack(#header), header)
+   if at > 0 then
+      out:seek("set", 8 + #header + at - 1)
+      out:write "\0"
+   end
+   out:close()
+   return path
+end
+
+-- The tensors of a packed layout.
+local function layout(name)
+   local root = arg[0]:match("^(.*)tests/lua/") or ""
+   local pipe = assert(io.popen(("gzip -dc '%stests/bench/layouts/%s.tsv.gz'"):format(root, name)))
+   local list = {}
+   pipe:read "l"
+   for line in pipe:lines() do
+      local tensor, dtype, sizes = line:match("^([^\t]+)\t([^\t]+)\t(.*)$")
+      local shape = {}
+      for size in sizes:gmatch("%d+") do shape[#shape + 1] = math.tointeger(tonumber(size)) end
+      list[#list + 1] = { tensor, dtype, shape }
+   end
+   pipe:close()
+   assert(#list > 100, name)
+   return list
+end
+
+-- The tensors behind a prefix, without it, their names changed by fn(module, kind) (nil: as they are; false: left out).
+local function behind(list, prefix, fn)
+   local out = {}
+   for _, entry in ipairs(list) do
+      if entry[1]:sub(1, #prefix) == prefix then
+         local name = entry[1]:sub(#prefix + 1)
+         local module, kind = name:match("^(.*)%.(%a+)$")
+         local new = fn and module and fn(module)
+         if new ~= false then out[#out + 1] = { new and new .. "." .. kind or name, entry[2], entry[3] } end
+      end
+   end
+   return out
+end
+
+local function titles(info)
+   local out = {}
+   for i, part in ipairs(info.parts) do out[i] = part.part .. " " .. part.title end
+   return table.concat(out, "; ")
+end
+
+-- ---------------------------------------------------------------- whole checkpoints
+
+function suite.test_checkpoints_of_all_layouts()
+   local function check(name, what, parts)
+      local list, parameters = layout(name), 0
+      for _, entry in ipairs(list) do
+         local n = 1
+         for _, size in ipairs(entry[3]) do n = n * size end
+         parameters = parameters + n
+      end
+      local info = st.info(sparse(name .. ".safetensors", list))
+      lu.assertEquals(info.what, what)
+      lu.assertEquals(titles(info), parts)
+      lu.assertEquals(info.parameters, parameters)
+      return info
+   end
+   local info = check("sd15-checkpoint", "Stable Diffusion 1: a checkpoint with U-Net, text encoder and VAE",
+      "unet Stable Diffusion 1; te CLIP-L; vae VAE of Stable Diffusion 1, 2 or XL (4 channels)")
+   lu.assertEquals(info.places, { a1111 = "models/Stable-diffusion", comfyui = "models/checkpoints",
+      diffusers = 'StableDiffusionPipeline.from_single_file("sd15-checkpoint.safetensors")' })
+   lu.assertEquals(info.leftovers, { { what = "noise schedule", tensors = 12, bytes = 24000 } })
+   lu.assertEquals(info.parts[1].parameters, 859520964)
+   lu.assertEquals(info.parts[2].layers, 12)
+   lu.assertStrContains(info.warnings[1], "position_ids\" is broken: 0 stands for 1")      -- a hole is zeros
+   info = check("sdxl-checkpoint",
+      "Stable Diffusion XL, predicts v, noise to the end (ztsnr): a checkpoint with U-Net, 2 text encoders and VAE",
+      "unet Stable Diffusion XL; te CLIP-L; te OpenCLIP-G; vae VAE of Stable Diffusion 1, 2 or XL (4 channels)")
+   lu.assertStrContains(info.places.diffusers, "StableDiffusionXLPipeline.from_single_file")
+   check("sd3-checkpoint", "Stable Diffusion 3 Medium: a checkpoint with transformer, 3 text encoders and VAE",
+      "transformer Stable Diffusion 3 Medium; te CLIP-G; te CLIP-L; te T5 XXL; vae VAE of Stable Diffusion 3 or Flux.1 "
+      .. "(16 channels)")
+   info = check("flux-checkpoint", "Flux.1 dev: a checkpoint with transformer, 2 text encoders and VAE",
+      "transformer Flux.1 dev; te CLIP-L; te T5 XXL; vae VAE of Stable Diffusion 3 or Flux.1 (16 channels)")
+   lu.assertNil(info.places.a1111)
+   info = check("llama-1.1b", "Llama, 22 layers, width 2,048, vocabulary 32,000", "language Llama")
+   lu.assertStrContains(info.places.loads, "AutoModelForCausalLM")
+   lu.assertNil(info.places.comfyui)
+end
+
+function suite.test_variants_of_a_checkpoint()
+   local function what(name, change, metadata)
+      local list = layout(name)
+      for i = #list, 1, -1 do
+         local new = change(list[i])
+         if new == false then table.remove(list, i) end
+         if type(new) == "table" then list[i] = new end
+      end
+      return st.info(sparse("variant.safetensors", list, metadata))
+   end
+   local function channels(n)
+      return function(e)
+         if e[1]:find("input_blocks%.0%.0%.weight$") then return { e[1], e[2], { e[3][1], n, 3, 3 } } end
+      end
+   end
+   lu.assertStrContains(what("sd15-checkpoint", channels(9)).what, "Stable Diffusion 1 for inpainting: a checkpoint")
+   lu.assertStrContains(what("sd15-checkpoint", channels(8)).what, "Stable Diffusion 1, InstructPix2Pix: a checkpoint")
+   lu.assertStrContains(what("sdxl-checkpoint", channels(9)).what, "Stable Diffusion XL for inpainting")
+   local schnell = what("flux-checkpoint", function(e) return not e[1]:find("guidance_in") end)
+   lu.assertStrContains(schnell.what, "Flux.1 schnell")
+   local fill = what("flux-checkpoint", function(e)
+      if e[1]:find("img_in%.weight$") then return { e[1], e[2], { 3072, 384 } } end
+   end)
+   lu.assertStrContains(fill.what, "Flux.1 Fill dev")
+   local bare = what("sdxl-checkpoint", function(e) return e[1]:find("^first_stage") == nil end)
+   lu.assertStrContains(bare.what, "(no VAE)")
+   local function without_markers(e) return e[1] ~= "v_pred" and not e[1]:find "^edm" end
+   local pony = what("sdxl-checkpoint", without_markers, { ["modelspec.title"] = "ponyXL v6" })
+   lu.assertEquals(pony.derivative, { name = "Pony", key = "modelspec.title", value = "ponyXL v6" })
+   lu.assertNil(pony.prediction)
+   lu.assertNil(what("sdxl-checkpoint", function() end, { ["modelspec.title"] = "exponya" }).derivative)
+   local ema = what("sd15-checkpoint", function(e)
+      if e[1]:find("^first_stage") then return { "model_ema." .. e[1]:gsub("%.", ""), e[2], e[3] } end
+   end)
+   lu.assertEquals(ema.leftovers[1].what, "EMA, a second set of weights")
+   lu.assertEquals(ema.leftovers[1].tensors, 248)
+   -- SD 2 is SD 1 with a wider text; what it predicts, one bias tells.
+   local two = what("sd15-checkpoint", function(e)
+      if e[1]:find("attn2%.to_[kv]%.weight$") then return { e[1], e[2], { e[3][1], 1024 } } end
+   end, { ["modelspec.prediction_type"] = "v" })
+   lu.assertStrContains(two.what, "Stable Diffusion 2, predicts v: a checkpoint")
+end
+
+function suite.test_stable_diffusion_2_told_by_a_bias()
+   local function what(deviation)
+      local bias = st.randn(320) * deviation
+      return st.info(st.model {
+         { "input_blocks.1.1.transformer_blocks.0.attn2.to_k.weight", st.zeros(320, 1024) },
+         { "output_blocks.11.1.transformer_blocks.0.norm1.bias", bias } }).what
+   end
+   lu.assertStrContains(what(0.2), "predicts v (told by the spread of a bias)")
+   lu.assertStrContains(what(0.02), "predicts noise (told by the spread of a bias)")
+end
+
+-- ---------------------------------------------------------------- parts alone, and diffusers' names
+
+function suite.test_parts_in_the_original_names()
+   local list = layout "sdxl-checkpoint"
+   local info = st.info(sparse("unet.safetensors", behind(list, "model.diffusion_model.")))
+   lu.assertEquals(info.what, "Stable Diffusion XL: the U-Net alone")
+   lu.assertEquals(info.places.comfyui, "models/diffusion_models")
+   info = st.info(sparse("vae.safetensors", behind(list, "first_stage_model.")))
+   lu.assertEquals(info.what, "VAE of Stable Diffusion 1, 2 or XL (4 channels)")
+   lu.assertEquals(info.places, { a1111 = "models/VAE", comfyui = "models/vae",
+      diffusers = 'AutoencoderKL.from_single_file("vae.safetensors")' })
+   info = st.info(sparse("clip.safetensors", behind(list, "conditioner.embedders.0.transformer.")))
+   lu.assertEquals(info.what, "CLIP-L, a text encoder, 12 layers, width 768, vocabulary 49,408")
+   info = st.info(sparse("t5.safetensors", behind(layout "flux-checkpoint", "text_encoders.t5xxl.transformer.")))
+   lu.assertEquals(info.what, "T5 XXL, a text encoder, 24 layers, width 4,096, vocabulary 32,128")
+   lu.assertEquals(info.places.comfyui, "models/text_encoders")
+end
+
+function suite.test_parts_in_the_names_of_diffusers()
+   local unet = require "stlua.lora.names.unet"
+   for name, title in pairs { sd15 = "Stable Diffusion 1", sdxl = "Stable Diffusion XL" } do
+      local list = behind(layout(name .. "-checkpoint"), "model.diffusion_model.", function(module)
+         return unet.to_diffusers(module)
+      end)
+      local info = st.info(sparse("unet.safetensors", list))
+      lu.assertEquals(info.what, title .. ": the U-Net alone")
+      lu.assertStrContains(info.parts[1].id, "-diffusers")
+      lu.assertStrContains(info.places.diffusers, "UNet2DConditionModel.from_pretrained(")
+   end
+   -- What is one matrix there is several here: sizes of these do not matter.
+   local flux = require "stlua.lora.names.flux"
+   local list = { { "x_embedder.weight", "BF16", { 3072, 64 } } }
+   for _, row in ipairs(flux.rows(2, 2)) do
+      for i = 2, #row do list[#list + 1] = { row[i] .. ".weight", "BF16", { 8, 8 } } end
+   end
+   list = behind(list, "", nil)
+   local seen, kept = {}, {}
+   for _, entry in ipairs(list) do
+      if not seen[entry[1]] then kept[#kept + 1], seen[entry[1]] = entry, true end
+   end
+   lu.assertStrContains(st.info(sparse("flux.safetensors", kept)).what, "Flux.1 dev")
+end
+
+-- ---------------------------------------------------------------- every row
+
+-- The first size that a test allows.
+local function size_of(word) return word == "?" and 8 or math.tointeger(tonumber(word:match("%d+"))) end
+
+local function names_of(tests, prefix, list, from)
+   for i = from or 1, #tests do
+      local no, name, sizes = tests[i]:match("^(!?)(%S+)%s*%[?([^%]]*)%]?$")
+      if no == "" then
+         local shape = {}
+         for word in sizes:gmatch("[^,%s]+") do shape[#shape + 1] = size_of(word) end
+         local old
+         for _, entry in ipairs(list) do old = old or entry[1] == prefix .. name and entry end
+         if not old then
+            list[#list + 1] = { prefix .. name, "F16", #shape > 0 and shape or { 8, 8 } }
+         else
+            table.move(shape, 1, #shape, 1, old[3])
+         end
+      end
+   end
+end
+
+-- What a row asks for is found to be that row, behind every prefix that it knows.
+function suite.test_every_row_tells_itself()
+   local ids = {}
+   for _, row in ipairs(architectures.rows()) do
+      lu.assertNil(ids[row.id], row.id)
+      ids[row.id] = true
+      for _, prefix in ipairs(row.under) do
+         local list = {}
+         names_of(row.has, prefix, list)
+         names_of(row.also or {}, prefix, list)
+         local info = st.info(sparse("row.safetensors", list))
+         lu.assertEquals(info.parts[1] and info.parts[1].id, row.id, prefix)
+         lu.assertNotEquals(info.what, "")
+      end
+      for _, kind in ipairs(row.kinds or {}) do
+         local from, list = kind[1] == "=" and 3 or 2, {}
+         names_of(row.has, row.under[1], list)
+         names_of(row.also or {}, row.under[1], list)
+         names_of(kind, row.under[1], list, from)
+         local info = st.info(sparse("row.safetensors", list))
+         lu.assertStrContains(titles(info), kind[1] == "=" and row.kinds[#row.kinds] == kind and kind[2] or
+            kind[1] ~= "=" and kind[1] or "")
+      end
+   end
+end
+
+-- A configuration beside the file tells apart what names cannot.
+function suite.test_a_configuration_beside_the_file()
+   local list = behind(layout "llama-1.1b", "")
+   support.shell "mkdir -p @/folder"
+   local path = sparse("folder/model.safetensors", list)
+   local function told(config)
+      support.write(support.path "folder/config.json", config)
+      local info = st.info(support.path "folder")
+      return info.parts[1].id, info.config and info.config.architecture
+   end
+   lu.assertEquals({ told '{"model_type":"mistral","architectures":["MistralForCausalLM"]}' },
+      { "mistral", "MistralForCausalLM" })
+   lu.assertEquals({ told '{"model_type":"qwen3"}' }, { "llama" })      -- it has no q_norm: names win
+   lu.assertEquals({ told "not json" }, { "llama" })
+   lu.assertEquals({ told '{"model_type":7,"architectures":{"0":"x"}}' }, { "llama" })
+   lu.assertNotNil(path)
+end
+
+-- ---------------------------------------------------------------- quantised layouts
+
+function suite.test_quantised_layouts()
+   local function quantised(list, metadata)
+      local out = {}
+      for i, q in ipairs(st.info(sparse("quant.safetensors", list, metadata)).quantised) do
+         out[i] = q.layout .. " " .. q.weights
+      end
+      return table.concat(out, ", ")
+   end
+   lu.assertEquals(quantised { { "a.weight", "F16", { 4, 4 } } }, "")
+   lu.assertEquals(quantised { { "a.weight", "F8_E4M3", { 4, 4 } }, { "a.scale_weight", "F32", {} },
+      { "a.scale_input", "F32", {} }, { "b.weight", "F8_E4M3", { 4, 4 } }, { "b.scale_weight", "F32", {} },
+      { "scaled_fp8", "F8_E4M3", { 2 } } }, "scaled fp8 2")
+   lu.assertEquals(quantised { { "a.weight", "U8", { 4, 8 } }, { "a.weight_scale", "F8_E4M3", { 4, 1 } },
+      { "a.weight_scale_2", "F32", {} } }, "nvfp4 1")
+   lu.assertEquals(quantised { { "a.weight", "F8_E4M3", { 4, 32 } }, { "a.weight_scale", "U8", { 4, 1 } } }, "mxfp8 1")
+   lu.assertEquals(quantised { { "a.weight", "F8_E4M3", { 4, 32 } }, { "a.weight_scale", "F32", {} } }, "scaled fp8 1")
+   lu.assertEquals(quantised { { "a.weight", "I8", { 4, 32 } }, { "a.weight_scale", "F32", {} } }, "int8 with scales 1")
+   lu.assertEquals(quantised { { "a.weight", "U8", { 8, 1 } }, { "a.weight.absmax", "F32", { 1 } },
+      { "a.weight.quant_map", "F32", { 16 } }, { "a.weight.quant_state.bitsandbytes__nf4", "U8", { 80 } } },
+      "bitsandbytes nf4 1")
+   lu.assertEquals(quantised { { "a.weight", "U8", { 8, 1 } }, { "a.weight.absmax", "F32", { 1 } },
+      { "a.weight.quant_state.bitsandbytes__fp4", "U8", { 80 } } }, "bitsandbytes fp4 1")
+   lu.assertEquals(quantised { { "a.qweight", "I32", { 512, 4096 } }, { "a.scales", "F16", { 32, 4096 } },
+      { "a.qzeros", "I32", { 32, 512 } }, { "a.g_idx", "I32", { 4096 } } }, "GPTQ 1")
+   lu.assertEquals(quantised { { "a.qweight", "I32", { 4096, 512 } }, { "a.scales", "F16", { 32, 4096 } },
+      { "a.qzeros", "I32", { 32, 512 } } }, "AWQ 1")
+   lu.assertEquals(quantised({ { "a.weight", "F8_E5M2", { 4 } } }), "plain F8_E5M2, without scales 1")
+   lu.assertEquals(quantised({ { "a.weight", "U8", { 4 } } },
+      { _quantization_metadata = '{"layers":{"a":{"format":"nvfp4"},"b":{"format":"\\u001b[m"}}}' }),
+      "\\u001b[m 1, nvfp4 1")
+   lu.assertEquals(quantised({ { "a.weight", "U8", { 4 } } }, { _quantization_metadata = "[1]" }), "")
+   local text = '{"format":"float8_e4m3fn"}'
+   local bytes = st.from_bytes("U8", { #text }, text)
+   lu.assertEquals(st.info(st.model { { "a.weight", st.zeros(4):cast "F8_E4M3" }, { "a.comfy_quant", bytes } })
+      .quantised[1].layout, "float8_e4m3fn")
+end
+
+-- ---------------------------------------------------------------- values and warnings
+
+function suite.test_precision_that_is_used()
+   local x = st.randn(64, 64)
+   local function holds(t) return (st.info(st.model { { "w", t }, { "b", t } }).holds or {}).dtype end
+   lu.assertNil(holds(x))
+   lu.assertEquals(holds(x:cast("BF16"):float()), "BF16")
+   lu.assertEquals(holds(x:half():float()), "F16")
+   lu.assertEquals(holds((x * 3e-5):half():float()), "F16")      -- subnormals
+   lu.assertNil(holds(st.zeros(64, 64)))
+   lu.assertNil(holds(x:half()))
+   lu.assertNil(holds(x:half():float() * 1e6))
+end
+
+function suite.test_warnings()
+   local function warnings(metadata, more)
+      local list = { { "text_model.embeddings.position_ids", st.arange(77):reshape(1, 77) } }
+      for _, entry in ipairs(more or {}) do list[#list + 1] = entry end
+      local path = support.path "warn.safetensors"
+      st.model(list, metadata):save(path, { sync = false })
+      return table.concat(st.info(path).warnings, "\n"), path
+   end
+   lu.assertEquals(warnings {}, "")
+   lu.assertEquals(warnings { format = "pt", url = "https://example.org/home/x" }, "")
+   lu.assertStrContains(warnings { note = "from C:\\Users\\me\\models\\a.ckpt" }, "note (the path C:\\\\Users")
+   lu.assertStrContains(warnings { ss_dataset_dirs = "{}" }, "folders of training images")
+   lu.assertStrContains(warnings { big = ("x"):rep(70000) }, '"big" has 68.4 KiB')
+   lu.assertEquals(warnings { workflow2 = "x" }, "")
+   -- The end of the last tensor's bytes is an archive of its own.
+   local zip = "PK\5\6" .. ("\0"):rep(18)
+   lu.assertStrContains(warnings({}, { { "z", st.from_bytes("U8", { #zip }, zip) } }), "it ends as a zip archive does")
+   local cut = "PK\5\6" .. ("\1"):rep(18)
+   lu.assertEquals(warnings({}, { { "z", st.from_bytes("U8", { #cut }, cut) } }), "")
+   lu.assertStrContains(warnings { a = "%PDF-1.4" }, "PDF")
+   -- position_ids as a merge in F16 leaves them
+   local ids = st.arange(77):half()
+   ids[76] = 74.9375
+   local m = { { "text_model.encoder.layers.0.mlp.fc1.weight", st.zeros(3072, 768):half() },
+      { "text_model.embeddings.position_ids", ids:reshape(1, 77) } }
+   lu.assertStrContains(table.concat(st.info(st.model(m)).warnings), "is broken: 74.9375 stands for 75")
+   m[2][2] = st.arange(77):half():reshape(1, 77)
+   lu.assertStrContains(table.concat(st.info(st.model(m)).warnings), "is F16, not I64")
+end
+
+function suite.test_adapters()
+   local name = "lora_unet_input_blocks_4_1_transformer_blocks_0_attn2_to_k"
+   local list = { { name .. ".lora_down.weight", st.zeros(8, 2048) }, { name .. ".lora_up.weight", st.zeros(640, 8) },
+      { name .. ".alpha", st.tensor(4) } }
+   local info = st.info(st.model(list, { ss_sd_model_name = "ponyDiffusionV6XL.safetensors", ss_network_dim = "8" }))
+   lu.assertEquals(info.kind, "lora")
+   lu.assertEquals(info.what, "LoRA for Stable Diffusion XL, rank 8, alpha 4")
+   lu.assertEquals(info.derivative.name, "Pony")
+   lu.assertEquals(info.places.a1111, "models/Lora")
+   lu.assertStrContains(tostring(info), "LoRA for Stable Diffusion XL")
+   -- A name with "lora" in it makes no adapter.
+   lu.assertEquals(st.info(st.model { { "exploration.weight", st.zeros(4, 4) } }).kind, "unknown")
+end
+
+function suite.test_what_is_empty_or_wrong()
+   lu.assertEquals(st.info(st.model {}).kind, "unknown")
+   lu.assertStrContains(tostring(st.info(st.model {})), "unknown")
+   support.raises("arg", { "unknown option", "varaint" }, st.info, "x", { varaint = "fp16" })
+   support.raises("io", "no such file", st.info, support.path "nothing.safetensors")
+end
+
+support.run("info", suite)

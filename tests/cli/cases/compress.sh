@@ -1,6 +1,6 @@
 # compress, decompress, verify, and saves to .zst.
 stlua "$FIXTURES/../../examples/make_samples.lua" a.safetensors b.safetensors
-sizes() { sed 's/[0-9.]* [KM]iB compressed, [0-9]* %/N compressed/; s/: [0-9.]* KiB from \([0-9.]* KiB\), [0-9]* %/: N from \1/'; }
+sizes() { sed 's/[0-9.]* [KM]iB compressed, [0-9]* %/N compressed/; s/[0-9.]* [KM]iB on the disk, [0-9.]* %/N on the disk/; s/: [0-9.]* KiB from \([0-9.]* KiB\), [0-9]* %/: N from \1/'; }
 told() { "$@" 2>told; status=$?; sizes <told; return $status; }
 told stlua compress a.safetensors; echo "exit $?"
 told stlua compress a.safetensors; echo "exit $?"

@@ -33,6 +33,7 @@ end
 st.model { { "decoder.bias", st.ones(4) } }:save("vae.safetensors")
 LUA
 stlua checkpoints.lua && rm checkpoints.lua
+for m in base tuned1 tuned2; do cp b.safetensors $m.safetensors; done
 block lua >script.lua
 stlua script.lua && stlua info merged.safetensors | grep '^tensors'
 block >commands.sh
@@ -44,7 +45,8 @@ make() { grep -q "^$1:.*## " "$ROOT/Makefile" || echo "no target $1"; }
 HOME=$PWD
 mkdir -p .local/share/bash-completion/completions
 set -e
-. ./commands.sh >log
+. ./commands.sh >log 2>err
+sed 's/[0-9.]* KiB compressed, [0-9]* %/N compressed/; s/: [0-9.]* KiB, [0-9.]* % of/: N, N % of/; s/from [0-9.]* KiB, [0-9]* %/from N, N %/' err >&2 && rm err
 grep 'equal, byte for byte' log
 cat .local/share/bash-completion/completions/stlua | head -n 1
 grep 'no target' log || ls

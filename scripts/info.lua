@@ -24,7 +24,7 @@ local function run(args)
    local listed = args.metadata or args.stats or args.tensors or args.json
    local listing = listed and require "stlua.info.listing"
    if listed and not args.json then
-      local model = require("stlua.open").open(args.model)
+      local model = require("stlua.open").open(args.model, { tensors_only = true, skip = true })
       if args.metadata then return listing.metadata(model) end
       return (args.stats and listing.stats or listing.tensors)(model, pattern)
    end

@@ -38,21 +38,22 @@ extern "C" {
 /* ---------------------------------------------------------------- status and errors */
 
 /* X(enumerator, code shown to Lua and in `--json`, when) */
-#define ST_STATUSES(X)                                                 \
-    X(OK, "ok", "success")                                             \
-    X(NOMEM, "nomem", "out of memory")                                 \
-    X(IO, "io", "the system refused: open, read, write, rename, sync") \
-    X(FORMAT, "format", "a file is not what its format demands")       \
-    X(LIMIT, "limit", "a named limit was exceeded")                    \
-    X(DTYPE, "dtype", "the operation is not defined for this dtype")   \
-    X(SHAPE, "shape", "shapes do not fit each other")                  \
-    X(NAME, "name", "no such tensor, or an illegal name")              \
-    X(ARG, "arg", "an argument is wrong")                              \
-    X(QUANT, "quant", "arithmetic or a cast on a quantised tensor")    \
-    X(EXISTS, "exists", "the target exists and may not be replaced")   \
-    X(SPACE, "space", "not enough room on the disk")                   \
-    X(CHANGED, "changed", "an input changed while it was in use")      \
-    X(CANCELLED, "cancelled", "the user stopped the work")             \
+#define ST_STATUSES(X)                                                      \
+    X(OK, "ok", "success")                                                  \
+    X(NOMEM, "nomem", "out of memory")                                      \
+    X(IO, "io", "the system refused: open, read, write, rename, sync")      \
+    X(FORMAT, "format", "a file is not what its format demands")            \
+    X(LIMIT, "limit", "a named limit was exceeded")                         \
+    X(DTYPE, "dtype", "the operation is not defined for this dtype")        \
+    X(SHAPE, "shape", "shapes do not fit each other")                       \
+    X(NAME, "name", "no such tensor, or an illegal name")                   \
+    X(ARG, "arg", "an argument is wrong")                                   \
+    X(QUANT, "quant", "arithmetic or a cast on a quantised tensor")         \
+    X(EXISTS, "exists", "the target exists and may not be replaced")        \
+    X(SPACE, "space", "not enough room on the disk")                        \
+    X(CHANGED, "changed", "an input changed while it was in use")           \
+    X(UNSAFE, "unsafe", "a file that would run code when PyTorch loads it") \
+    X(CANCELLED, "cancelled", "the user stopped the work")                  \
     X(INTERNAL, "internal", "a defect of stlua itself")
 
 typedef enum st_status {
@@ -174,7 +175,7 @@ typedef struct st_info {
     st_dtype dtype;
     int ndim;
     const int64_t *shape; /* `ndim` sizes */
-    uint64_t begin, end;  /* byte offsets in the data section */
+    uint64_t begin, end;  /* byte offsets in the data section of safetensors; 0 in other formats */
 } st_info;
 
 typedef struct st_text { /* a counted string, also NUL-terminated */
@@ -182,19 +183,55 @@ typedef struct st_text { /* a counted string, also NUL-terminated */
     size_t len;
 } st_text;
 
-/* An open safetensors file: its header, and the right to read ranges. Reference counted. */
+/* An open file of tensors: its header, and the right to read ranges. Reference counted. */
 typedef struct st_file st_file;
 
-/* Opens a regular file and checks its whole header as the reference library does (reference verdicts, and the
- * stricter ones of src/ARCHITECTURE.md). Reads the header only. FORMAT says what the file really is. A file that is
- * zstd-compressed, whatever its name, is seen as the plain file in all that follows. */
+/* Opens a regular file. What it is, its contents say: safetensors, whose whole header is checked as the reference
+ * library does (reference verdicts, and the stricter ones of src/ARCHITECTURE.md), also zstd-compressed, which is seen
+ * as the plain file in all that follows; a PyTorch checkpoint, of which nothing is run; .npz and .npy; GGUF. Reads
+ * headers only. FORMAT says what the file really is. */
 st_status st_file_open(const char *path, st_file **out, st_err *err);
+
+typedef struct st_open_opts {
+    bool tensors_only; /* of a checkpoint that would run code take the tensors all the same; else UNSAFE */
+    bool skip;         /* leave out tensors that cannot be had; else DTYPE */
+    const char *key; /* of a checkpoint take this part ("state_dict", "model.ema"), "" is all; NULL: as st_note says */
+    bool has_dtype;  /* of .npy and .npz: unsigned integers, and raw bytes, of this width are this dtype */
+    st_dtype dtype;
+    const char *base; /* of a packed file: path of the file that differences were made to; NULL: it lies beside it */
+} st_open_opts;
+/* `o` may be NULL. */
+st_status st_file_open_with(const char *path, const st_open_opts *o, st_file **out, st_err *err);
+const char *st_file_format(const st_file *f); /* "safetensors", "PyTorch checkpoint", ... */
+
+/* X(enumerator, name, what such a note tells): what was seen in a file that is not safetensors. */
+#define ST_NOTES(X)                                                                 \
+    X(TAKEN, "taken", "which part of the file the tensors are of")                  \
+    X(LEFT, "left", "a part that holds tensors and was not taken")                  \
+    X(BESIDE, "beside", "what stands beside the tensors")                           \
+    X(DANGER, "danger", "what PyTorch would run when it loads the file")            \
+    X(UNKNOWN, "unknown", "a class of somebody's program")                          \
+    X(SKIPPED, "skipped", "a tensor that cannot be had, and why")                   \
+    X(DECODED, "decoded", "tensors that are made into numbers while they are read") \
+    X(UNTOLD, "untold", "metadata that was left out")
+
+typedef enum st_note {
+#define X(id, name, what) ST_NOTE_##id,
+    ST_NOTES(X)
+#undef X
+        ST_NOTE_COUNT
+} st_note;
+const char *st_note_name(st_note n);
+/* The notes on a file, in order; texts are safe to print. */
+size_t st_file_notes(const st_file *f);
+void st_file_note(const st_file *f, size_t i, st_note *kind, st_text *text);
 st_file *st_file_ref(st_file *f);
 void st_file_close(st_file *f);
 const char *st_file_path(const st_file *f);
-uint64_t st_file_size(const st_file *f);       /* of the whole file, uncompressed */
-uint64_t st_file_stored(const st_file *f);     /* of the file as it lies on the disk */
-uint64_t st_file_data_start(const st_file *f); /* 8 + header length */
+uint64_t st_file_size(const st_file *f);         /* of the whole file, uncompressed */
+uint64_t st_file_stored(const st_file *f);       /* of the file as it lies on the disk */
+uint64_t st_file_data_start(const st_file *f);   /* of safetensors: 8 + header length; others: 0 */
+uint64_t st_file_header_bytes(const st_file *f); /* without the 8 of its length; of others what tells of the tensors */
 /* How it is compressed, "zstd", or NULL; and whether a tensor can be read without all that lies before it. */
 const char *st_file_compression(const st_file *f);
 bool st_file_seeks(const st_file *f);
@@ -203,9 +240,13 @@ size_t st_file_count(const st_file *f);
 st_info st_file_info(const st_file *f, size_t i);
 /* Index of a tensor, or -1. */
 int64_t st_file_find(const st_file *f, const char *name, size_t len);
+/* first[i] becomes the first tensor of the same elements, in the same bytes, as the i-th, itself included: checkpoints
+ * store tied tensors once. */
+st_status st_file_tied(const st_file *f, size_t *first, st_err *err);
 size_t st_file_meta_count(const st_file *f);
 void st_file_meta(const st_file *f, size_t i, st_text *key, st_text *value); /* in header order */
-/* SHA-256 of the header (the 8 length bytes and the JSON), 64 hexadecimal digits and a NUL. */
+/* SHA-256 of the header (the 8 length bytes and the JSON; of other formats what tells of the tensors), 64 hexadecimal
+ * digits and a NUL. */
 st_status st_file_header_sha256(st_file *f, char out[65], st_err *err);
 /* The same of the whole file, which is read for it. */
 st_status st_file_sha256(st_file *f, char out[65], st_err *err);
@@ -217,10 +258,6 @@ typedef struct st_copy_opts {
 } st_copy_opts;
 /* ---- packed files
  * A packed file (io/pack.h) is opened as what it was packed from: the functions above speak of the original. */
-typedef struct st_open_opts {
-    const char *base; /* path of the file that differences were made to; NULL: it lies beside the packed file */
-} st_open_opts;
-st_status st_file_open_with(const char *path, const st_open_opts *o, st_file **out, st_err *err);
 typedef struct st_pack_info {
     const char *base;        /* escaped name of the base, or NULL: none is needed; lent by the file */
     const char *base_sha256; /* its SHA-256, NULL where the file does not say */
@@ -310,7 +347,8 @@ size_t st_header_meta_count(const st_header *h);
 void st_header_meta(const st_header *h, size_t i, st_text *key, st_text *value);
 
 /* A model.safetensors.index.json: which shard holds which tensor. Shard names are checked: relative, no "..", no
- * drive, root, backslash or NUL, ending in ".safetensors" or ".safetensors.zst". */
+ * drive, root, backslash or NUL, ending in ".safetensors", ".safetensors.zst", or in ".bin", ".pt" or ".pth" of
+ * checkpoints. */
 typedef struct st_index st_index;
 st_status st_index_open(const char *path, st_index **out, st_err *err);
 st_status st_index_parse(const char *label, const void *buf, size_t len, st_index **out, st_err *err);
@@ -705,6 +743,7 @@ st_status st_model_open_with(const char *path, const st_open_opts *o, st_model *
 /* All shards of an index; every mapped tensor must be in its shard. Metadata is the first shard's. `path` names the
  * index. */
 st_status st_model_open_index(const char *path, st_model **out, st_err *err);
+st_status st_model_open_index_with(const char *path, const st_open_opts *o, st_model **out, st_err *err);
 size_t st_model_count(const st_model *m);
 /* The i-th entry; `shape` lives as long as the model. begin and end are 0 for what is not a file's range. */
 st_info st_model_info(const st_model *m, size_t i);
@@ -733,8 +772,9 @@ size_t st_model_quants(const st_model *m, st_quant_use *list, size_t cap);
 size_t st_model_files(const st_model *m);
 st_file *st_model_file(const st_model *m, size_t i);
 
-/* CRC-32 of zip files: of what came before (0 at first) and n more bytes. */
-uint32_t st_crc32(uint32_t crc, const void *bytes, size_t n);
+/* Holds the entries of a zip archive (.npz, checkpoints) against their checksums: all of the file is read. FORMAT.
+ * Other formats have none. */
+st_status st_file_check(st_file *f, st_err *err);
 
 /* ---------------------------------------------------------------- saving */
 
@@ -782,6 +822,23 @@ uint64_t st_plan_stored(const st_plan *p);
  * inputs and expressions to go on from, and the message says so; the next save to a target removes what it cannot use.
  */
 st_status st_plan_run(st_plan *p, st_err *err);
+
+/* ---------------------------------------------------------------- NumPy's files */
+
+/* The header of a .npy file that holds a tensor of this dtype and shape in C order: at most 2,048 bytes, a multiple of
+ * 64. DTYPE for what NumPy has no type for. */
+st_status st_npy_header(st_dtype dtype, int ndim, const int64_t *shape, char out[2048], size_t *len, st_err *err);
+
+typedef struct st_npy_item {
+    const char *name; /* of an archive's entry; ".npy" is added */
+    size_t name_len;
+    st_tensor *t;
+    st_dtype as;    /* it is cast to this one, such as F32 for BF16 */
+    st_dtype named; /* what its header says: `as`, or unsigned integers of the same width, which then are its bits */
+} st_npy_item;
+/* Writes one array as .npy, or any number as an uncompressed .npz (with `archive`), by the same protocol as a save. */
+st_status st_npy_save(st_ctx *ctx, const char *path, const st_npy_item *items, size_t n, bool archive,
+                      const st_save_opts *opts, st_err *err);
 
 #if defined(__GNUC__)
 #pragma GCC visibility pop

@@ -11,8 +11,16 @@ local open = {}
 -- Path of the base of packed files, when the command line names one.
 open.pack_base = nil
 
--- The names that libraries give to whole models, in the order in which they win.
-local STANDARD = { "model", "diffusion_pytorch_model" }
+-- The names that libraries give to whole models, in the order in which they win: those of safetensors, then those of
+-- PyTorch checkpoints.
+local FAMILIES = {
+   { ending = ".safetensors", stems = { "model", "diffusion_pytorch_model" } },
+   { ending = ".bin", stems = { "pytorch_model", "diffusion_pytorch_model" } },
+}
+
+-- Endings of other files that may be a folder's only model, and what training programs put beside one.
+local OTHERS = { ".ckpt", ".pt", ".pth", ".gguf", ".npz" }
+local NO_MODEL = { "^optimizer", "^scheduler", "^training_args%.", "^rng_state", "^random_states", "^scaler" }
 
 local function join(folder, name)
    return folder:gsub("/+$", "") .. "/" .. name
@@ -30,33 +38,51 @@ local function names_of(folder)
    return files, folders
 end
 
+local function ends_with(name, ending) return name:sub(-#ending) == ending end
+
 -- Where a library puts the variant in the name of a file (transformers) or an index (transformers, diffusers old
 -- and new).
-local function file_names(stem, variant)
-   local name = stem .. (variant and "." .. variant or "") .. ".safetensors"
-   return { name, name .. ".zst" }
+local function file_names(stem, variant, ending)
+   local name = stem .. (variant and "." .. variant or "") .. ending
+   return { name, ending == ".safetensors" and name .. ".zst" or nil }
 end
 
-local function index_names(stem, variant)
-   if not variant then return { stem .. ".safetensors.index.json" } end
+local function index_names(stem, variant, ending)
+   if not variant then return { stem .. ending .. ".index.json" } end
    return {
-      ("%s.safetensors.index.%s.json"):format(stem, variant),
-      ("%s.%s.safetensors.index.json"):format(stem, variant),
-      ("%s.safetensors.%s.index.json"):format(stem, variant),
+      ("%s%s.index.%s.json"):format(stem, ending, variant),
+      ("%s.%s%s.index.json"):format(stem, variant, ending),
+      ("%s%s.%s.index.json"):format(stem, ending, variant),
    }
 end
 
-local function first_present(present, names_for, variant)
-   for _, stem in ipairs(STANDARD) do
-      for _, name in ipairs(names_for(stem, variant)) do
+local function first_present(present, names_for, variant, family)
+   for _, stem in ipairs(family.stems) do
+      for _, name in ipairs(names_for(stem, variant, family.ending)) do
          if present[name] then return name end
       end
    end
 end
 
-local function is_index(name)
-   return name:find("%.safetensors%.index%.json$") or name:find("%.safetensors%.index%.[^./]+%.json$")
-      or name:find("%.safetensors%.[^./]+%.index%.json$")
+local function is_index(name, ending)
+   ending = ending:gsub("%.", "%%.")
+   return name:find(ending .. "%.index%.json$") or name:find(ending .. "%.index%.[^./]+%.json$")
+      or name:find(ending .. "%.[^./]+%.index%.json$")
+end
+
+local is_safetensors = text.is_weights
+
+-- Whether a file of this ending, or of one of the others, may be a model.
+local function is_weights(name, ending)
+   if ending == ".safetensors" then return is_safetensors(name) end
+   for _, pattern in ipairs(NO_MODEL) do
+      if name:find(pattern) then return false end
+   end
+   if ending then return ends_with(name, ending) end
+   for _, other in ipairs(OTHERS) do
+      if ends_with(name, other) then return true end
+   end
+   return false
 end
 
 -- The only name that passes a test, or nil and all that pass.
@@ -83,37 +109,55 @@ local function throw_choice(folder, files, candidates, variant)
       errors.throwf("io", "%s: which of these is the model%s? %s (give the file's name%s)", folder, shards,
          list(candidates), variant and "" or ', or variant = "..." where the names differ in it')
    end
-   local _, all = only(files, function(name) return text.is_weights(name) or is_index(name) end)
+   local _, all = only(files, function(name)
+      return is_weights(name) or is_weights(name, ".bin") or is_safetensors(name) or is_index(name, ".safetensors")
+   end)
    if variant and #all > 0 then
       errors.throwf("io", '%s: no file of variant "%s"; it holds %s', folder, variant, list(all))
    end
    local other
    for _, name in ipairs(files) do
-      for _, ending in ipairs { "%.bin$", "%.pth?$", "%.ckpt$", "%.gguf$", "%.onnx$", "%.h5$" } do
-         if name:find(ending) then other = other or name end
+      for _, ending in ipairs { ".onnx", ".h5", ".msgpack" } do
+         if ends_with(name, ending) then other = other or name end
       end
    end
-   local instead = other and (", but %s: convert it, or download the .safetensors version"):format(core.escape(other))
-   errors.throwf("io", "%s: the folder holds no .safetensors file%s", folder, instead or "")
+   local instead = other and (", but %s: download the .safetensors version"):format(core.escape(other))
+   errors.throwf("io", "%s: the folder holds no model: no .safetensors file, no checkpoint (.bin, .ckpt, .pt), no "
+      .. ".gguf, no .npz%s", folder, instead or "")
 end
 
--- Which file of a folder is the model: an index, else the standard name, else the only candidate.
-local function choose(folder, files, variant)
-   local present = {}
-   for _, name in ipairs(files) do present[name] = true end
+-- The file of one family that is the model: an index, else the standard name, else the only candidate. Or nil, and the
+-- candidates.
+local function choose_of(family, files, present, variant)
    local function of_variant(name)
       return not variant or name:find("." .. variant .. ".", 1, true)
    end
    -- Without a variant a name that carries one does not count as an index; any file will do if it is the only one.
+   local plain = family.ending:gsub("%.", "%%.") .. "%.index%.json$"
    local index = only(files, function(name)
-      return is_index(name) and of_variant(name) and (variant or name:find("%.safetensors%.index%.json$"))
+      return is_index(name, family.ending) and of_variant(name) and (variant or name:find(plain))
    end)
    -- What was compressed beside its original is no other model.
    local file, candidates = only(files, function(name)
-      return text.is_weights(name) and of_variant(name) and not present[name:match("^(.*)%.zst$")]
+      return is_weights(name, family.ending) and of_variant(name) and not present[name:match("^(.*)%.zst$")]
    end)
-   return first_present(present, index_names, variant) or index or first_present(present, file_names, variant) or file
-      or throw_choice(folder, files, candidates, variant)
+   return first_present(present, index_names, variant, family) or index
+      or first_present(present, file_names, variant, family) or file, candidates
+end
+
+-- Which file of a folder is the model: safetensors, else a checkpoint, else the only file of another kind.
+local function choose(folder, files, variant)
+   local present = {}
+   for _, name in ipairs(files) do present[name] = true end
+   for _, family in ipairs(FAMILIES) do
+      local chosen, candidates = choose_of(family, files, present, variant)
+      if chosen then return chosen end
+      if #candidates > 0 then throw_choice(folder, files, candidates, variant) end
+   end
+   local file, candidates = only(files, function(name)
+      return is_weights(name) and (not variant or name:find("." .. variant .. ".", 1, true))
+   end)
+   return file or throw_choice(folder, files, candidates, variant)
 end
 
 -- The parts of a diffusers pipeline: its folders that hold weights.
@@ -121,7 +165,7 @@ local function components(folder, folders)
    local out = {}
    for _, name in ipairs(folders) do
       local files = names_of(join(folder, name))
-      local _, weights = only(files, text.is_weights)
+      local _, weights = only(files, function(file) return is_safetensors(file) or is_weights(file, ".bin") end)
       if #weights > 0 then out[#out + 1] = name end
    end
    return out
@@ -145,7 +189,7 @@ local function resolve_folder(path, opts)
    end
    local pipeline = only(files, function(name) return name == "model_index.json" end)
    if pipeline then
-      local _, whole = only(files, text.is_weights)
+      local _, whole = only(files, is_safetensors)
       local files_too = #whole > 0 and "; or open a file: " .. list(whole) or ""
       errors.throwf("arg", '%s: a diffusers pipeline: say component = "..." or open one of its folders (%s)%s',
          core.escape(path), list(components(path, folders)), files_too)
@@ -191,26 +235,33 @@ function open.resolve(path, opts)
 end
 
 --- Opens a model. Only headers are read; values are read when something is computed from them.
+-- What a file is, its contents say: safetensors, a PyTorch checkpoint (.ckpt, .pt, .pth, .bin), .npz or .npy, GGUF.
+-- Nothing that a checkpoint names is imported or run.
 --
 --     > a = st.open("a.safetensors")
 --     > #a, a:name(1), a["lm_head.weight"]:dtype()
 --     31      position_ids    BF16
--- @tparam string path a .safetensors file, an index (*.safetensors.index.json), or a folder: its index, else
---   model.safetensors (or diffusion_pytorch_model.safetensors), else its only .safetensors file. A file may be
---   compressed with zstd (src/COMPRESSION.md)
+-- @tparam string path a file, an index (*.safetensors.index.json, *.bin.index.json), or a folder: its index, else
+--   model.safetensors (or diffusion_pytorch_model.safetensors), else its only .safetensors file, else the same of
+--   checkpoints. A safetensors file may be compressed with zstd (src/COMPRESSION.md)
 -- @tparam[opt] table opts `component` = "unet" of a diffusers pipeline; `variant` = "fp16" for
 --   model.fp16.safetensors and alike; `base` = path of the file that a packed file is the difference to, if it does
---   not lie beside it
+--   not lie beside it; of files that are not safetensors: `tensors_only` = true takes the tensors of a checkpoint that
+--   would run something dangerous in Python; `skip` = true leaves out tensors that cannot be had; `key` = "state_dict"
+--   takes that part of a checkpoint, "" all of it under dotted names
 -- @treturn model
--- @raise "io" for what cannot be read or chosen, "format" for what is not safetensors (and what it is instead)
+-- @raise "io" for what cannot be read or chosen, "format" for what is no model (and what it is instead), "unsafe" for
+--   a checkpoint that would run something, "dtype" for tensors that cannot be had, "name" for a key that is not there
 function open.open(path, opts)
    if type(path) ~= "string" or path == "" then
       errors.throwf("arg", "st.open: expected a path, got %s", path == "" and "an empty one" or "a " .. type(path))
    end
-   opts = errors.check_options(opts, { component = "string", variant = "string", base = "string" }, "st.open")
+   opts = errors.check_options(opts, { component = "string", variant = "string", base = "string",
+      tensors_only = "boolean", skip = "boolean", key = "string" }, "st.open")
    local target = open.resolve(path, opts)
-   local model = target:find("%.json$") and core.open_index(target)
-      or core.open_file(target, opts.base or open.pack_base)
+   local how = { tensors_only = opts.tensors_only, skip = opts.skip, key = opts.key,
+      base = opts.base or open.pack_base }
+   local model = target:find("%.json$") and core.open_index(target, how) or core.open_file(target, how)
    -- "." and ".." say nothing in a formula; the file's name does.
    return lineage.opened(model, text.basename(path):find("^%.*$") and target or path)
 end

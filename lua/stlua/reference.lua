@@ -505,8 +505,25 @@
 
 --- The files behind an opened model: none for a computed one.
 -- @function Model:files
--- @treturn {table,...} { path, size, header_bytes, data_start }; of a compressed file, whose size is that of the plain
--- one, also { compression = "zstd", stored = bytes on the disk, seeks = whether a tensor can be read by itself }
+-- @treturn {table,...} { path, format, size, header_bytes, data_start }; of a compressed file, whose size is that of the
+-- plain one, also { compression = "zstd", stored = bytes on the disk, seeks = whether a tensor can be read by itself }
+
+--- What was seen in files that are not safetensors: of `kind` "taken" (the part of a checkpoint that the tensors are
+-- of), "left" (a part that holds tensors, too), "beside" (other values), "danger" (what Python would run), "unknown"
+-- (classes of somebody's program), "skipped" (tensors that cannot be had), "decoded" (tensors made into numbers while
+-- they are read), "untold" (metadata that was left out).
+-- @function Model:findings
+-- @treturn {table,...} { kind, text, file }
+
+--- Holds the files behind a model against the checksums in them: .npz archives and PyTorch checkpoints have some. All
+-- of such a file is read.
+-- @function Model:check
+-- @treturn model the same
+-- @raise "format"
+
+--- Names of tensors that a checkpoint stores once, such as an embedding and the output layer tied to it.
+-- @function Model:tied
+-- @treturn {{string,...},...} lists of names
 
 --- SHA-256 of the header of a file: it changes with names, shapes, dtypes and metadata.
 -- @function Model:header_sha256

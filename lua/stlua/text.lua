@@ -23,10 +23,15 @@ function text.is_weights(name)
    return name:find("%.safetensors$") ~= nil or name:find("%.safetensors%.zst$") ~= nil
 end
 
---- "model" of "folder/model.safetensors", "model.safetensors.zst", "model.safetensors.index.json" or "folder/model/".
+local ENDINGS = { safetensors = true, ckpt = true, pt = true, pth = true, bin = true, gguf = true, npz = true,
+   npy = true, pkl = true }
+
+--- "model" of "folder/model.safetensors", "model.safetensors.zst", "model.ckpt", "model.safetensors.index.json" or
+-- "folder/model/".
 function text.stem(path)
-   local base = text.basename(path)
-   return (base:gsub("%.index%.json$", ""):gsub("%.zst$", ""):gsub("%.safetensors$", ""))
+   local base = text.basename(path):gsub("%.index%.json$", ""):gsub("%.zst$", "")
+   local stem, ending = base:match("^(.+)%.(%w+)$")
+   return ending and ENDINGS[ending:lower()] and stem or base
 end
 
 local FACTORS = { K = 1, M = 2, G = 3, T = 4 }

@@ -1730,6 +1730,11 @@ function Model:add(name, t) end
 ---@return stlua.Model
 function Model:cast(to, opts) end
 
+--- Holds the files behind a model against the checksums in them: .npz archives and PyTorch checkpoints have some. All
+--- of such a file is read.
+---@return stlua.Model # the same
+function Model:check() end
+
 --- Releases the files now; otherwise the collector does it.
 function Model:close() end
 
@@ -1752,8 +1757,9 @@ function Model:file_sha256(i) end
 
 --- The files behind an opened model: none for a computed one.
 ---
---- `result`: { path, size, header_bytes, data_start }; of a compressed file, whose size is that of the plain one,
---- also { compression = "zstd", stored = bytes on the disk, seeks = whether a tensor can be read by itself }
+--- `result`: { path, format, size, header_bytes, data_start }; of a compressed file, whose size is that of the
+--- plain one, also { compression = "zstd", stored = bytes on the disk, seeks = whether a tensor can be read by
+--- itself }
 ---@return table[]
 function Model:files() end
 
@@ -1761,6 +1767,13 @@ function Model:files() end
 ---@param name string
 ---@return integer?
 function Model:find(name) end
+
+--- What was seen in files that are not safetensors: of `kind` "taken" (the part of a checkpoint that the tensors are
+--- of), "left" (a part that holds tensors, too), "beside" (other values), "danger" (what Python would run), "unknown"
+--- (classes of somebody's program), "skipped" (tensors that cannot be had), "decoded" (tensors made into numbers while
+--- they are read), "untold" (metadata that was left out).
+---@return table[] # { kind, text, file }
+function Model:findings() end
 
 --- How the model was computed, such as "0.5 * a.safetensors + 0.5 * b.safetensors".
 ---@return string
@@ -1945,6 +1958,10 @@ function Model:summary() end
 ---@param i integer
 ---@return stlua.Tensor
 function Model:tensor(i) end
+
+--- Names of tensors that a checkpoint stores once, such as an embedding and the output layer tied to it.
+---@return {string[] # lists of names
+function Model:tied() end
 
 --- The same tensors under changed metadata.
 --- ```lua
@@ -3153,19 +3170,24 @@ function st.ones(...) end
 function st.ones_like(t, opts) end
 
 --- Opens a model. Only headers are read; values are read when something is computed from them.
+--- What a file is, its contents say: safetensors, a PyTorch checkpoint (.ckpt, .pt, .pth, .bin), .npz or .npy, GGUF.
+--- Nothing that a checkpoint names is imported or run.
 --- ```lua
 --- > a = st.open("a.safetensors")
 --- > #a, a:name(1), a["lm_head.weight"]:dtype()
 --- 31      position_ids    BF16
 --- ```
 ---
---- `path`: a .safetensors file, an index (*.safetensors.index.json), or a folder: its index, else model.safetensors
---- (or diffusion_pytorch_model.safetensors), else its only .safetensors file. A file may be compressed with zstd
---- (src/COMPRESSION.md)
+--- `path`: a file, an index (*.safetensors.index.json, *.bin.index.json), or a folder: its index, else
+--- model.safetensors (or diffusion_pytorch_model.safetensors), else its only .safetensors file, else the same of
+--- checkpoints. A safetensors file may be compressed with zstd (src/COMPRESSION.md)
 ---@param path string
 ---
 --- `opts`: `component` = "unet" of a diffusers pipeline; `variant` = "fp16" for model.fp16.safetensors and alike;
---- `base` = path of the file that a packed file is the difference to, if it does not lie beside it
+--- `base` = path of the file that a packed file is the difference to, if it does not lie beside it; of files that
+--- are not safetensors: `tensors_only` = true takes the tensors of a checkpoint that would run something dangerous
+--- in Python; `skip` = true leaves out tensors that cannot be had; `key` = "state_dict" takes that part of a
+--- checkpoint, "" all of it under dotted names
 ---@param opts? table
 ---@return stlua.Model
 function st.open(path, opts) end
@@ -3934,7 +3956,7 @@ st.json.null = {}
 function st.npy.load(path, opts) end
 
 --- Writes a tensor as .npy, or a model or a table of tensors as an uncompressed .npz. BF16 and 8-bit floats, which
---- NumPy has not, are written as F32, which holds them exactly.
+--- NumPy has not, are written as F32, which holds them exactly. All or nothing, as a save.
 --- ```lua
 --- > st.npy.save("t.npy", st.tensor { { 1.0, 2 }, { 3, 4 } })
 --- > st.npy.load("t.npy")
@@ -3944,7 +3966,10 @@ function st.npy.load(path, opts) end
 --- ```
 ---@param path string
 ---@param what any a tensor, a model, or { name = tensor }
----@param opts? table `raw` = true writes such floats as the unsigned integers of their bits instead
+---
+--- `opts`: `raw` = true writes such floats as the unsigned integers of their bits instead; `sync` = false leaves
+--- out the syncs, `replace` = false refuses an existing file
+---@param opts? table
 function st.npy.save(path, what, opts) end
 
 --- Merges adapters into a model: W + strength * alpha / rank * B A for LoRA, and what stands for it for the other kinds

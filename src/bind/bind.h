@@ -155,6 +155,7 @@ bool bind_info_stored(const st_model *m, const st_info *info);
 void bind_save_open(lua_State *L, int core);
 void bind_pack_open(lua_State *L, int core);
 void bind_compress_open(lua_State *L, int core);
+void bind_npy_open(lua_State *L, int core);
 void bind_json_open(lua_State *L, int core);
 void bind_fs_open(lua_State *L, int core);
 void bind_hash_open(lua_State *L, int core);

@@ -49,6 +49,7 @@ static void build(lua_State *L)
     bind_save_open(L, core);
     bind_pack_open(L, core);
     bind_compress_open(L, core);
+    bind_npy_open(L, core);
     bind_json_open(L, core);
     bind_fs_open(L, core);
     bind_hash_open(L, core);

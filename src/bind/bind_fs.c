@@ -1,4 +1,4 @@
-/* bind_fs.c - the little of a file system that Lua lacks: listdir, stat, isatty, crc32. Layer: bind. */
+/* bind_fs.c - the little of a file system that Lua lacks: listdir, stat, isatty. Layer: bind. */
 #include "bind.h"
 
 #include <dirent.h>
@@ -126,21 +126,10 @@ static int fd_isatty(lua_State *L)
     return 1;
 }
 
-/* core.crc32(text [, crc]): of zip files; `crc` is that of what came before. */
-static int crc32(lua_State *L)
-{
-    size_t n;
-    bind_top(L, 2);
-    const char *s = bind_string(L, 1, &n);
-    uint32_t crc = lua_isnoneornil(L, 2) ? 0 : (uint32_t)bind_integer(L, 2, 0, UINT32_MAX);
-    lua_pushinteger(L, st_crc32(crc, s, n));
-    return 1;
-}
-
 void bind_fs_open(lua_State *L, int core)
 {
-    static const luaL_Reg functions[] = {{"listdir", listdir},  {"stat", path_stat}, {"mkdir", make_folder},
-                                         {"isatty", fd_isatty}, {"crc32", crc32},    {NULL, NULL}};
+    static const luaL_Reg functions[] = {
+        {"listdir", listdir}, {"stat", path_stat}, {"mkdir", make_folder}, {"isatty", fd_isatty}, {NULL, NULL}};
     luaL_newmetatable(L, LISTING);
     lua_pushcfunction(L, listing_gc);
     lua_setfield(L, -2, "__gc");

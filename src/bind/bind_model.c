@@ -45,36 +45,52 @@ static int model_close(lua_State *L)
 
 /* ---------------------------------------------------------------- opening */
 
-/* The model on top of the stack was opened, or not; `before`: memory used until then. */
-static int opened(lua_State *L, st_status s, const st_err *err, uint64_t before)
+typedef st_status (*opener)(const char *path, const st_open_opts *o, st_model **out, st_err *err);
+
+/* A text among the options, or NULL; it stays on the stack. */
+static const char *text_option(lua_State *L, int arg, const char *key)
 {
-    if (s != ST_OK) return bind_throw(L, err);
+    size_t n;
+    lua_pushstring(L, key);
+    if (lua_rawget(L, arg) == LUA_TNIL) return NULL;
+    const char *s = bind_string(L, lua_gettop(L), &n);
+    if (strlen(s) != n) bind_fail(L, ST_ARG, "option '%s': a NUL in it", key);
+    return s;
+}
+
+/* { base =, tensors_only =, skip =, key =, dtype = } */
+static st_open_opts open_options(lua_State *L, int arg)
+{
+    static const char *const known[] = {"base", "tensors_only", "skip", "key", "dtype", NULL};
+    st_open_opts o = {0};
+    if (lua_isnoneornil(L, arg)) return o;
+    bind_options(L, arg, known);
+    o.tensors_only = bind_opt_boolean(L, arg, "tensors_only", false);
+    o.skip = bind_opt_boolean(L, arg, "skip", false);
+    o.key = text_option(L, arg, "key");
+    o.base = text_option(L, arg, "base");
+    o.has_dtype = text_option(L, arg, "dtype") != NULL;
+    if (o.has_dtype) o.dtype = bind_dtype(L, lua_gettop(L));
+    return o;
+}
+
+/* core.open_file(path [, opts]), core.open_index(path [, opts]) */
+static int open_with(lua_State *L, opener open)
+{
+    st_err err;
+    bind_top(L, 2);
+    const char *path = bind_path(L, 1);
+    st_open_opts opts = open_options(L, 2);
+    bind_model *b = model_new(L);
+    uint64_t before = st_memory_used();
+    if (open(path, &opts, &b->m, &err) != ST_OK) return bind_throw(L, &err);
     uint64_t after = st_memory_used();
     if (after > before) bind_weigh(L, after - before);
     return 1;
 }
 
-/* core.open_file(path [, base]): the base is the path of what a packed file is the difference to. */
-static int core_open_file(lua_State *L)
-{
-    st_err err;
-    bind_top(L, 2);
-    const char *path = bind_path(L, 1);
-    st_open_opts o = {.base = lua_isnoneornil(L, 2) ? NULL : bind_path(L, 2)};
-    bind_model *b = model_new(L);
-    uint64_t before = st_memory_used();
-    return opened(L, st_model_open_with(path, &o, &b->m, &err), &err, before);
-}
-
-static int core_open_index(lua_State *L)
-{
-    st_err err;
-    bind_top(L, 1);
-    const char *path = bind_path(L, 1);
-    bind_model *b = model_new(L);
-    uint64_t before = st_memory_used();
-    return opened(L, st_model_open_index(path, &b->m, &err), &err, before);
-}
+static int core_open_file(lua_State *L) { return open_with(L, st_model_open_with); }
+static int core_open_index(lua_State *L) { return open_with(L, st_model_open_index_with); }
 
 /* core.model(): an empty one. */
 static int core_model(lua_State *L)
@@ -124,7 +140,9 @@ uint64_t bind_info_bytes(const st_info *info)
 
 bool bind_info_stored(const st_model *m, const st_info *info)
 {
-    return info->end || (bind_info_bytes(info) == 0 && st_model_files(m) > 0);
+    if (info->end) return true;
+    bool plain = st_model_files(m) > 0 && strcmp(st_file_format(st_model_file(m, 0)), "safetensors") == 0;
+    return plain && bind_info_bytes(info) == 0;
 }
 
 /* m:info(i) -> name, dtype, shape, nbytes [, begin, end]: offsets as the file's header has them. */
@@ -315,23 +333,26 @@ static void set_packed(lua_State *L, const st_file *f)
     lua_setfield(L, -2, "packed");
 }
 
-/* m:files() -> list of { path, size, header_bytes, data_start }; of a compressed file, whose size is that of the plain
- * one, also compression = "zstd" or "pack", stored = bytes on the disk, seeks = whether any place can be read by
- * itself, packed = { base, base_sha256, has_base }. */
+/* m:files() -> list of { path, format, size, header_bytes, data_start }; of a compressed file, whose size is that of
+ * the plain one, also compression = "zstd" or "pack", stored = bytes on the disk, seeks = whether any place can be read
+ * by itself, packed = { base, base_sha256, has_base }. */
 static int model_files(lua_State *L)
 {
     bind_top(L, 1);
     lua_newtable(L);
     for (size_t i = 0; i < st_model_files(bind_model_get(L, 1)); i++) {
-        lua_createtable(L, 0, 4);
+        lua_createtable(L, 0, 5);
         const st_file *f = st_model_file(bind_model_get(L, 1), i);
         uint64_t size = st_file_size(f), start = st_file_data_start(f), stored = st_file_stored(f);
+        uint64_t header = st_file_header_bytes(f);
         const char *compression = st_file_compression(f); /* a constant */
         bool seeks = st_file_seeks(f);
         lua_pushstring(L, st_file_path(f));
         lua_setfield(L, -2, "path");
+        lua_pushstring(L, st_file_format(st_model_file(bind_model_get(L, 1), i)));
+        lua_setfield(L, -2, "format");
         set_integer(L, "size", size);
-        set_integer(L, "header_bytes", start - 8);
+        set_integer(L, "header_bytes", header);
         set_integer(L, "data_start", start);
         if (compression) {
             lua_pushstring(L, compression);
@@ -343,6 +364,93 @@ static int model_files(lua_State *L)
         set_packed(L, st_model_file(bind_model_get(L, 1), i));
         lua_rawseti(L, 2, (lua_Integer)i + 1);
     }
+    return 1;
+}
+
+static const st_file *file_at(lua_State *L, size_t i)
+{
+    const st_model *m = bind_model_get(L, 1);
+    return i < st_model_files(m) ? st_model_file(m, i) : NULL;
+}
+
+/* m:findings() -> list of { kind, text, file }: what was seen in files that are not safetensors */
+static int model_findings(lua_State *L)
+{
+    lua_Integer n = 0;
+    bind_top(L, 1);
+    lua_newtable(L);
+    for (size_t i = 0; file_at(L, i); i++)
+        for (size_t k = 0; k < st_file_notes(file_at(L, i)); k++) {
+            st_note kind;
+            st_text text;
+            lua_createtable(L, 0, 3);
+            const st_file *f = file_at(L, i);
+            if (!f || k >= st_file_notes(f)) return bind_fail(L, ST_ARG, "the model changed meanwhile");
+            st_file_note(f, k, &kind, &text);
+            lua_pushlstring(L, text.ptr, text.len);
+            lua_setfield(L, -2, "text");
+            lua_pushstring(L, st_note_name(kind));
+            lua_setfield(L, -2, "kind");
+            lua_pushinteger(L, (lua_Integer)i + 1);
+            lua_setfield(L, -2, "file");
+            lua_rawseti(L, 2, ++n);
+        }
+    return 1;
+}
+
+static void push_name(lua_State *L, const st_file *f, size_t i)
+{
+    st_info info = st_file_info(f, i);
+    lua_pushlstring(L, info.name, info.name_len);
+}
+
+/* m:tied() -> list of { name, name, ... }, each of tensors that a file stores once, in its order */
+static int model_tied(lua_State *L)
+{
+    st_err err;
+    bind_top(L, 1);
+    lua_newtable(L);
+    for (size_t i = 0; file_at(L, i); i++) {
+        size_t n = st_file_count(file_at(L, i));
+        size_t *first = lua_newuserdatauv(L, n * sizeof *first, 0);
+        lua_newtable(L); /* 4: the first of a group -> its list */
+        const st_file *f = file_at(L, i);
+        if (!f || st_file_count(f) != n) return bind_fail(L, ST_ARG, "the model changed meanwhile");
+        if (st_file_tied(f, first, &err) != ST_OK) return bind_throw(L, &err);
+        for (size_t k = 0; k < n; k++) {
+            if (first[k] == k) continue;
+            if (lua_rawgeti(L, 4, (lua_Integer)first[k]) == LUA_TNIL) {
+                lua_newtable(L);
+                lua_replace(L, -2);
+                push_name(L, file_at(L, i), first[k]);
+                lua_rawseti(L, -2, 1);
+                lua_pushvalue(L, -1);
+                lua_rawseti(L, 4, (lua_Integer)first[k]);
+                lua_pushvalue(L, -1);
+                lua_rawseti(L, 2, (lua_Integer)lua_rawlen(L, 2) + 1);
+            }
+            push_name(L, file_at(L, i), k);
+            lua_rawseti(L, -2, (lua_Integer)lua_rawlen(L, -2) + 1);
+            lua_settop(L, 4);
+        }
+        lua_settop(L, 2);
+    }
+    return 1;
+}
+
+/* m:check() holds the files behind a model against the checksums in them, where they have any. */
+static int model_check(lua_State *L)
+{
+    st_err err;
+    st_status s = ST_OK;
+    bind_model *b = bind_model_slot(L, 1);
+    st_model *m = bind_model_get(L, 1);
+    bind_context *c = bind_enter(L);
+    b->lent = true;
+    for (size_t i = 0; s == ST_OK && i < st_model_files(m); i++) s = st_file_check(st_model_file(m, i), &err);
+    b->lent = false;
+    bind_leave(L, c, s, &err);
+    lua_settop(L, 1);
     return 1;
 }
 
@@ -385,6 +493,9 @@ void bind_model_open(lua_State *L, int core)
         {"metadata", model_metadata},
         {"set_meta", model_set_meta},
         {"files", model_files},
+        {"findings", model_findings},
+        {"tied", model_tied},
+        {"check", model_check},
         {"rows", bind_model_rows},
         {"header_sha256", model_header_sha256},
         {"dtype_counts", model_dtype_counts},

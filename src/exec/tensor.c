@@ -380,3 +380,25 @@ st_status st_topological(st_tensor *const *roots, size_t nroots, st_below below,
     *count = n;
     return ST_OK;
 }
+
+static st_status check_source(st_source *s, bool read, st_err *err)
+{
+    if (read) ST_TRY(st_source_settle(s, err));
+    return s->ops->check(s, err);
+}
+
+st_status st_check_sources(st_tensor *root, bool read, st_err *err)
+{
+    st_tensor **list = NULL;
+    size_t n = 0;
+    const st_source *last = NULL;
+    ST_TRY(st_topological(&root, 1, ST_BELOW_NEEDED, &list, &n, err));
+    st_status s = ST_OK;
+    for (size_t i = 0; s == ST_OK && i < n; i++) {
+        st_source *src = list[i]->source;
+        if (src && src != last) s = check_source(src, read, err);
+        last = src;
+    }
+    st_free(list);
+    return s;
+}

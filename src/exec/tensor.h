@@ -90,5 +90,8 @@ typedef enum st_below {
 /* All nodes below and including `roots`, operands before users, each once. *list is st_malloc'ed. */
 st_status st_topological(st_tensor *const *roots, size_t nroots, st_below below, st_tensor ***list, size_t *n,
                          st_err *err);
+/* CHANGED when a file below `root` is no longer what was opened; with `read` also what is wrong with what was read of
+ * it. */
+st_status st_check_sources(st_tensor *root, bool read, st_err *err);
 
 #endif

@@ -1,8 +1,9 @@
-/* file.c - opening files to read: any regular file as a source, safetensors with its header. Layer: io; may touch files
- * through core/sys.h, read only. */
+/* file.c - opening files to read: any regular file as a source, a file of tensors with its header or listing. Layer:
+ * io; may touch files through core/sys.h, read only. */
 #include "file.h"
 
 #include "digest.h"
+#include "formats.h"
 #include "mem.h"
 #include "meta_edit.h"
 #include "pack.h"
@@ -156,13 +157,14 @@ st_status st_source_open(const char *path, st_source **out, st_err *err)
     return ST_OK;
 }
 
-/* ---------------------------------------------------------------- a safetensors file */
+/* ---------------------------------------------------------------- a file of tensors */
 
 struct st_file {
     _Atomic unsigned refs;
     bool zstd; /* the file is compressed as a whole */
     st_source *src;
-    st_header *h;
+    st_header *h;  /* of safetensors */
+    st_listing *l; /* of every other format */
     /* Of a packed file, whose original `src` and `h` are. */
     st_header *packed;
     uint64_t stored;
@@ -277,6 +279,20 @@ static st_status unpack(st_file *f, const st_open_opts *o, bool as_base, st_err 
     return read_header(f->src, 8, false, &f->h, err); /* no more: tensors may not be readable */
 }
 
+/* What is no other format is read as safetensors, and told what it lacks; so is all that is compressed, and a base. */
+static st_status read_file(st_file *f, const st_open_opts *o, bool as_base, st_err *err)
+{
+    char head[ST_SNIFF_BYTES];
+    size_t n = f->src->size < sizeof head ? (size_t)f->src->size : sizeof head;
+    if (!f->zstd && !as_base) {
+        ST_TRY(f->src->ops->read(f->src, head, 0, n, err));
+        ST_TRY(st_format_read(f->src, head, n, o, &f->l, err));
+        if (f->l) return ST_OK;
+    }
+    ST_TRY(st_read_header(f->src, f->zstd, &f->h, err));
+    return st_pack_is(f->h) ? unpack(f, o, as_base, err) : ST_OK;
+}
+
 static st_status open_file(const char *path, const st_open_opts *o, bool as_base, st_file **out, st_err *err)
 {
     *out = NULL;
@@ -284,8 +300,7 @@ static st_status open_file(const char *path, const st_open_opts *o, bool as_base
     if (!f) return st_fail_nomem(err, sizeof *f);
     f->refs = 1;
     st_status s = open_source(f, path, err);
-    if (s == ST_OK) s = st_read_header(f->src, f->zstd, &f->h, err);
-    if (s == ST_OK && st_pack_is(f->h)) s = unpack(f, o, as_base, err);
+    if (s == ST_OK) s = read_file(f, o, as_base, err);
     if (s != ST_OK) {
         st_file_close(f);
         return s;
@@ -312,6 +327,7 @@ void st_file_close(st_file *f)
     if (!f || --f->refs > 0) return;
     st_header_free(f->h);
     st_header_free(f->packed);
+    st_listing_free(f->l);
     st_source_unref(f->src); /* before the base, whose header it uses */
     st_file_close(f->base);
     st_free(f->base_name);
@@ -320,6 +336,7 @@ void st_file_close(st_file *f)
 
 st_status st_file_header_sha256(st_file *f, char out[65], st_err *err)
 {
+    if (f->l) return st_sha256_source(NULL, f->src, f->l->head, f->l->head_bytes, out, err);
     return st_sha256_source(NULL, f->src, 0, st_file_data_start(f), out, err);
 }
 
@@ -331,6 +348,7 @@ st_status st_file_sha256(st_file *f, char out[65], st_err *err)
 st_source *st_file_source(st_file *f) { return f->src; }
 const st_header *st_file_header(const st_file *f) { return f->h; }
 const char *st_file_path(const st_file *f) { return f->src->label; }
+const char *st_file_format(const st_file *f) { return f->l ? f->l->format : "safetensors"; }
 uint64_t st_file_size(const st_file *f) { return f->src->size; }
 bool st_file_seeks(const st_file *f) { return f->packed ? f->seeks : !f->zstd || st_zsource_seeks(f->src); }
 const char *st_file_compression(const st_file *f) { return f->packed ? "pack" : f->zstd ? "zstd" : NULL; }
@@ -338,12 +356,56 @@ uint64_t st_file_stored(const st_file *f)
 {
     return f->packed ? f->stored : f->zstd ? st_zsource_stored(f->src) : f->src->size;
 }
-uint64_t st_file_data_start(const st_file *f) { return st_header_data_start(f->h); }
-size_t st_file_count(const st_file *f) { return st_header_count(f->h); }
-st_info st_file_info(const st_file *f, size_t i) { return st_header_info(f->h, i); }
-int64_t st_file_find(const st_file *f, const char *name, size_t len) { return st_header_find(f->h, name, len); }
-size_t st_file_meta_count(const st_file *f) { return st_header_meta_count(f->h); }
-void st_file_meta(const st_file *f, size_t i, st_text *key, st_text *value) { st_header_meta(f->h, i, key, value); }
+uint64_t st_file_data_start(const st_file *f) { return f->l ? 0 : st_header_data_start(f->h); }
+uint64_t st_file_header_bytes(const st_file *f) { return f->l ? f->l->head_bytes : st_file_data_start(f) - 8; }
+size_t st_file_count(const st_file *f) { return f->l ? f->l->count : st_header_count(f->h); }
+const st_listed *st_file_listed(const st_file *f, size_t i) { return f->l ? &f->l->list[i] : NULL; }
+
+st_info st_file_info(const st_file *f, size_t i)
+{
+    const st_listed *t = st_file_listed(f, i);
+    if (!t) return st_header_info(f->h, i);
+    return (st_info){
+        .name = t->name, .name_len = t->len, .dtype = (st_dtype)t->dtype, .ndim = t->ndim, .shape = t->shape};
+}
+
+int64_t st_file_find(const st_file *f, const char *name, size_t len)
+{
+    return f->l ? st_strmap_find(&f->l->names, name, len) : st_header_find(f->h, name, len);
+}
+
+st_status st_file_want_safetensors(const st_file *f, const char *doing, st_err *err)
+{
+    if (!f->l) return ST_OK;
+    return st_fail(err, ST_ARG, f->src->label, NULL, "%s is for safetensors; this is a %s (`stlua convert`)", doing,
+                   f->l->format);
+}
+
+st_status st_file_tied(const st_file *f, size_t *first, st_err *err)
+{
+    if (f->l) return st_listing_tied(f->l, first, err);
+    for (size_t i = 0; i < st_file_count(f); i++) first[i] = i; /* no two share a byte */
+    return ST_OK;
+}
+
+size_t st_file_meta_count(const st_file *f) { return f->l ? f->l->nmeta : st_header_meta_count(f->h); }
+
+void st_file_meta(const st_file *f, size_t i, st_text *key, st_text *value)
+{
+    if (!f->l) return st_header_meta(f->h, i, key, value);
+    *key = f->l->meta[i][0];
+    *value = f->l->meta[i][1];
+}
+
+st_status st_file_check(st_file *f, st_err *err) { return f->l ? st_format_check(f->src, err) : ST_OK; }
+
+size_t st_file_notes(const st_file *f) { return f->l ? f->l->nnotes : 0; }
+
+void st_file_note(const st_file *f, size_t i, st_note *kind, st_text *text)
+{
+    *kind = f->l->notes[i].kind;
+    *text = f->l->notes[i].text;
+}
 
 bool st_file_packed(const st_file *f, st_pack_info *info)
 {

@@ -1,5 +1,5 @@
-/* index.c - reading model.safetensors.index.json: which shard holds which tensor. Layer: io; may touch files through
- * sources, read only. */
+/* index.c - reading model.safetensors.index.json, or pytorch_model.bin.index.json: which shard holds which tensor.
+ * Layer: io; may touch files through sources, read only. */
 #include "file.h"
 
 #include "jscan.h"
@@ -75,9 +75,10 @@ static const char *refused(const char *p, size_t n)
         if (is_device(part, len)) return "is a device on Windows";
         from += len + 1;
     }
-    return ends_with(p, n, ".safetensors") || ends_with(p, n, ".safetensors.zst")
-               ? NULL
-               : "does not end in \".safetensors\" or \".safetensors.zst\"";
+    static const char *const endings[] = {".safetensors", ".safetensors.zst", ".bin", ".pt", ".pth"};
+    for (size_t i = 0; i < sizeof endings / sizeof *endings; i++)
+        if (ends_with(p, n, endings[i])) return NULL;
+    return "does not end in \".safetensors\", \".safetensors.zst\" or \".bin\"";
 }
 
 /* The number of a shard, which is new or known. */

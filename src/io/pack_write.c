@@ -260,6 +260,8 @@ st_status st_file_pack(st_ctx *ctx, st_file *f, const char *path, const st_pack_
     packer p = {.ctx = ctx, .file = f, .opts = o ? o : &none, .src = st_file_source(f)};
     if (p.opts->base) p.base = st_file_source(p.opts->base);
     if (p.base && p.opts->base_sha256) snprintf(p.sha256, sizeof p.sha256, "%s", p.opts->base_sha256);
+    ST_TRY(st_file_want_safetensors(f, "packing", err));
+    if (p.opts->base) ST_TRY(st_file_want_safetensors(p.opts->base, "packing", err));
     st_status s = pack(&p, path, stats, err);
     st_pack_plan_free(p.units, p.count);
     return s;

@@ -5,7 +5,7 @@
 #include <stdbool.h>
 #include <string.h>
 
-#define CHECKPOINT "load it with PyTorch and save it as safetensors, or download the .safetensors version"
+#define CONVERT "`stlua convert` makes it safetensors"
 
 /* Magic numbers at the start of a file, the longest first where one begins another. */
 static const struct {
@@ -19,12 +19,12 @@ static const struct {
     }
     M("version https://git-lfs",
       "it is a git-LFS pointer, a few lines that stand for the model: fetch the model itself with `git lfs pull`"),
-    M("GGUF", "it is a GGUF model (llama.cpp): download the .safetensors version of it"),
+    M("GGUF", "it is a GGUF model (llama.cpp): " CONVERT),
     M("GGML", "it is an old GGML model (llama.cpp): download the .safetensors version of it"),
     M("ggjt", "it is an old GGML model (llama.cpp): download the .safetensors version of it"),
-    M("PK\3\4", "it is a zip archive, most likely a PyTorch checkpoint (.pt, .ckpt, .bin): " CHECKPOINT),
+    M("PK\3\4", "it is a zip archive, most likely a PyTorch checkpoint (.pt, .ckpt, .bin): " CONVERT),
     M("PK\5\6", "it is an empty zip archive"),
-    M("\x93NUMPY", "it is a NumPy array (.npy): load it with NumPy and save it as safetensors"),
+    M("\x93NUMPY", "it is a NumPy array (.npy): " CONVERT),
     M("\x89HDF\r\n\x1a\n", "it is an HDF5 file (Keras .h5): convert it to safetensors with the program that wrote it"),
     M("\177ELF", "it is a program or a library (ELF), not a model"),
     M("%PDF-", "it is a PDF document, not a model"),
@@ -94,7 +94,11 @@ const char *st_sniff(const void *head, size_t n, uint64_t file_size)
     if (n >= 262 && memcmp(p + 257, "ustar", 5) == 0) return "it is a tar archive: unpack it first";
     /* PROTO 2..5, then a memo'd opcode of a torch or plain pickle. */
     if (n >= 3 && (unsigned char)p[0] == 0x80 && p[1] >= 2 && p[1] <= 5)
-        return "it is a Python pickle, most likely an old PyTorch checkpoint: " CHECKPOINT;
+        return "it is a Python pickle, most likely an old PyTorch checkpoint: " CONVERT;
+    for (size_t i = 1; i + 4 <= n; i++)
+        if (memcmp(p + i, "PK\3\4", 4) == 0)
+            return "it is a zip archive behind some other bytes, most likely a PyTorch checkpoint: cut them off, or "
+                   "download it again";
     if (n >= 8 && all_zero(p, n))
         return "it begins with zeros: the download or copy was never finished; fetch it again";
     return sniff_text(p, n);

@@ -108,7 +108,13 @@ static st_status verify(st_ctx *ctx, const char *path, const st_open_opts *o, st
             s = st_pack_verify(st_file_source(f), ctx, d, &why);
         else if (zstd)
             s = st_zsource_verify(st_file_source(f), ctx, d, &why);
+        else
+            s = st_file_check(f, &why); /* zip archives have checksums */
         st_file_close(f);
+        if (s == ST_FORMAT) {
+            st_damages_add(d, 0, 0, &why);
+            return st_damages_done(d, err);
+        }
     } else if (s == ST_FORMAT && zstd) {
         return check_damaged(path, ctx, d, &why, err);
     } else if (s == ST_FORMAT) {

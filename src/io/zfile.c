@@ -122,6 +122,7 @@ static st_status compress(st_ctx *ctx, st_file *f, const char *to, const st_copy
     st_sink *out;
     if (st_file_compression(f) && st_file_seeks(f))
         return st_fail(err, ST_ARG, st_file_path(f), NULL, "it is compressed already (%s)", st_file_compression(f));
+    ST_TRY(st_file_want_safetensors(f, "compressing", err));
     ST_TRY(open_packed(ctx, f, to, o, &out, err));
     st_status s = copy(ctx, f, out, true, err);
     if (s == ST_OK) *bytes = st_zsink_stored(out);

@@ -40,3 +40,11 @@ void st_kern_scatter(void *dst, int64_t stride, const void *src, size_t width, s
     }
     EACH_WIDTH(SCATTER)
 }
+
+void st_kern_swap(const void *src, void *dst, size_t width, size_t n)
+{
+    const unsigned char *from = src;
+    unsigned char *to = dst;
+    for (size_t i = 0; i < n; i++, from += width, to += width)
+        for (size_t b = 0; b < width; b++) to[b] = from[width - 1 - b];
+}

@@ -120,4 +120,34 @@ void st_kern_gather(void *dst, const void *src, int64_t stride, size_t width, si
 /* dst[i * stride] = src[i], the same the other way. */
 void st_kern_scatter(void *dst, int64_t stride, const void *src, size_t width, size_t n);
 
+/* X(enumerator, elements of a block, its bytes, its function): ggml's quantised types that are made into F32. */
+#define ST_QUANTISED(X)     \
+    X(Q4_0, 32, 18, q4_0)   \
+    X(Q4_1, 32, 20, q4_1)   \
+    X(Q5_0, 32, 22, q5_0)   \
+    X(Q5_1, 32, 24, q5_1)   \
+    X(Q8_0, 32, 34, q8_0)   \
+    X(Q4_K, 256, 144, q4_k) \
+    X(Q5_K, 256, 176, q5_k) \
+    X(Q6_K, 256, 210, q6_k)
+
+typedef enum st_q {
+#define X(id, elements, bytes, fn) ST_Q_##id,
+    ST_QUANTISED(X)
+#undef X
+        ST_Q_COUNT
+} st_q;
+
+typedef struct st_quantised {
+    const char *name;
+    unsigned elements, bytes;
+    void (*block)(const unsigned char *b, float *y);
+} st_quantised;
+extern const st_quantised st_kern_quantised[ST_Q_COUNT];
+
+/* n blocks, of any alignment, as floats. */
+void st_kern_dequantise(st_q type, const void *blocks, size_t n, float *out);
+/* The bytes of each of n elements of `width` bytes (2, 4, 8) in the other order. */
+void st_kern_swap(const void *src, void *dst, size_t width, size_t n);
+
 #endif

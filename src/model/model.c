@@ -2,6 +2,7 @@
 #include "st.h"
 #include "file.h"
 #include "jscan.h"
+#include "listed.h"
 #include "mem.h"
 #include "quant.h"
 #include "tensor.h"
@@ -224,7 +225,7 @@ static st_status check_index(const st_model *m, const st_index *x, const char *p
     return ST_OK;
 }
 
-static st_status open_shards(st_model *m, const st_index *x, const char *path, st_err *err)
+static st_status open_shards(st_model *m, const st_index *x, const char *path, const st_open_opts *o, st_err *err)
 {
     const char *slash = strrchr(path, '/');
     size_t folder = slash ? (size_t)(slash - path) + 1 : 0;
@@ -235,7 +236,7 @@ static st_status open_shards(st_model *m, const st_index *x, const char *path, s
         if (!full) return st_fail_nomem(err, n);
         memcpy(full, path, folder);
         memcpy(full + folder, name, n - folder);
-        st_status s = open_into(m, full, NULL, err);
+        st_status s = open_into(m, full, o, err);
         st_free(full);
         if (s != ST_OK) return s;
     }
@@ -244,11 +245,18 @@ static st_status open_shards(st_model *m, const st_index *x, const char *path, s
 
 st_status st_model_open_index(const char *path, st_model **out, st_err *err)
 {
+    return st_model_open_index_with(path, NULL, out, err);
+}
+
+st_status st_model_open_index_with(const char *path, const st_open_opts *o, st_model **out, st_err *err)
+{
     st_index *x;
     *out = NULL;
     ST_TRY(st_index_open(path, &x, err));
     st_status s = st_model_new(out, err);
-    if (s == ST_OK) s = open_shards(*out, x, path, err);
+    st_open_opts each = o ? *o : (st_open_opts){0};
+    each.base = NULL; /* of one file, not of each shard */
+    if (s == ST_OK) s = open_shards(*out, x, path, &each, err);
     st_index_free(x);
     if (s != ST_OK) {
         st_model_free(*out);
@@ -283,8 +291,11 @@ st_status st_model_tensor(st_model *m, size_t i, st_tensor **out, st_err *err)
     if (!e->t) {
         st_file *f = m->files[e->file];
         st_info in = st_file_info(f, e->index);
-        ST_TRY(st_tensor_range(st_file_source(f), st_file_data_start(f) + in.begin, in.dtype, in.ndim, in.shape,
-                               in.name, in.name_len, st_quant_layout(m, in.name, in.name_len), &e->t, err));
+        const st_listed *l = st_file_listed(f, e->index);
+        const char *quant = st_quant_layout(m, in.name, in.name_len);
+        ST_TRY(l ? st_listed_tensor(st_file_source(f), l, quant, &e->t, err)
+                 : st_tensor_range(st_file_source(f), st_file_data_start(f) + in.begin, in.dtype, in.ndim, in.shape,
+                                   in.name, in.name_len, quant, &e->t, err));
     }
     *out = st_tensor_ref(e->t);
     return ST_OK;

@@ -67,29 +67,11 @@ static st_status open_target(const st_plan *p, size_t number, st_err *err)
 }
 
 /* What lies below the plan's outputs is what was opened, and what was `read` of it is right. */
-static st_status check_source(st_source *s, bool read, st_err *err)
-{
-    if (read) ST_TRY(st_source_settle(s, err));
-    return s->ops->check(s, err);
-}
-
 static st_status check_sources(const st_plan *p, bool read, st_err *err)
 {
     for (size_t i = 0; i < p->n; i++)
-        for (size_t j = 0; j < p->targets[i].npieces; j++) {
-            st_tensor **list, *root = p->targets[i].pieces[j].out.t;
-            size_t n;
-            const st_source *last = NULL;
-            ST_TRY(st_topological(&root, 1, ST_BELOW_NEEDED, &list, &n, err));
-            st_status s = ST_OK;
-            for (size_t k = 0; s == ST_OK && k < n; k++) {
-                st_source *src = list[k]->source;
-                if (src && src != last) s = check_source(src, read, err);
-                last = src;
-            }
-            st_free(list);
-            if (s != ST_OK) return s;
-        }
+        for (size_t j = 0; j < p->targets[i].npieces; j++)
+            ST_TRY(st_check_sources(p->targets[i].pieces[j].out.t, read, err));
     return ST_OK;
 }
 

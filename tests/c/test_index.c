@@ -157,6 +157,9 @@ static void test_shard_names(void **state)
 {
     (void)state;
     static const char *const taken[] = {
+        "pytorch_model-00001-of-00002.bin",
+        "m.pt",
+        "a/m.pth",
         "model.safetensors",
         "model-00001-of-00003.safetensors",
         "model.safetensors-00003-of-00004.safetensors",
@@ -219,7 +222,10 @@ static void test_shard_names(void **state)
         "a /m.safetensors",
         "m.safetensors.",
         "m.safetensors ",
-        "model.bin",
+        "model.binary",
+        "../model.bin",
+        "/model.pt",
+        "con.bin",
         "model",
         "safetensors",
         "model.safetensor",

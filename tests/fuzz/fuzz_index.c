@@ -22,8 +22,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     for (size_t i = 0; i < st_index_shards(x); i++) {
         const char *shard = st_index_shard(x, i);
         size_t len = strlen(shard);
-        HOLD(shard[0] && shard[0] != '/' && !strpbrk(shard, "\\:"));
-        HOLD(len >= 12 && strcmp(shard + len - 12, ".safetensors") == 0);
+        HOLD(len >= 4 && shard[0] != '/' && !strpbrk(shard, "\\:"));
+        HOLD((len >= 12 && strcmp(shard + len - 12, ".safetensors") == 0) || strcmp(shard + len - 4, ".bin") == 0 ||
+             strcmp(shard + len - 3, ".pt") == 0 || strcmp(shard + len - 4, ".pth") == 0);
         HOLD(strcmp(shard, "..") && strncmp(shard, "../", 3) && !strstr(shard, "/../"));
     }
     for (size_t i = 0; i < st_index_count(x); i++) {

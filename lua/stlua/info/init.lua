@@ -9,6 +9,7 @@ local open = require "stlua.open"
 local info = {}
 
 local CONFIG_MOST = 1024 * 1024
+local AS_IT_IS = { tensors_only = true, skip = true }      -- looked at, whatever is wrong with it
 
 -- ---------------------------------------------------------------- the subject
 
@@ -116,11 +117,12 @@ function info.info(what, opts)
       if folder then kind, names = folder.look(what) end
       if kind then
          return folder.report(what, kind, names, function(path)
-            return report_of(open.open(path), path, opts)
+            return report_of(open.open(path, AS_IT_IS), path, opts)
          end)
       end
    end
-   local model = open.open(what, { component = opts.component, variant = opts.variant })
+   local model = open.open(what, { component = opts.component, variant = opts.variant, tensors_only = true,
+      skip = true })
    return report_of(model, what, opts), model
 end
 

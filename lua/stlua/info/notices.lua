@@ -106,7 +106,7 @@ end
 notices.list = {
    function(subject, warn)
       for _, file in ipairs(subject.files) do
-         local what = polyglot(file.path)
+         local what = file.format == "safetensors" and polyglot(file.path)
          if what then warn("%s: %s", core.escape(text.basename(file.path)), what) end
       end
    end,

@@ -7,6 +7,7 @@
 
 local core = require "stlua.core"
 local dtype = require "stlua.dtype"
+local foreign = require "stlua.foreign"
 local identity = require "stlua.info.identity"
 local text = require "stlua.text"
 
@@ -80,6 +81,26 @@ section {
          local where = base.has_base and "" or " (not beside it: --pack-base FILE)"
          add("base", ("%s%s, SHA-256 %s"):format(base.base, where, core.escape(base.base_sha256 or "unknown", 80)))
       end
+   end,
+}
+
+-- What was seen in a checkpoint, a GGUF or a NumPy file.
+section {
+   gather = function(subject, report)
+      if not foreign.is_foreign(subject.model) then return end
+      report.findings = core.array(subject.model:findings())
+      report.safe = foreign.safety(subject.model)
+   end,
+   show = function(report, add)
+      if report.safe then add("safe", foreign.safety_text(report.safe)) end
+      for _, kind in ipairs(report.findings and foreign.kinds or {}) do
+         for _, found in ipairs(report.findings) do
+            if found.kind == kind then add(foreign.titles[kind], found.text) end
+         end
+      end
+      if not report.findings then return end
+      add("convert", ("stlua convert %s%s"):format(report.safe == "no" and "--tensors-only " or "",
+         core.escape(report.path)))
    end,
 }
 

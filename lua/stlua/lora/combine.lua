@@ -4,7 +4,7 @@
 
 local adapter = require "stlua.lora.adapter"
 local architectures = require "stlua.lora.architectures"
-local convert = require "stlua.lora.convert"
+local convert = require "stlua.lora.conversion"
 local core = require "stlua.core"
 local dtype = require "stlua.dtype"
 local errors = require "stlua.errors"

@@ -2,7 +2,7 @@
 -- Layer: Lua, above stlua.core.
 
 local cli = require "stlua.cli"
-local convert = require "stlua.lora.convert"
+local convert = require "stlua.lora.conversion"
 local open = require "stlua.open"
 local text = require "stlua.text"
 local tool_options = require "stlua.lora.tool_options"

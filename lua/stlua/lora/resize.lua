@@ -2,7 +2,7 @@
 -- Layer: Lua, above stlua.core.
 
 local adapter = require "stlua.lora.adapter"
-local convert = require "stlua.lora.convert"
+local convert = require "stlua.lora.conversion"
 local core = require "stlua.core"
 local dtype = require "stlua.dtype"
 local errors = require "stlua.errors"

@@ -34,6 +34,9 @@ st.model { { "decoder.bias", st.ones(4) } }:save("vae.safetensors")
 LUA
 stlua checkpoints.lua && rm checkpoints.lua
 for m in base tuned1 tuned2; do cp b.safetensors $m.safetensors; done
+cp "$FIXTURES/checkpoints/lightning.ckpt" model.ckpt
+cp "$FIXTURES/checkpoints/small.gguf" llama-Q4_K_M.gguf
+cp -r "$FIXTURES/checkpoints/sharded" llama/torch
 block lua >script.lua
 stlua script.lua && stlua info merged.safetensors | grep '^tensors'
 block >commands.sh

@@ -8,7 +8,7 @@
 local about = require "stlua.lora.extract.about"
 local adapter = require "stlua.lora.adapter"
 local certificate = require "stlua.lora.certificate"
-local convert = require "stlua.lora.convert"
+local convert = require "stlua.lora.conversion"
 local core = require "stlua.core"
 local dtype = require "stlua.dtype"
 local errors = require "stlua.errors"

@@ -1,0 +1,38 @@
+# stlua convert: checkpoints, NumPy archives and GGUF as safetensors; what is said of them by stlua info.
+cp -r "$FIXTURES/checkpoints/." .
+stlua info lightning.ckpt
+stlua convert lightning.ckpt
+stlua convert lightning.ckpt -o out.safetensors
+stlua info out.safetensors; echo "exit $?"
+stlua convert -q --key '' lightning.ckpt -o all.safetensors; stlua info all.safetensors | head -5
+# Tied tensors are written once, unless they are to be kept.
+stlua convert views.pt -o once.safetensors
+stlua info once.safetensors | sed -n '/^tensors/,/^$/p'
+stlua convert --keep-tied views_legacy.pt -o both.safetensors
+# Nothing is run.
+stlua info evil_system.pt
+stlua convert evil_system.pt -o never.safetensors; echo "exit $?"
+stlua cast evil_system.pt --dtype F16; echo "exit $?"
+stlua convert --tensors-only evil_system.pt -o harmless.safetensors; echo "exit $?"
+ls run-by-accident never.safetensors
+# What cannot be had.
+stlua convert unsupported.pt -o rest.safetensors; echo "exit $?"
+stlua convert --skip unsupported.pt -o rest.safetensors; echo "exit $?"
+# GGUF, NumPy both ways, shards.
+stlua info small.gguf
+stlua convert small.gguf -o gguf.safetensors --dtype F16
+stlua info --json unsupported.gguf
+stlua convert plain.pt -o plain.npz
+stlua convert -n plain.pt -o plain.npz; echo "exit $?"
+stlua convert plain.npz -o back.safetensors
+stlua -e 'local a, b = st.open "plain.safetensors", st.open "back.safetensors"
+   for name, t in pairs(a) do assert(t:identical(b[name]), name) end'; echo "exit $?"
+stlua info compressed.npz; echo "exit $?"
+stlua convert sharded -o shards
+stlua info shards
+stlua cat plain.pt bias --text
+# Broken files.
+head -c 1000 plain.pt >cut.pt; stlua info cut.pt; echo "exit $?"
+{ cat plain.pt; echo more; } >long.pt; stlua info long.pt; echo "exit $?"
+{ echo more; cat plain.pt; } >prefix.pt; stlua info prefix.pt; echo "exit $?"
+head -c 900 plain_legacy.pt >cut.pt; stlua info cut.pt; echo "exit $?"

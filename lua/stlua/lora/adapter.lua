@@ -50,7 +50,7 @@ local function set_scale(m, config)
    m.config = config and peft.own(config, m.name) or nil
    -- Where a model has weights as (in, out), PEFT's factors are those of the transpose.
    m.transposed = m.config ~= nil and m.config.fan_in_fan_out == true and not m.parts.embedding_down
-      and not m.parts.whole and true or false
+      and not m.parts.whole
    m.rank = kind.rank and kind.rank(m.parts) or nil
    -- PEFT scales products of whole matrices, too.
    if not m.rank and kind.rank and config and config.peft_type == "LOKR" then m.rank = peft.rank(config, m.name) end

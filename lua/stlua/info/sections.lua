@@ -5,6 +5,7 @@
 -- add) prints them: add(key, text) adds a line. Either may be missing. Texts from files are escaped where they are
 -- shown.
 
+local cli = require "stlua.cli"
 local core = require "stlua.core"
 local dtype = require "stlua.dtype"
 local identity = require "stlua.info.identity"
@@ -51,8 +52,31 @@ section {
    show = function(report, add)
       local many = report.files > 1 and (", %d files"):format(report.files) or ""
       add("file", core.escape(report.path))
-      add("size", ("%s, %s%s, header %s"):format(core.size(report.file_bytes), report.format, many,
+      add("size", ("%s, %s%s, header %s"):format(cli.sizes(report.file_bytes, report.stored_bytes), report.format, many,
          core.size(report.header_bytes)))
+   end,
+}
+
+-- Compressed files, whose sizes above are those of the plain ones.
+section {
+   gather = function(subject, report)
+      local stored, seeks = 0, true
+      for _, file in ipairs(subject.files) do
+         report.compression = report.compression or file.compression
+         stored, seeks = stored + (file.stored or file.size), seeks and file.seeks ~= false
+         report.packed = report.packed or file.packed
+      end
+      if report.compression then report.stored_bytes, report.random_access = stored, seeks end
+   end,
+   show = function(report, add)
+      if not report.compression then return end
+      local how = report.compression == "pack" and "packed by stlua" or "compressed with " .. report.compression
+      add("compression", how .. (report.random_access and "" or ", read from its beginning on"))
+      local packed = report.packed
+      if packed and packed.base then
+         add("", ("the difference to %s%s"):format(core.escape(packed.base, 120),
+            packed.has_base and "" or ", which is not there: most tensors cannot be read"))
+      end
    end,
 }
 

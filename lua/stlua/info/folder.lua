@@ -12,6 +12,7 @@ local function join(path, name) return path:gsub("/+$", "") .. "/" .. name end
 
 -- Names that say which file of a folder is the model.
 local function is_told(name)
+   name = name:gsub("%.zst$", "")
    return name:find("%.index%.json$") or name:find("%.index%.[^./]+%.json$") or name == "model.safetensors"
       or name == "diffusion_pytorch_model.safetensors" or name:find("%-%d+%-of%-%d+%.")
 end
@@ -20,7 +21,7 @@ local function weights_of(entries)
    local list, told = {}, false
    for _, entry in ipairs(entries) do
       told = told or entry.type ~= "dir" and is_told(entry.name) ~= nil
-      if entry.type == "file" and entry.name:find("%.safetensors$") then list[#list + 1] = entry.name end
+      if entry.type == "file" and text.is_weights(entry.name) then list[#list + 1] = entry.name end
    end
    return list, told
 end

@@ -117,10 +117,11 @@ function edit.meta(path, changes, opts)
    if undone then table.insert(done, 1, "an interrupted edit was undone") end
    if next(wanted) == nil and not opts.output then return metadata, done end
    local files = model:files()
-   if #files ~= 1 or files[1].format and files[1].format ~= "safetensors" then
-      errors.throwf("arg", "%s: metadata are changed in safetensors files, one by one: this is %s",
-         lineage.formula(model),
-         #files ~= 1 and ("a model of %d files"):format(#files) or files[1].format)
+   local other = #files ~= 1 and ("a model of %d files"):format(#files)
+      or files[1].compression and "a compressed file" or files[1].format ~= "safetensors" and files[1].format
+   if other then
+      errors.throwf("arg", "%s: metadata are changed in plain safetensors files, one by one: this is %s",
+         lineage.formula(model), other)
    end
    meta.overlay(metadata, wanted, "st.meta")
    write(files[1].path, model, metadata, opts)

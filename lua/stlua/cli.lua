@@ -13,13 +13,20 @@ local text = require "stlua.text"
 local cli = {}
 
 -- Set by the options in front of the command and by those behind it.
-local settings = { quiet = false, json = false }
+local settings = { quiet = false, json = false, status = 0, trouble = 1 }
 
 --- Turns all notes off (`stlua --quiet ...`).
 function cli.set_quiet() settings.quiet = true end
 
 --- True when notes, progress and errors are JSON lines (`--progress json`).
 function cli.is_json() return settings.json end
+
+--- The exit status of a command that ends well; 0 unless it set another.
+function cli.set_status(status) settings.status = status end
+function cli.status() return settings.status end
+
+--- The exit status of one that fails.
+function cli.trouble() return settings.trouble end
 
 --- Throws a usage error: the program prints one line and exits with 2.
 function cli.usage(format, ...)
@@ -100,7 +107,7 @@ function cli.help(def)
 end
 
 --- Runs a command, or lets it describe itself to `help` and `completion`.
--- @tparam table def name, summary, options(parser), run(args)
+-- @tparam table def name, summary, options(parser), run(args); trouble = exit status of a failure, if it is not 1
 -- @param ... the script's arguments
 function cli.command(def, ...)
    if ... == commands.describe then return def end
@@ -111,6 +118,7 @@ function cli.command(def, ...)
    if args.threads then core.threads(args.threads) end
    settings.quiet = settings.quiet or args.quiet or false
    settings.json = args.progress == "json"
+   settings.trouble = def.trouble or 1
    return def.run(args)
 end
 
@@ -218,10 +226,25 @@ local function options_of(args, recipe)
    }
 end
 
+local function progress_mode()
+   return settings.json and "json" or (not settings.quiet and core.isatty(2)) and "terminal" or "none"
+end
+
+--- Runs fn(report) and shows how far it is: fn calls report(done, total), in bytes, now and then.
+-- @tparam string phase such as "compare"
+-- @tparam function fn
+-- @return its result
+function cli.counting(phase, fn)
+   local report = progress.counter(progress_mode(), io.stderr, phase)
+   local ok, result = pcall(fn, report)
+   report()
+   if not ok then error(result, 0) end
+   return result
+end
+
 -- fn(...) with its progress shown: its result, the seconds, and the bytes that an earlier save had written.
 local function watch(resumed, fn, ...)
-   local mode = settings.json and "json" or (not settings.quiet and core.isatty(2)) and "terminal" or "none"
-   local stop = progress.start(mode, io.stderr, resumed)
+   local stop = progress.start(progress_mode(), io.stderr, resumed)
    local ok, result = pcall(fn, ...)
    local seconds, there = stop()
    if not ok then error(result, 0) end

@@ -124,7 +124,7 @@ end
 
 -- The one line that the user sees, and the exit status.
 local function report(e, traceback)
-   local code, status, message = errors.is(e) and e.code or "lua", 1, tostring(e)
+   local code, status, message = errors.is(e) and e.code or "lua", cli.trouble(), tostring(e)
    if code == "cancelled" then return 130 end      -- who stopped it knows
    if code == "usage" then
       status = 2
@@ -210,7 +210,7 @@ end
 
 --- Runs the program.
 -- @tparam {string,...} argv the words of the command line; argv[0] is the program
--- @treturn integer exit status: 0, 1 error, 2 usage, 130 interrupted
+-- @treturn integer exit status: 0, 1 error, 2 usage, 130 interrupted; of a command that says so, another
 return function(argv)
    local trace = false
    for _, word in ipairs(argv) do
@@ -224,7 +224,7 @@ return function(argv)
    end, argv, trace)
    if ok then
       local flushed, message = io.stdout:flush()
-      if flushed then return 0 end
+      if flushed then return cli.status() end
       e = core.error("io", "standard output: " .. message)
    end
    return report(e, traceback)

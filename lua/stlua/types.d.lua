@@ -2283,24 +2283,30 @@ function st.det(a) end
 ---@return stlua.Tensor
 function st.diag(a, diagonal) end
 
---- Compares two models, or two tensors, name by name. Every pair is read once.
+--- Compares two models, or two tensors, name by name. Every pair is read once; what has the same bytes is not looked
+--- at further.
 --- ```lua
 --- > a = st.open("a.safetensors"):select("*norm*")
 --- > b = st.map(a, function(name, t) return name:find("%.3%.") and t * 2 or t end)
 --- > st.diff(a, b)
---- name                        differing  max |a - b|  |a - b| / |a|  cosine
---- model.layers.3.norm.weight         64      0.09912              1       1
+--- name                        changed  max |a - b|  |a - b| / |a|   cosine
+--- model.layers.3.norm.weight    100 %      0.09912              1  1.00000  ████████████████████████
 --- 3 tensors equal, 1 differ
 --- ```
 ---@param a stlua.Model|stlua.Tensor
 ---@param b stlua.Model|stlua.Tensor
+---@param opts? table of models: `only` = patterns of names; `progress` = function(done, total), in bytes of `a`
 ---
---- `result`: of tensors: { equal, differing (elements; NaN equals NaN), max_abs, relative (\|a - b\| / \|a\|),
---- cosine, dtypes, shapes }; of models: such a table for each common name, in the order of `a` with `name` added,
---- and `equal` (how many are), `only_a`, `only_b` (names). Without numbers where shapes differ or nothing can be
---- computed. Printed, a table of what differs.
+--- `result`: of tensors: { equal, identical (the bytes are), differing (elements; NaN equals NaN), max_abs,
+--- distance = \|a - b\|, relative = \|a - b\| / \|a\|, cosine, norms, dot, dtypes, shapes, numel, not_finite = how
+--- many are NaN or infinite in each, where there are any (the numbers are those of the other elements) }. Without
+--- numbers where shapes differ or nothing can be computed. Of models: such a table for each common name, in the
+--- order of `a`, with `name`, `block` and `kind` added; and `equal` (how many are), `only_a`, `only_b` (names),
+--- `metadata` ({ key, a, b } of what differs), `same` (nothing differs), `same_tensors`, `blocks` ({ name, tensors,
+--- differ, numel, differing, max_abs, relative, cosine, kinds = the same by kind }; relative and cosine of the
+--- tensors that differ). Printed, a table of what differs, the largest change first.
 ---@return table
-function st.diff(a, b) end
+function st.diff(a, b, opts) end
 
 --- The same as ndim: number of dimensions.
 ---@param t stlua.Tensor

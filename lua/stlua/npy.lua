@@ -5,6 +5,7 @@
 local core = require "stlua.core"
 local dtype = require "stlua.dtype"
 local errors = require "stlua.errors"
+local new_file = require "stlua.new_file"
 local text = require "stlua.text"
 local zip = require "stlua.zip"
 
@@ -188,27 +189,6 @@ local function list_of(what)
    return list
 end
 
--- Writes beside the target, then renames: on failure the target is as it was.
-local function write_file(path, body)
-   local temp = path .. ".part"
-   local file, why = io.open(temp, "wb")
-   if not file then errors.throw("io", ("%s: cannot write: %s"):format(core.escape(path), why:gsub("^.*: ", ""))) end
-   local function write(s)
-      local ok, message = file:write(s)
-      if not ok then errors.throw("io", ("%s: writing: %s"):format(core.escape(path), message)) end
-   end
-   local ok, e = pcall(body, write)
-   local closed, message = file:close()
-   if ok and not closed then ok, e = false, core.error("io", ("%s: writing: %s"):format(core.escape(path), message)) end
-   if ok then
-      local renamed, reason = os.rename(temp, path)
-      if renamed then return end
-      e = core.error("io", ("%s: %s"):format(core.escape(path), reason))
-   end
-   os.remove(temp)
-   error(e, 0)
-end
-
 --- Writes a tensor as .npy, or a model or a table of tensors as an uncompressed .npz. BF16 and 8-bit floats, which
 -- NumPy has not, are written as F32, which holds them exactly.
 --
@@ -226,13 +206,13 @@ function npy.save(path, what, opts)
    opts = errors.check_options(opts, { raw = "boolean" }, "st.npy.save")
    if type(path) ~= "string" then errors.throwf("arg", "st.npy.save: a path expected, got a %s", type(path)) end
    if is_tensor(what) then
-      return write_file(path, function(write) pieces(what, opts.raw, write) end)
+      return new_file(path, function(write) pieces(what, opts.raw, write) end)
    end
    if type(what) ~= "table" and debug.getmetatable(what) ~= core.model_meta then
       errors.throwf("arg", "st.npy.save: a tensor, a model or a table of tensors expected, got a %s", type(what))
    end
    local list = list_of(what)
-   write_file(path, function(write)
+   new_file(path, function(write)
       zip.write(list, path, write, function(t, out) pieces(t, opts.raw, out) end)
    end)
 end

@@ -1,6 +1,7 @@
 -- stlua diff: where two models differ, and how much.
 --
 --    stlua diff a.safetensors b.safetensors --only '*attn*'
+--    stlua diff a.safetensors b.safetensors --html report.html
 
 local cli = require "stlua.cli"
 local st = require "stlua"
@@ -12,6 +13,7 @@ local function options(parser)
    parser:flag("--all", "List all tensors that differ, not the 20 that differ most.")
    parser:flag("--ignore-metadata", "Let models with the same tensors count as the same.")
    parser:flag("--json", "Print one JSON object.")
+   parser:option("--html", "Write a report to look at in a browser: one page, with all in it."):argname("<file>")
    parser:epilog("Exit status: 0 where nothing differs, 1 where something does, 2 for trouble.")
 end
 
@@ -28,6 +30,9 @@ local function run(args)
    local d = cli.counting("compare", function(progress)
       return st.diff(a, b, { only = #args.only > 0 and args.only or nil, progress = progress })
    end)
+   if args.html then
+      require("stlua.html").write(args.html, require("stlua.html.report").diff(d, a, b, { args.a, args.b }))
+   end
    if args.json then
       cli.write(require("stlua.diff_json").encode(d, args.a, args.b), "\n")
    else

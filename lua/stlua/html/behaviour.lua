@@ -3,7 +3,7 @@
 -- style.lua.
 -- Layer: Lua.
 
-return { hash = "", text = [[
+return { hash = "H2Ghie43qzYD/S3x1JW2iolX46HG+eaJGD7p8SuRYLc=", text = [[
 "use strict";
 (function () {
    var STEP = 200, filters = [];

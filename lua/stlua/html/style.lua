@@ -2,7 +2,7 @@
 -- which is right after a change).
 -- Layer: Lua.
 
-return { hash = "", text = [[
+return { hash = "ipXZHhLoJgwmOxtDLQMsMtwtwqxe9Bs6oGBLSryiNMc=", text = [[
 :root {
    color-scheme: light dark;
    --page: #f6f7f9; --card: #ffffff; --ink: #1a1f27; --soft: #5b6675; --line: #dde2e9; --hover: #eef2f7;
@@ -41,7 +41,9 @@ a { color: var(--accent); }
 :focus-visible { outline: 2px solid var(--accent); outline-offset: 2px; border-radius: 3px; }
 .skip { position: absolute; left: -999px; }
 .skip:focus { left: 1rem; top: .5rem; background: var(--card); padding: .4rem .8rem; }
-code, .mono { font-family: ui-monospace, SFMono-Regular, Menlo, Consolas, "Liberation Mono", monospace; font-size: .88em; }
+code, .mono {
+   font-family: ui-monospace, SFMono-Regular, Menlo, Consolas, "Liberation Mono", monospace; font-size: .88em;
+}
 
 .tiles { display: flex; flex-wrap: wrap; gap: .75rem; margin: 1.25rem 0 0; padding: 0; list-style: none; }
 .tiles li {
@@ -69,8 +71,9 @@ td { overflow-wrap: anywhere; }
 .heat thead th { vertical-align: bottom; padding: 0 0 .3rem; }
 .heat thead span { writing-mode: vertical-rl; transform: rotate(180deg); max-height: 11rem; overflow: hidden;
    text-overflow: ellipsis; white-space: nowrap; display: inline-block; }
-.heat tbody th { position: sticky; left: 0; background: var(--card); text-align: right; z-index: 1; }
-.heat td { width: 1.7rem; min-width: 1.7rem; height: 1.45rem; padding: 0; border-radius: 3px; }
+.heat tbody th { position: sticky; left: 0; z-index: 1; background: var(--card); text-align: right; max-width: 12rem;
+   overflow: hidden; text-overflow: ellipsis; }
+.heat td { width: 2.3rem; min-width: 1.7rem; height: 1.45rem; padding: 0; border-radius: 3px; }
 .heat td[data-t] { cursor: pointer; }
 .heat td[aria-selected=true] { outline: 2px solid var(--ink); outline-offset: 1px; }
 .h0 { background: var(--h0); } .h1 { background: var(--h1); } .h2 { background: var(--h2); }
@@ -112,6 +115,7 @@ th[aria-sort=descending] button::after { content: " \2193"; }
 .more { margin-top: .8rem; }
 .rows tbody tr:hover { background: var(--hover); }
 .rows td:first-child { min-width: 16rem; }
+.rows td:not(:first-child) { max-width: 15rem; white-space: nowrap; overflow: hidden; text-overflow: ellipsis; }
 .rows svg { width: 4.5rem; height: .55rem; margin-left: .5rem; vertical-align: middle; }
 .rows rect { fill: var(--accent); }
 details { margin: .4rem 0; }
@@ -128,7 +132,11 @@ img { max-width: 16rem; max-height: 16rem; border-radius: 8px; display: block; }
    .tiles li { flex-basis: 40%; padding: .5rem .7rem; }
    .tiles b { font-size: 1.1rem; }
    th, td { padding: .35rem .45rem; }
-   .rows td:first-child { min-width: 11rem; }
+   .rows td:first-child { min-width: 12rem; }
+   .rows :is(th, td):nth-child(2), .rows :is(th, td):nth-child(3) { display: none; }
+   .heat tbody th { max-width: 7rem; }
+   .facts td { min-width: 6.2rem; }
+   .facts { font-size: .82rem; }
 }
 @media print {
    body { background: none; }

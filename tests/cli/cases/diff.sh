@@ -37,3 +37,7 @@ stlua -e 'local a, b = {}, {}
    st.model(a):save("m.safetensors") st.model(b):save("n.safetensors")'
 stlua diff m.safetensors n.safetensors
 stlua diff m.safetensors n.safetensors --all | wc -l
+echo "--- report"
+stlua diff a.safetensors b.safetensors --html report.html >/dev/null; echo "exit $?"
+grep -o '<h2[^>]*>[^<]*' report.html | sed 's/.*>//'
+ls

@@ -99,6 +99,8 @@ return {
    ["stlua.hist"] = {
       Tensor = { "hist", },
    },
+   ["stlua.unmix"] = {
+   },
    ["stlua.merging"] = {
    },
    ["stlua.blocks"] = {

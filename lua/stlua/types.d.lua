@@ -3705,6 +3705,35 @@ function st.unflatten(t, dim, sizes) end
 ---@return stlua.Tensor? # counts: how often each value is there, I64
 function st.unique(t, opts) end
 
+--- Which mix of other models is this one? Finds the weights w with m = w1 a + w2 b + ..., by least squares, for each
+--- block and for all of it: it uncovers the recipe of a merge that nobody wrote down. One streaming pass over all
+--- models.
+--- ```lua
+--- > a, b = st.open("a.safetensors"), st.open("b.safetensors")
+--- > st.unmix((0.7 * a + 0.3 * b):cast "F16", { a, b })
+--- cast(0.7 * a.safetensors + 0.3 * b.safetensors) as a mix of
+---    A = a.safetensors
+---    B = b.safetensors
+--- block                 mix              residual
+--- embed_tokens-lm_head  0.70 A + 0.30 B    <0.1 %
+--- all: 0.70 A + 0.30 B, residual <0.1 %
+--- left out: 1 tensor not floating
+--- ```
+---@param m stlua.Model
+---@param sources stlua.Model[] up to 8
+---
+--- `opts`: `free` = true: weights need not add up to 1; `non_negative` = true: none is below 0; `only` = patterns
+--- of names; `progress` = function(done, total), in bytes of `m`
+---@param opts? table
+---
+--- `result`: { all, blocks (in order, with `name`), tensors, left_out = names by reason, label, labels }. A fit is
+--- { weights (by source; nil where a source equals another one or is a mix of the others), errors (of weights, if
+--- what is left is noise), residual = what is left, as a share of how far the models lie from the mean of the
+--- sources; relative = as a share of \|m\|; same = { [i] = sources equal to i }, dependent, tensors, numel }.
+--- Printed, a table
+---@return table
+function st.unmix(m, sources, opts) end
+
 --- A new dimension of size 1. A view.
 --- ```lua
 --- > st.zeros(2, 3):unsqueeze(2):shape()

@@ -171,10 +171,22 @@ function cli.split_number(word)
    return word, nil, path and cli.exists(path) and tail or nil
 end
 
-cli.basename, cli.stem = text.basename, text.stem
+cli.basename, cli.stem, cli.plural = text.basename, text.stem, text.plural
 
 --- "2.0 GiB"; and text from files made safe to print.
 cli.size, cli.escape = core.size, core.escape
+
+--- Bytes of a model's values as they will be saved.
+-- @tparam model model
+-- @tparam ?string to dtype of floating tensors
+function cli.bytes_saved(model, to)
+   local bytes = 0
+   for i = 1, model:count() do
+      local t = model:tensor(i)
+      bytes = bytes + (to and dtype.is_float(t:dtype()) and t:numel() * dtype.bits[to] // 8 or t:nbytes())
+   end
+   return bytes
+end
 
 --- "201 BF16, 1 I64": a model's tensors by dtype.
 cli.count_dtypes = dtype.count

@@ -101,6 +101,8 @@ return {
    },
    ["stlua.unmix"] = {
    },
+   ["stlua.prune"] = {
+   },
    ["stlua.merging"] = {
    },
    ["stlua.blocks"] = {

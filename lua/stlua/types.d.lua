@@ -3142,6 +3142,21 @@ function st.pow(a, b) end
 ---@return stlua.Tensor # deferred
 function st.prod(t, dim, opts) end
 
+--- A checkpoint without what only training reads: averaged weights (EMA), the state of optimizers, the noise schedule,
+--- heads that no program looks at. Broken position_ids are repaired. Of models that are no checkpoints of Stable
+--- Diffusion and its like only the state of training goes.
+---@param m stlua.Model
+---
+--- `opts`: `ema` = "drop" (default), "use" (the averaged weights take the place of the others), "keep"; `vae` = a
+--- model that is baked in; `drop`, `keep` = patterns of names that go, or stay, in any case
+---@param opts? table
+---@return stlua.Model
+---
+--- `result`: what was done: { dropped = { { what =, tensors =, bytes = }, ... }, averaged = tensors that EMA took
+--- the place of, repaired = names of position_ids, baked = tensors of the VAE, before =, after = bytes }
+---@return table
+function st.prune(m, opts) end
+
 --- Orthonormal and triangular factor: a = Q R, reduced, with the signs of Householder's reflections.
 ---@param a stlua.Tensor (.., m, n)
 ---@return stlua.Tensor # Q (.., m, k), k the smaller of m and n

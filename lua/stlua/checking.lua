@@ -118,8 +118,8 @@ end
 --     > v.ok, v.nan, v.inf
 --     true    0       0
 -- @tparam string path as of st.open
--- @tparam[opt] table opts `values` = false does not look at the values; `base` = path of a packed file's base, if it does
---   not lie beside it
+-- @tparam[opt] table opts `values` = false does not look at the values; `base` = path of a packed file's base, if it
+--   does not lie beside it
 -- @treturn table { ok =, path =, files = { { path =, compression =, checked = whether all its bytes have checksums,
 --   total = damaged places, damaged = { { tensor =, first = offset in the plain file, bytes =, message = } ... } }
 --   ... }, problems = { text ... }, nan =, inf =, values = { { name =, dtype =, shape =, nan =, inf = } ... } }.

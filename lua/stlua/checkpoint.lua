@@ -31,10 +31,17 @@ function checkpoint.is_fixed(name)
       or name:find("position_ids$") ~= nil or name:find("logit_scale$") ~= nil
 end
 
---- Whether --prune leaves it out: EMA, the state of training, the noise schedule, heads that nothing reads.
-function checkpoint.is_waste(name)
-   return is_ema(name) or SCHEDULE[name] or begins_with(name, names_of.junk) ~= nil
+--- What pruning leaves out, by what it is: "EMA", "noise schedule", "state of training", "unread" (heads and trees that
+-- no program looks at); nil for all else.
+function checkpoint.waste(name)
+   if is_ema(name) then return "EMA" end
+   if SCHEDULE[name] then return "noise schedule" end
+   local beginning = begins_with(name, names_of.junk)
+   return beginning and (names_of.training[beginning] and "state of training" or "unread")
 end
+
+--- Whether pruning leaves it out.
+function checkpoint.is_waste(name) return checkpoint.waste(name) ~= nil end
 
 --- True for the checkpoints of Stable Diffusion and its like: the others have none of these rules.
 function checkpoint.is_one(model)
@@ -79,14 +86,16 @@ local function target_names(model, vae)
       errors.throwf("name", "%s: no tensor of it is in the checkpoint as %s*: it must have the checkpoint's names",
          lineage.formula(vae), prefix)
    end
-   return names
+   return names, found
 end
 
 --- The checkpoint with the tensors of a VAE's file in place of its own, where it has them, in its own dtypes.
 -- @treturn model
+-- @treturn integer how many tensors these are
 -- @raise "name" for a checkpoint without a VAE, or a file without tensors of it; "shape"
 function checkpoint.bake(model, vae)
-   local baked, problems = target_names(model, vae), {}
+   local baked, count = target_names(model, vae)
+   local problems = {}
    for name, t in pairs(baked) do
       local own = model:get(name):shape()
       if text.shape(own) ~= text.shape(t:shape()) then
@@ -97,7 +106,7 @@ function checkpoint.bake(model, vae)
    table.sort(problems, function(x, y) return x.message < y.message end)
    errors.throw_all(problems, "cannot be baked")
    local out = map.run({ model }, function(name, t) return baked[name] or t end, { node = { call = "bake" } })
-   return lineage.derived(out, { model, vae }, { call = "bake" }, { merged = true })
+   return lineage.derived(out, { model, vae }, { call = "bake" }, { merged = true }), count
 end
 
 return checkpoint

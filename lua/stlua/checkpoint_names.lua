@@ -23,6 +23,10 @@ names.junk = { "optimizer_states", "lr_schedulers", "callbacks", "loops", "hpara
    "cond_stage_model.model.logit_scale", "text_encoders.t5xxl.transformer.encoder.embed_tokens.weight",
    "text_encoders.llm.lm_head." }
 
+--- Of these, what is the state of training; nobody reads the others.
+names.training = set [[optimizer_states lr_schedulers callbacks loops hparams hyper_parameters
+   embedding_manager.embedder.]]
+
 --- Averaged weights of training (EMA) begin so.
 names.ema = "model_ema."
 

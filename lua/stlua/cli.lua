@@ -14,13 +14,16 @@ local text = require "stlua.text"
 local cli = {}
 
 -- Set by the options in front of the command and by those behind it.
-local settings = { quiet = false, json = false }
+local settings = { quiet = false, json = false, trouble = 1 }
 
 --- Turns all notes off (`stlua --quiet ...`).
 function cli.set_quiet() settings.quiet = true end
 
 --- True when notes, progress and errors are JSON lines (`--progress json`).
 function cli.is_json() return settings.json end
+
+--- The exit status of one that fails.
+function cli.trouble() return settings.trouble end
 
 --- Throws a usage error: the program prints one line and exits with 2.
 function cli.usage(format, ...)
@@ -156,7 +159,8 @@ local function parse(def, ...)
 end
 
 --- Runs a command, or lets it describe itself to `help` and `completion`.
--- @tparam table def name, summary, options(parser), run(args); only = the name of the argument that may stand alone
+-- @tparam table def name, summary, options(parser), run(args); only = the name of the argument that may stand alone;
+--   trouble = exit status of a failure, if it is not 1
 -- @param ... the script's arguments
 function cli.command(def, ...)
    if ... == commands.describe then return def end
@@ -170,6 +174,7 @@ function cli.command(def, ...)
    if args.memory then core.memory(args.memory) end
    settings.quiet = settings.quiet or args.quiet or false
    settings.json = args.progress == "json"
+   settings.trouble = def.trouble or 1
    return def.run(args)
 end
 
@@ -246,10 +251,22 @@ function cli.split_number(word)
    return word, nil, path and cli.exists(path) and tail or nil
 end
 
-cli.basename, cli.stem, cli.is_weights = text.basename, text.stem, text.is_weights
+cli.basename, cli.stem, cli.is_weights, cli.plural = text.basename, text.stem, text.is_weights, text.plural
 
 --- "2.0 GiB"; and text from files made safe to print.
 cli.size, cli.escape = core.size, core.escape
+
+--- Bytes of a model's values as they will be saved.
+-- @tparam model model
+-- @tparam ?string to dtype of floating tensors
+function cli.bytes_saved(model, to)
+   local bytes = 0
+   for i = 1, model:count() do
+      local t = model:tensor(i)
+      bytes = bytes + (to and dtype.is_float(t:dtype()) and t:numel() * dtype.bits[to] // 8 or t:nbytes())
+   end
+   return bytes
+end
 
 --- "201 BF16, 1 I64": a model's tensors by dtype.
 cli.count_dtypes = dtype.count
@@ -305,11 +322,26 @@ local function options_of(args, recipe)
    }
 end
 
+local function progress_mode()
+   return settings.json and "json" or (not settings.quiet and core.isatty(2)) and "terminal" or "none"
+end
+
+--- Runs fn(report) and shows how far it is: fn calls report(done, total), in bytes, now and then.
+-- @tparam string phase such as "compare"
+-- @tparam function fn
+-- @return its result
+function cli.counting(phase, fn)
+   local report = progress.counter(progress_mode(), io.stderr, phase)
+   local ok, result = pcall(fn, report)
+   report()
+   if not ok then error(result, 0) end
+   return result
+end
+
 -- fn(...) with its progress shown: its results, two at most, the seconds, and the bytes that an earlier save had
 -- written.
 local function watch(resumed, fn, ...)
-   local mode = settings.json and "json" or (not settings.quiet and core.isatty(2)) and "terminal" or "none"
-   local stop = progress.start(mode, io.stderr, resumed)
+   local stop = progress.start(progress_mode(), io.stderr, resumed)
    local ok, result, second = pcall(fn, ...)
    local seconds, there = stop()
    if not ok then error(result, 0) end

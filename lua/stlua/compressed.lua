@@ -78,7 +78,8 @@ end
 -- @treturn integer its bytes
 -- @raise as m:save; "arg" for a file that is compressed already
 function compressed.compress(path, opts)
-   return compressed.convert(path, opts, "st.compress", function(name) return name .. ".zst" end, function(from, to, how)
+   local function derive(name) return name .. ".zst" end
+   return compressed.convert(path, opts, "st.compress", derive, function(from, to, how)
       compressed.way("zstd", to, false, "st.compress")
       return core.compress(from, to, how)
    end)

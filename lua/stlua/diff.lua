@@ -1,113 +1,235 @@
---- st.diff(a, b): where two models differ, and how much. Each pair of tensors is read once.
+--- st.diff(a, b): where two models differ, and how much. Each pair of tensors is read once; equal bytes are known
+-- without a look at the values.
 -- Layer: Lua, above stlua.core.
 
+local anatomy = require "stlua.anatomy"
 local core = require "stlua.core"
+local diff_text = require "stlua.diff_text"
 local dtype = require "stlua.dtype"
 local errors = require "stlua.errors"
+local lineage = require "stlua.lineage"
 local map = require "stlua.map"
+local pattern = require "stlua.pattern"
 local text = require "stlua.text"
 
 local diff = {}
 
--- How many elements differ: those that are not equal, but for NaN in both.
-local function differing(a, b)
-   local both = core.apply("bitwise_and", core.apply("ne", a, a), core.apply("ne", b, b))
-   return core.apply("bitwise_and", core.apply("ne", a, b), core.apply("bitwise_not", both)):count_nonzero()
+-- ---------------------------------------------------------------- two tensors
+
+local function isnan(x) return core.apply("ne", x, x) end
+
+local function both(x, y) return core.apply("bitwise_and", x, y) end
+
+-- What values are compared as; integers of 64 bits are counted as they are, and measured as F64.
+local function operand(t) return dtype.is_float(t:dtype()) and t or t:cast("F64") end
+
+-- Deferred: elements that differ; of the difference the largest and the norm; norms and product of both.
+local function deferred(a, b, x, y)
+   local delta = x - y
+   return { core.apply("ne", a, b):count_nonzero(), delta:norm(math.huge), delta:norm(), x:norm(), y:norm(),
+      x:dot(y) }
 end
 
-local function measure(a, b)
-   if not dtype.is_float(a:dtype()) then a = a:cast("F64") end
-   if not dtype.is_float(b:dtype()) then b = b:cast("F64") end
-   local delta = a - b
-   local found = { differing(a, b), delta:abs():amax(), delta:norm(), a:norm(), a:cosine_similarity(b) }
-   core.force_all(found)
-   return { differing = found[1]:item(), max_abs = found[2]:item(), relative = found[3]:item() / found[4]:item(),
-      cosine = found[5]:item() }
+local function computed(list)
+   core.force_all(list)
+   for i, t in ipairs(list) do list[i] = t:item() end
+   return list
+end
+
+-- Where there are NaN or infinities: the numbers are those of the elements that are finite in both.
+local function finite_only(a, b, x, y)
+   local fine = both(x:isfinite(), y:isfinite())
+   local found = deferred(a, b, core.apply("where", fine, x, 0), core.apply("where", fine, y, 0))
+   found[1] = both(core.apply("ne", a, b),
+      core.apply("bitwise_not", both(isnan(x), isnan(y)))):count_nonzero()
+   found[7], found[8] = x:isfinite():count_nonzero(), y:isfinite():count_nonzero()
+   return computed(found)
+end
+
+local function quotient(x, y) return x == 0 and 0 or x / y end
+
+local function measure(row, a, b)
+   local x, y = operand(a), operand(b)
+   local mixed = dtype.is_float(a:dtype()) or dtype.is_float(b:dtype())
+   local p, q = mixed and x or a, mixed and y or b
+   local found = computed(deferred(p, q, x, y))
+   local sum = found[4] + found[5]
+   if sum - sum ~= 0 then
+      found = finite_only(p, q, x, y)
+      row.not_finite = { row.numel - found[7], row.numel - found[8] }
+   end
+   row.differing, row.max_abs, row.distance = found[1], found[2], found[3]
+   row.norms, row.dot = { found[4], found[5] }, found[6]
+   row.relative = quotient(row.distance, row.norms[1])
+   row.cosine = quotient(row.dot, row.norms[1] * row.norms[2])
+   row.equal = row.differing == 0 and row.dtypes[1] == row.dtypes[2]
 end
 
 local function same_shape(a, b) return text.shape(a:shape()) == text.shape(b:shape()) end
 
+-- Whether the values can be computed with; if not, only bytes tell.
+local function computable(t)
+   local kind = dtype.kind[t:dtype()]
+   return not t:quant() and kind ~= "raw" and kind ~= "complex"
+end
+
 -- Two tensors: a row of the result.
 local function pair(a, b)
-   local row = { dtypes = { a:dtype(), b:dtype() }, shapes = { a:shape(), b:shape() } }
+   local row = { dtypes = { a:dtype(), b:dtype() }, shapes = { a:shape(), b:shape() }, numel = a:numel() }
+   local comparable = computable(a) and computable(b)
    if not same_shape(a, b) then
       row.equal = false
    elseif a:numel() == 0 then
       row.equal = a:dtype() == b:dtype()
+   elseif a:dtype() == b:dtype() and (not comparable or (a:is_leaf() and b:is_leaf())) and a:identical(b) then
+      row.equal, row.identical = true, true
+      row.differing, row.max_abs, row.distance, row.relative = 0, 0.0, 0.0, 0.0
+   elseif comparable then
+      measure(row, a, b)
    else
-      local ok, found = pcall(measure, a, b)
-      if ok then
-         for key, value in pairs(found) do row[key] = value end
-         row.equal = found.differing == 0 and a:dtype() == b:dtype()
-      elseif errors.is(found) and (found.code == "quant" or found.code == "dtype") then
-         row.equal = a:identical(b)      -- bytes without meaning
-      else
-         error(found, 0)
-      end
+      row.equal = false
    end
    return row
 end
 
-local meta = {}
+-- ---------------------------------------------------------------- two models
 
-local function shown(v) return v and ("%.4g"):format(v) or "" end
-
-function meta.__tostring(d)
-   local rows = { { "name", "differing", "max |a - b|", "|a - b| / |a|", "cosine", "" } }
-   for _, row in ipairs(d) do
-      if not row.equal then
-         local remark = row.dtypes[1] ~= row.dtypes[2] and row.dtypes[1] .. " and " .. row.dtypes[2] or ""
-         if not row.differing then remark = text.shape(row.shapes[1]) .. " and " .. text.shape(row.shapes[2]) end
-         rows[#rows + 1] = { core.escape(row.name), row.differing and tostring(row.differing) or "", shown(row.max_abs),
-            shown(row.relative), shown(row.cosine), remark }
-      end
+local function metadata(a, b)
+   local x, y = a:metadata(), b:metadata()
+   local keys, found = {}, {}
+   for key in pairs(x) do keys[#keys + 1] = key end
+   for key in pairs(y) do
+      if x[key] == nil then keys[#keys + 1] = key end
    end
-   local lines = {}
-   if #rows > 1 then lines[1] = text.columns(rows, { false, true, true, true, true, false }) end
-   lines[#lines + 1] = ("%s equal, %d differ"):format(text.plural(d.equal, "tensor"), #d - d.equal)
-   for _, side in ipairs { "only_a", "only_b" } do
-      if #d[side] > 0 then
-         local names = {}
-         for i, name in ipairs(d[side]) do names[i] = core.escape(name) end
-         lines[#lines + 1] = ("%s: %s"):format(side == "only_a" and "only in the first" or "only in the second",
-            table.concat(names, ", "))
-      end
+   table.sort(keys)
+   for _, key in ipairs(keys) do
+      if x[key] ~= y[key] then found[#found + 1] = { key = key, a = x[key], b = y[key] } end
    end
-   return table.concat(lines, "\n")
+   return found
 end
 
---- Compares two models, or two tensors, name by name. Every pair is read once.
+-- Adds a tensor to what is known of its block.
+local function add(sum, row)
+   sum.tensors, sum.numel = sum.tensors + 1, sum.numel + row.numel
+   if row.equal then return end
+   sum.differ = sum.differ + 1
+   if not row.differing then return end
+   sum.measured = sum.measured + 1
+   sum.differing, sum.max_abs = sum.differing + row.differing, math.max(sum.max_abs, row.max_abs)
+   sum.squares, sum.dot = sum.squares + row.distance ^ 2, sum.dot + row.dot
+   sum.of_a, sum.of_b = sum.of_a + row.norms[1] ^ 2, sum.of_b + row.norms[2] ^ 2
+end
+
+local function empty(name)
+   return { name = name, tensors = 0, numel = 0, differ = 0, differing = 0, max_abs = 0.0, measured = 0,
+      squares = 0.0, dot = 0.0, of_a = 0.0, of_b = 0.0 }
+end
+
+-- The sums as the numbers that are shown.
+local function finish(sum)
+   sum.relative = math.sqrt(quotient(sum.squares, sum.of_a))
+   sum.cosine = sum.measured > 0 and quotient(sum.dot, math.sqrt(sum.of_a * sum.of_b)) or nil
+   sum.squares, sum.dot, sum.of_a, sum.of_b, sum.measured = nil, nil, nil, nil, nil
+   return sum
+end
+
+-- Rows get their block and kind; gives the blocks, and the cells of a table of blocks and kinds.
+local function summarize(d, model)
+   local names = {}
+   for i, row in ipairs(d) do names[i] = row.name end
+   local place, labels, kinds = anatomy.of(names, model)
+   local by_block, cells = {}, {}
+   d.blocks, d.kinds = {}, kinds
+   for i, label in ipairs(labels) do
+      by_block[label], cells[label] = empty(label), {}
+      d.blocks[i] = by_block[label]
+   end
+   for _, row in ipairs(d) do
+      row.block, row.kind = place(row.name)
+      local in_block = cells[row.block]
+      in_block[row.kind] = in_block[row.kind] or empty(row.kind)
+      add(by_block[row.block], row)
+      add(in_block[row.kind], row)
+   end
+   for _, block in ipairs(d.blocks) do
+      finish(block).kinds = cells[block.name]
+      for _, cell in pairs(block.kinds) do finish(cell) end
+   end
+end
+
+local KNOWN = { only = "string|table|function", progress = "function" }
+
+-- Bytes of all tensors that will be compared, for the progress.
+local function total_of(a, test)
+   local total = 0
+   for i = 1, a:count() do
+      if test(a:name(i)) then total = total + a:tensor(i):nbytes() end
+   end
+   return total
+end
+
+local function compare(a, b, opts)
+   local test, unused = function() return true end, function() return {} end
+   if opts.only then test, unused = pattern.any(opts.only) end
+   local d = { equal = 0, only_a = {}, only_b = {}, labels = { lineage.formula(a), lineage.formula(b) } }
+   local total, done = opts.progress and total_of(a, test), 0
+   for i = 1, a:count() do
+      local name = a:name(i)
+      if test(name) then
+         local t = a:tensor(i)
+         local j = b:find(name)
+         if j then
+            local row = pair(t, b:tensor(j))
+            row.name = name
+            d[#d + 1] = row
+            if row.equal then d.equal = d.equal + 1 end
+         else
+            d.only_a[#d.only_a + 1] = name
+         end
+         done = done + t:nbytes()
+         if total then opts.progress(done, total) end
+      end
+   end
+   for i = 1, b:count() do
+      local name = b:name(i)
+      if test(name) and not a:find(name) then d.only_b[#d.only_b + 1] = name end
+   end
+   local misses = unused()
+   if #misses > 0 then
+      errors.throwf("name", "st.diff: no tensor of either model matches %s", text.quote(misses[1]))
+   end
+   d.metadata = metadata(a, b)
+   d.same_tensors = d.equal == #d and #d.only_a == 0 and #d.only_b == 0
+   d.same = d.same_tensors and #d.metadata == 0
+   summarize(d, a)
+   return setmetatable(d, { __tostring = diff_text.summary })
+end
+
+--- Compares two models, or two tensors, name by name. Every pair is read once; what has the same bytes is not looked
+-- at further.
 --
 --     > a = st.open("a.safetensors"):select("*norm*")
 --     > b = st.map(a, function(name, t) return name:find("%.3%.") and t * 2 or t end)
 --     > st.diff(a, b)
---     name                        differing  max |a - b|  |a - b| / |a|  cosine
---     model.layers.3.norm.weight         64      0.09912              1       1
+--     name                        changed  max |a - b|  |a - b| / |a|   cosine
+--     model.layers.3.norm.weight    100 %      0.09912              1  1.00000  ████████████████████████
 --     3 tensors equal, 1 differ
 -- @tparam model|tensor a
 -- @tparam model|tensor b
--- @treturn table of tensors: { equal, differing (elements; NaN equals NaN), max_abs, relative (|a - b| / |a|), cosine,
--- dtypes, shapes }; of models: such a table for each common name, in the order of `a` with `name` added, and `equal`
--- (how many are), `only_a`, `only_b` (names). Without numbers where shapes differ or nothing can be computed. Printed,
--- a table of what differs.
-function diff.diff(a, b)
+-- @tparam[opt] table opts of models: `only` = patterns of names; `progress` = function(done, total), in bytes of `a`
+-- @treturn table of tensors: { equal, identical (the bytes are), differing (elements; NaN equals NaN), max_abs,
+--   distance = |a - b|, relative = |a - b| / |a|, cosine, norms, dot, dtypes, shapes, numel, not_finite = how many are
+--   NaN or infinite in each, where there are any (the numbers are those of the other elements) }. Without numbers where
+--   shapes differ or nothing can be computed. Of models: such a table for each common name, in the order of `a`, with
+--   `name`, `block` and `kind` added; and `equal` (how many are), `only_a`, `only_b` (names), `metadata` ({ key, a, b }
+--   of what differs), `same` (nothing differs), `same_tensors`, `blocks` ({ name, tensors, differ, numel, differing,
+--   max_abs, relative, cosine, kinds = the same by kind }; relative and cosine of the tensors that differ). Printed, a
+--   table of what differs, the largest change first.
+-- @raise "name" for a pattern in `only` that matches nothing
+function diff.diff(a, b, opts)
    if map.is_tensor(a) and map.is_tensor(b) then return pair(a, b) end
    if not (map.is_model(a) and map.is_model(b)) then errors.throw("arg", "st.diff: two models, or two tensors") end
-   local d = { equal = 0, only_a = {}, only_b = {} }
-   for name, t in pairs(a) do
-      if b:find(name) then
-         local row = pair(t, b:get(name))
-         row.name = name
-         d[#d + 1] = row
-         if row.equal then d.equal = d.equal + 1 end
-      else
-         d.only_a[#d.only_a + 1] = name
-      end
-   end
-   for name in pairs(b) do
-      if not a:find(name) then d.only_b[#d.only_b + 1] = name end
-   end
-   return setmetatable(d, meta)
+   return compare(a, b, errors.check_options(opts, KNOWN, "st.diff"))
 end
 
 return diff

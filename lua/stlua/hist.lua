@@ -114,14 +114,6 @@ end
 
 -- ---------------------------------------------------------------- drawing
 
--- A bar in eighths of a letter; what is there is seen.
-local EIGHTHS = { "▏", "▎", "▍", "▌", "▋", "▊", "▉" }
-
-local function bar(n, most, width)
-   local eighths = math.max(n > 0 and 1 or 0, math.floor(8 * width * (n / math.max(most, 1)) + 0.5))
-   return ("█"):rep(eighths // 8) .. (EIGHTHS[eighths % 8] or "")
-end
-
 -- Edges with as many digits as tell them apart, and one more.
 local function edge_format(edges)
    local largest = math.max(math.abs(edges[1]), math.abs(edges[#edges]))
@@ -161,7 +153,7 @@ function meta.__tostring(h)
    for i, n in ipairs(h.counts) do
       local row = h.integer and integer_row(h, i) or float_row(h, i, format)
       if single then table.remove(row) end
-      table.move({ text.thousands(n), bar(n, most, h.width) }, 1, 2, #row + 1, row)
+      table.move({ text.thousands(n), text.bar(n, most, h.width) }, 1, 2, #row + 1, row)
       rows[i] = row
    end
    table.insert(rows, 1, single and { "value", "count", "" } or { h.integer and "first" or "from",

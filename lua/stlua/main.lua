@@ -126,7 +126,7 @@ end
 
 -- The one line that the user sees, and the exit status.
 local function report(e, traceback)
-   local code, status, message = errors.is(e) and e.code or "lua", 1, tostring(e)
+   local code, status, message = errors.is(e) and e.code or "lua", cli.trouble(), tostring(e)
    if code == "cancelled" then return 130 end      -- who stopped it knows
    if code == "usage" then
       status = 2

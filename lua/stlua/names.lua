@@ -99,6 +99,10 @@ return {
    ["stlua.hist"] = {
       Tensor = { "hist", },
    },
+   ["stlua.unmix"] = {
+   },
+   ["stlua.prune"] = {
+   },
    ["stlua.merging"] = {
    },
    ["stlua.blocks"] = {

@@ -21,6 +21,41 @@ function progress.line(phase, done, total, seconds, there)
    return line
 end
 
+local function show_line(out, line)
+   out:write("\r", line, "\27[K")
+   out:flush()
+end
+
+local function write_event(out, phase, done, total, seconds)
+   local event = { event = "progress", phase = phase, done = done, total = total, seconds = seconds }
+   out:write(core.json_encode(event), "\n")
+   out:flush()
+end
+
+local INTERVAL = 0.1      -- seconds
+
+--- Reports on what is counted in Lua.
+-- @tparam string mode as of start
+-- @tparam file out
+-- @tparam string phase
+-- @treturn function (done, total) in bytes, to be called as often as one likes; without arguments at the end
+function progress.counter(mode, out, phase)
+   local began, last, shown = core.clock(), 0, false
+   return function(done, total)
+      local now = core.clock()
+      if not done then
+         if shown and mode == "terminal" then out:write("\r\27[K") end
+      elseif mode ~= "none" and now - last >= INTERVAL and now - began >= INTERVAL then
+         last, shown = now, true
+         if mode == "json" then
+            write_event(out, phase, done, total, now - began)
+         else
+            show_line(out, progress.line(phase, done, total, now - began))
+         end
+      end
+   end
+end
+
 --- Reports on saves until the returned function is called, which gives the seconds the last one took, and the bytes
 -- that an earlier, interrupted one had written.
 -- @tparam string mode "terminal", "json" or "none"
@@ -33,13 +68,10 @@ function progress.start(mode, out, resumed)
       if there > before and resumed then resumed(there, total) end
       last, before = seconds, there
       if mode == "terminal" then
-         out:write("\r", progress.line(phase, done, total, seconds, there), "\27[K")
-         out:flush()
+         show_line(out, progress.line(phase, done, total, seconds, there))
          shown = true
       elseif mode == "json" then
-         local event = { event = "progress", phase = phase, done = done, total = total, seconds = seconds }
-         out:write(core.json_encode(event), "\n")
-         out:flush()
+         write_event(out, phase, done, total, seconds)
       end
    end)
    return function()

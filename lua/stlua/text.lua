@@ -168,6 +168,19 @@ function text.did_you_mean(word, names)
    return "; did you mean " .. table.concat(near, ", ") .. " or " .. last .. "?"
 end
 
+local EIGHTHS = { "▏", "▎", "▍", "▌", "▋", "▊", "▉" }
+
+--- A bar in eighths of a letter, `width` letters long for `most`; what is there is seen.
+-- @tparam number n
+-- @tparam number most
+-- @tparam integer width
+-- @treturn string
+function text.bar(n, most, width)
+   local share = most > 0 and n / most or 0
+   local eighths = math.max(n > 0 and 1 or 0, math.floor(8 * width * share + 0.5))
+   return ("█"):rep(eighths // 8) .. (EIGHTHS[eighths % 8] or "")
+end
+
 --- Aligned columns: texts left, sizes (numbers) right.
 -- @tparam {{string,...},...} rows the first is the heading
 -- @tparam {boolean,...} right which columns are aligned to the right

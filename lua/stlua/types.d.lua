@@ -2335,24 +2335,30 @@ function st.det(a) end
 ---@return stlua.Tensor
 function st.diag(a, diagonal) end
 
---- Compares two models, or two tensors, name by name. Every pair is read once.
+--- Compares two models, or two tensors, name by name. Every pair is read once; what has the same bytes is not looked
+--- at further.
 --- ```lua
 --- > a = st.open("a.safetensors"):select("*norm*")
 --- > b = st.map(a, function(name, t) return name:find("%.3%.") and t * 2 or t end)
 --- > st.diff(a, b)
---- name                        differing  max |a - b|  |a - b| / |a|  cosine
---- model.layers.3.norm.weight         64      0.09912              1       1
+--- name                        changed  max |a - b|  |a - b| / |a|   cosine
+--- model.layers.3.norm.weight    100 %      0.09912              1  1.00000  ████████████████████████
 --- 3 tensors equal, 1 differ
 --- ```
 ---@param a stlua.Model|stlua.Tensor
 ---@param b stlua.Model|stlua.Tensor
+---@param opts? table of models: `only` = patterns of names; `progress` = function(done, total), in bytes of `a`
 ---
---- `result`: of tensors: { equal, differing (elements; NaN equals NaN), max_abs, relative (\|a - b\| / \|a\|),
---- cosine, dtypes, shapes }; of models: such a table for each common name, in the order of `a` with `name` added,
---- and `equal` (how many are), `only_a`, `only_b` (names). Without numbers where shapes differ or nothing can be
---- computed. Printed, a table of what differs.
+--- `result`: of tensors: { equal, identical (the bytes are), differing (elements; NaN equals NaN), max_abs,
+--- distance = \|a - b\|, relative = \|a - b\| / \|a\|, cosine, norms, dot, dtypes, shapes, numel, not_finite = how
+--- many are NaN or infinite in each, where there are any (the numbers are those of the other elements) }. Without
+--- numbers where shapes differ or nothing can be computed. Of models: such a table for each common name, in the
+--- order of `a`, with `name`, `block` and `kind` added; and `equal` (how many are), `only_a`, `only_b` (names),
+--- `metadata` ({ key, a, b } of what differs), `same` (nothing differs), `same_tensors`, `blocks` ({ name, tensors,
+--- differ, numel, differing, max_abs, relative, cosine, kinds = the same by kind }; relative and cosine of the
+--- tensors that differ). Printed, a table of what differs, the largest change first.
 ---@return table
-function st.diff(a, b) end
+function st.diff(a, b, opts) end
 
 --- The same as ndim: number of dimensions.
 ---@param t stlua.Tensor
@@ -3268,6 +3274,21 @@ function st.pow(a, b) end
 ---@return stlua.Tensor # deferred
 function st.prod(t, dim, opts) end
 
+--- A checkpoint without what only training reads: averaged weights (EMA), the state of optimizers, the noise schedule,
+--- heads that no program looks at. Broken position_ids are repaired. Of models that are no checkpoints of Stable
+--- Diffusion and its like only the state of training goes.
+---@param m stlua.Model
+---
+--- `opts`: `ema` = "drop" (default), "use" (the averaged weights take the place of the others), "keep"; `vae` = a
+--- model that is baked in; `drop`, `keep` = patterns of names that go, or stay, in any case
+---@param opts? table
+---@return stlua.Model
+---
+--- `result`: what was done: { dropped = { { what =, tensors =, bytes = }, ... }, averaged = tensors that EMA took
+--- the place of, repaired = names of position_ids, baked = tensors of the VAE, before =, after = bytes }
+---@return table
+function st.prune(m, opts) end
+
 --- Orthonormal and triangular factor: a = Q R, reduced, with the signs of Householder's reflections.
 ---@param a stlua.Tensor (.., m, n)
 ---@return stlua.Tensor # Q (.., m, k), k the smaller of m and n
@@ -3833,6 +3854,35 @@ function st.unflatten(t, dim, sizes) end
 ---@return stlua.Tensor? # inverse: for each element the place of its value, I64
 ---@return stlua.Tensor? # counts: how often each value is there, I64
 function st.unique(t, opts) end
+
+--- Which mix of other models is this one? Finds the weights w with m = w1 a + w2 b + ..., by least squares, for each
+--- block and for all of it: it uncovers the recipe of a merge that nobody wrote down. One streaming pass over all
+--- models.
+--- ```lua
+--- > a, b = st.open("a.safetensors"), st.open("b.safetensors")
+--- > st.unmix((0.7 * a + 0.3 * b):cast "F16", { a, b })
+--- cast(0.7 * a.safetensors + 0.3 * b.safetensors) as a mix of
+---    A = a.safetensors
+---    B = b.safetensors
+--- block                 mix              residual
+--- embed_tokens-lm_head  0.70 A + 0.30 B    <0.1 %
+--- all: 0.70 A + 0.30 B, residual <0.1 %
+--- left out: 1 tensor not floating
+--- ```
+---@param m stlua.Model
+---@param sources stlua.Model[] up to 8
+---
+--- `opts`: `free` = true: weights need not add up to 1; `non_negative` = true: none is below 0; `only` = patterns
+--- of names; `progress` = function(done, total), in bytes of `m`
+---@param opts? table
+---
+--- `result`: { all, blocks (in order, with `name`), tensors, left_out = names by reason, label, labels }. A fit is
+--- { weights (by source; nil where a source equals another one or is a mix of the others), errors (of weights, if
+--- what is left is noise), residual = what is left, as a share of how far the models lie from the mean of the
+--- sources; relative = as a share of \|m\|; same = { [i] = sources equal to i }, dependent, tensors, numel }.
+--- Printed, a table
+---@return table
+function st.unmix(m, sources, opts) end
 
 --- Writes what a packed file was packed from, byte for byte. The file stays.
 --- ```lua

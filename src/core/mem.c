@@ -12,9 +12,13 @@ enum {
     ALIGN = 64,
     HUGE = 2 << 20, /* large blocks ask for pages of this size: the first touch of small ones is what they cost */
     LARGE = 2 * HUGE,
+    SHELF_LEAST = 128 << 10, /* blocks as workers take them for a moment, again and again */
+    SHELF_MOST = 2 << 20,
+    SHELF_STEP = 64 << 10,
+    SHELF = 16,
 };
 typedef struct block {
-    size_t size;
+    size_t size, room; /* asked for; of the whole block */
 } block;
 
 static _Atomic uint64_t used, peak, allowed;
@@ -53,18 +57,62 @@ uint64_t st_memory_peak(void) { return peak; }
 void st_memory_allow(uint64_t bytes) { allowed = bytes; }
 uint64_t st_memory_allowed(void) { return allowed; }
 
+/* Freed blocks of workers, for the next ones who want such. Given back to the heap each would leave a hole that a small
+ * allocation spoils for the next, and thousands of short runs would make a large heap of holes. Sanitizers are to see
+ * what is freed. */
+#if defined(__SANITIZE_ADDRESS__)
+#define HAVE_SHELF 0
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define HAVE_SHELF 0
+#endif
+#endif
+#ifndef HAVE_SHELF
+#define HAVE_SHELF 1
+#endif
+
+static _Atomic(block *) shelf[SHELF];
+
+static bool fits_shelf(size_t room) { return HAVE_SHELF && room >= SHELF_LEAST && room <= SHELF_MOST; }
+
+static bool shelve(block *b)
+{
+    for (int i = 0; i < SHELF; i++) {
+        block *none = NULL;
+        if (atomic_compare_exchange_strong(&shelf[i], &none, b)) return true;
+    }
+    return false;
+}
+
+/* A block with room for `room` bytes, and not for twice as many; NULL where there is none. */
+static block *from_shelf(size_t room)
+{
+    for (int i = 0; i < SHELF; i++) {
+        block *b = atomic_exchange(&shelf[i], NULL);
+        if (!b) continue;
+        if (b->room >= room && b->room < 2 * room) return b;
+        if (!shelve(b)) free(b);
+    }
+    return NULL;
+}
+
 static block *head(void *p) { return (block *)((char *)p - ALIGN); }
 
 void *st_malloc(size_t n)
 {
     if (injected() || n > SIZE_MAX / 2) return NULL;
-    size_t unit = n < LARGE ? ALIGN : HUGE, total = (n + ALIGN + unit - 1) / unit * unit;
-    char *raw = aligned_alloc(unit, total);
-    if (!raw) return NULL;
-    if (unit == HUGE) sys_huge_pages(raw, total);
-    ((block *)(void *)raw)->size = n;
+    size_t align = n < LARGE ? ALIGN : HUGE, unit = fits_shelf(n + ALIGN) ? SHELF_STEP : align;
+    size_t total = (n + ALIGN + unit - 1) / unit * unit;
+    block *b = fits_shelf(total) ? from_shelf(total) : NULL;
+    if (!b) {
+        b = aligned_alloc(align, total);
+        if (!b) return NULL;
+        if (align == HUGE) sys_huge_pages(b, total);
+        b->room = total;
+    }
+    b->size = n;
     count(n, 0);
-    return raw + ALIGN;
+    return (char *)b + ALIGN;
 }
 
 void *st_calloc(size_t n, size_t size)
@@ -91,8 +139,9 @@ void *st_realloc(void *p, size_t n)
 void st_free(void *p)
 {
     if (!p) return;
-    count(0, head(p)->size);
-    free(head(p));
+    block *b = head(p);
+    count(0, b->size);
+    if (!fits_shelf(b->room) || !shelve(b)) free(b);
 }
 
 char *st_strndup(const char *s, size_t n)

@@ -2,7 +2,6 @@
 #include "eval.h"
 #include "hold.h"
 #include "mem.h"
-#include "shape.h"
 
 #include <string.h>
 
@@ -105,28 +104,5 @@ st_status st_export(st_ctx *ctx, st_tensor *t, uint64_t start, uint64_t count, s
     ST_TRY(st_program_new(ctx, &(st_output){.t = t, .dtype = dtype}, 1, &p, err));
     st_status s = run_range(ctx, p, start, count, st_dtype_bits(dtype) / 8, out, err);
     st_program_free(p);
-    return s;
-}
-
-/* ---------------------------------------------------------------- comparing */
-
-enum { PIECE = 1 << 18 }; /* elements */
-
-st_status st_tensor_identical(st_ctx *ctx, st_tensor *a, st_tensor *b, bool *out, st_err *err)
-{
-    *out = a->dtype == b->dtype && st_shape_equal(a->ndim, a->shape, b->ndim, b->shape);
-    if (!*out || a == b) return ST_OK;
-    size_t bits = st_dtype_bits(a->dtype), bytes = PIECE * bits / 8;
-    char *buf = st_malloc(2 * bytes);
-    if (!buf) return st_fail_nomem(err, 2 * bytes);
-    st_status s = ST_OK;
-    for (uint64_t at = 0; s == ST_OK && *out && at < a->numel; at += PIECE) {
-        uint64_t n = a->numel - at < PIECE ? a->numel - at : PIECE;
-        if (st_ctx_cancelled(ctx)) s = st_fail_cancelled(err);
-        if (s == ST_OK) s = st_export(ctx, a, at, n, a->dtype, buf, err);
-        if (s == ST_OK) s = st_export(ctx, b, at, n, b->dtype, buf + bytes, err);
-        if (s == ST_OK) *out = memcmp(buf, buf + bytes, n * bits / 8) == 0;
-    }
-    st_free(buf);
     return s;
 }

@@ -1,5 +1,5 @@
 /* eval.h - computing tensors: the fused evaluator on whole ranges, and the plain one. Layer: exec; may include core and
- * kern. The public functions (st_export, st_force, st_export_plain, st_tensor_identical) are declared in st.h. */
+ * kern. The public functions (st_export, st_force, st_export_plain) are declared in st.h. */
 #ifndef ST_EVAL_H
 #define ST_EVAL_H
 

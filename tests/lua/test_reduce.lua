@@ -1,4 +1,4 @@
---- Reductions, selection, sorting, comparisons, statistics and differences of models.
+--- Reductions, selection, sorting, comparisons and statistics.
 local support = require "support"
 local lu = require "luaunit"
 local st = require "stlua"
@@ -271,28 +271,6 @@ function suite.test_stats()
    lu.assertNil(s.none.min)
    lu.assertStrContains(tostring(s), "x     F32    [4]")
    lu.assertEquals(f32(2, 4):stats().mean, 3)
-end
-
-function suite.test_diff()
-   local a = support.model("d1.safetensors", { { "x", "F32", { 2 }, { 3, 4 } }, { "same", "BF16", { 2 }, { 1, NAN } },
-      { "wide", "F32", { 2 }, { 1, 2 } }, { "mine", "F32", {}, { 1 } }, { "ids", "I64", { 2 }, { 1, 2 } } })
-   local b = support.model("d2.safetensors", { { "x", "F32", { 2 }, { 3, 4.5 } }, { "same", "BF16", { 2 }, { 1, NAN } },
-      { "wide", "F32", { 3 }, { 1, 2, 3 } }, { "yours", "F32", {}, { 1 } }, { "ids", "I64", { 2 }, { 1, 3 } } })
-   local d = st.diff(a, b)
-   lu.assertEquals({ #d, d.equal, d.only_a, d.only_b }, { 4, 1, { "mine" }, { "yours" } })
-   local by = {}
-   for _, row in ipairs(d) do by[row.name] = row end
-   lu.assertTrue(by.same.equal)
-   lu.assertEquals({ by.x.equal, by.x.differing, by.x.max_abs, by.x.relative }, { false, 1, 0.5, 0.1 })
-   lu.assertAlmostEquals(by.x.cosine, 27 / (5 * math.sqrt(9 + 4.5 ^ 2)), 1e-12)
-   lu.assertFalse(by.wide.equal)
-   lu.assertNil(by.wide.max_abs)
-   lu.assertEquals(by.ids.max_abs, 1)
-   lu.assertStrContains(tostring(d), "[2] and [3]")
-   lu.assertStrContains(tostring(d), "1 tensor equal, 3 differ")
-   lu.assertStrContains(tostring(d), "only in the first: mine")
-   lu.assertTrue(st.diff(a, a).equal == 5)
-   support.raises("arg", "two models, or two tensors", st.diff, a, f32(1))
 end
 
 -- Forcing several together gives what each gives alone.

@@ -27,7 +27,7 @@ local function run(args)
    local labels = cli.labels { args.model, table.unpack(args.source) }
    u.label = table.remove(labels, 1)
    u.labels = labels
-   local unmix = require "stlua.unmix"
+   local unmix = require "stlua.unmixing"
    if args.json then
       cli.write(unmix.json(u, args.model, args.source), "\n")
    else

@@ -94,14 +94,14 @@ return {
       Tensor = { "stats", },
       Model = { "stats", },
    },
-   ["stlua.diff"] = {
+   ["stlua.differences"] = {
    },
    ["stlua.hist"] = {
       Tensor = { "hist", },
    },
-   ["stlua.unmix"] = {
+   ["stlua.unmixing"] = {
    },
-   ["stlua.prune"] = {
+   ["stlua.pruning"] = {
    },
    ["stlua.merging"] = {
    },

@@ -14,8 +14,8 @@ parts.list = {
    { "stlua.elementwise", all = true }, { "stlua.shape", all = true }, { "stlua.inplace" },
    { "stlua.make", all = true }, { "stlua.reduce", all = true }, { "stlua.linalg", all = true },
    { "stlua.fourier", all = true }, { "stlua.pick", all = true }, { "stlua.casts" },
-   { "stlua.random", all = true }, { "stlua.npy" }, { "stlua.stats" }, { "stlua.diff" }, { "stlua.hist" },
-   { "stlua.unmix" }, { "stlua.prune" }, { "stlua.merging" }, { "stlua.blocks" }, { "stlua.mergekit" },
+   { "stlua.random", all = true }, { "stlua.npy" }, { "stlua.stats" }, { "stlua.differences" }, { "stlua.hist" },
+   { "stlua.unmixing" }, { "stlua.pruning" }, { "stlua.merging" }, { "stlua.blocks" }, { "stlua.mergekit" },
    { "stlua.rebasin" },
 }
 

@@ -350,7 +350,8 @@ static st_status find_base(const opener *o, st_info in, packed_tensor *t, st_err
 {
     if (!o->base) return ST_OK;
     int64_t i = st_header_find(o->base->header, in.name, in.name_len);
-    st_info b = i < 0 ? (st_info){0} : st_header_info(o->base->header, (size_t)i);
+    st_info b = {0};
+    if (i >= 0) b = st_header_info(o->base->header, (size_t)i);
     if (i < 0 || b.end - b.begin != t->tail.length)
         return st_fail_named(
             err, ST_FORMAT, o->p->under->label, in.name, in.name_len,

@@ -4,7 +4,7 @@ local lu = require "luaunit"
 local st = require "stlua"
 local html = require "stlua.html"
 local report = require "stlua.html.report"
-local sections = require "stlua.html.sections"
+local sections = require "stlua.html.page_sections"
 
 local suite = {}
 

@@ -89,7 +89,8 @@ end
 
 function suite.test_components()
    local m = model { { "first_stage_model.decoder.x", st.ones(2) },
-      { "conditioner.embedders.0.transformer.t", st.ones(1) }, { "conditioner.embedders.1.model.u", st.ones(1) }, { "text_encoders.llm.transformer.w", st.ones(1) },
+      { "conditioner.embedders.0.transformer.t", st.ones(1) }, { "conditioner.embedders.1.model.u", st.ones(1) },
+      { "text_encoders.llm.transformer.w", st.ones(1) },
       { "v_pred", st.zeros(0) }, { "betas", st.ones(2) } }
    local found, rest = components.of(m)
    local names = {}

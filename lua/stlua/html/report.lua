@@ -7,7 +7,7 @@ local diff_text = require "stlua.diff_text"
 local dtype = require "stlua.dtype"
 local hist = require "stlua.hist"
 local html = require "stlua.html"
-local sections = require "stlua.html.sections"
+local sections = require "stlua.html.page_sections"
 local text = require "stlua.text"
 
 local report = {}

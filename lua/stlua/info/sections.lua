@@ -7,7 +7,6 @@
 
 local core = require "stlua.core"
 local dtype = require "stlua.dtype"
-local foreign = require "stlua.foreign"
 local identity = require "stlua.info.identity"
 local text = require "stlua.text"
 
@@ -87,18 +86,22 @@ section {
 -- What was seen in a checkpoint, a GGUF or a NumPy file.
 section {
    gather = function(subject, report)
-      if not foreign.is_foreign(subject.model) then return end
+      local plain = true      -- the module of the others is not loaded then
+      for _, file in ipairs(subject.files) do plain = plain and file.format == "safetensors" end
+      if plain then return end
+      local foreign = require "stlua.foreign"
       report.findings = core.array(subject.model:findings())
       report.safe = foreign.safety(subject.model)
    end,
    show = function(report, add)
+      if not report.findings then return end
+      local foreign = require "stlua.foreign"
       if report.safe then add("safe", foreign.safety_text(report.safe)) end
-      for _, kind in ipairs(report.findings and foreign.kinds or {}) do
+      for _, kind in ipairs(foreign.kinds) do
          for _, found in ipairs(report.findings) do
             if found.kind == kind then add(foreign.titles[kind], found.text) end
          end
       end
-      if not report.findings then return end
       add("convert", ("stlua convert %s%s"):format(report.safe == "no" and "--tensors-only " or "",
          core.escape(report.path)))
    end,

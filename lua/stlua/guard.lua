@@ -9,7 +9,7 @@ local text = require "stlua.text"
 
 local guard = {}
 
-local OURS = "^.*stlua/[%w_]+%.lua:%d+: "     -- how Lua begins a message about this library's code
+local OURS = "^.*stlua/[%w_/]+%.lua:%d+: "     -- how Lua begins a message about this library's code
 local HAVE_CALLBACKS = { map = true, rename = true }      -- an error of a callback keeps its traceback
 
 -- Codes of errors about arguments: those about files, names and limits need no function's name.

@@ -28,6 +28,7 @@ end
 -- @tparam table changes
 -- @tparam string who for the message
 function meta.overlay(t, changes, who)
+   if type(changes) ~= "table" then errors.throwf("arg", "%s: metadata must be a table, not %s", who, type(changes)) end
    for key in pairs(changes) do
       -- sd-scripts' old hash covers the ss_ keys too.
       if type(key) == "string" and key:sub(1, 3) == "ss_" then t.sshs_legacy_hash = nil end

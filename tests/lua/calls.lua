@@ -40,6 +40,7 @@ function calls.file()
       st.model({ { "x", x }, { "y", y } }, { note = "made by a test" }):save(file, { sync = false })
       st.npy.save(support.path("calls.npy"), support.tensor("F32", { 2 }, { 1, 2 }))
       st.compress(file, { output = support.path("packed.safetensors.zst"), sync = false })
+      st.pack(file, { output = support.path("small.packed.safetensors"), sync = false })
    end
    return file
 end
@@ -98,6 +99,11 @@ function A.bernoulli() return 0.5, { 2, 3 }, { seed = 3 } end
 function A.broadcast_to(w) return w.row, 2, 3 end
 function A.bytes(w) return w.t, "F16", 2, 3 end
 function A.cast(w) return w.t, "F16", { saturate = true } end
+function A.pack() return calls.file(), { output = support.path("out.packed.safetensors"), sync = false } end
+function A.unpack()
+   calls.file()
+   return support.path("small.packed.safetensors"), { output = support.path("back.safetensors"), sync = false }
+end
 function A.compress() return calls.file(), { output = support.path("out.safetensors.zst"), sync = false } end
 function A.decompress()
    return support.path("packed.safetensors.zst"), { output = support.path("unpacked.safetensors"), sync = false }

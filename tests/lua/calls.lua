@@ -206,7 +206,8 @@ A["lora.combine"] = function(w) return { { w.lora, 0.5 }, { w.lora, 0.25 } }, { 
 -- With a model: to make the names of a known one takes minutes under a hostile collector.
 A["lora.convert"] = function(w)
    local factors = { { "base_model.model.a.lora_A.weight", w.unit:narrow(1, 1, 1) },
-      { "base_model.model.a.lora_B.weight", w.v:narrow(1, 1, 2):reshape(2, 1) } }
+      { "base_model.model.a.lora_B.weight", w.v:narrow(1, 1, 2):reshape(2, 1) },
+      { "base_model.model.a.alpha", w.one } }
    return st.model(factors), { to = "kohya", model = st.model { { "a.weight", w.t } } }
 end
 A["lora.info"] = function(w) return w.lora end

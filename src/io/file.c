@@ -401,7 +401,13 @@ void st_file_meta(const st_file *f, size_t i, st_text *key, st_text *value)
     *value = f->l->meta[i][1];
 }
 
-st_status st_file_check(st_file *f, st_err *err) { return f->l ? st_format_check(f->src, err) : ST_OK; }
+st_status st_file_check(st_file *f, bool *all, st_err *err)
+{
+    bool own;
+    if (!all) all = &own;
+    *all = false;
+    return f->l ? st_format_check(f->src, all, err) : ST_OK;
+}
 
 size_t st_file_notes(const st_file *f) { return f->l ? f->l->nnotes : 0; }
 

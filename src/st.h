@@ -773,8 +773,8 @@ size_t st_model_files(const st_model *m);
 st_file *st_model_file(const st_model *m, size_t i);
 
 /* Holds the entries of a zip archive (.npz, checkpoints) against their checksums: all of the file is read. FORMAT.
- * Other formats have none. */
-st_status st_file_check(st_file *f, st_err *err);
+ * Other formats have none. *all (may be NULL): every byte of a tensor was held against one. */
+st_status st_file_check(st_file *f, bool *all, st_err *err);
 
 /* ---------------------------------------------------------------- saving */
 

@@ -447,7 +447,7 @@ static int model_check(lua_State *L)
     st_model *m = bind_model_get(L, 1);
     bind_context *c = bind_enter(L);
     b->lent = true;
-    for (size_t i = 0; s == ST_OK && i < st_model_files(m); i++) s = st_file_check(st_model_file(m, i), &err);
+    for (size_t i = 0; s == ST_OK && i < st_model_files(m); i++) s = st_file_check(st_model_file(m, i), NULL, &err);
     b->lent = false;
     bind_leave(L, c, s, &err);
     lua_settop(L, 1);

@@ -188,13 +188,11 @@ static st_status check_header(const st_source *src, size_t len, st_err *err)
                    (unsigned long long)stored);
 }
 
-/* Reads `most` bytes of the head, then the header it announces: nothing is allocated before the length was compared
- * with the file. */
-static st_status read_header(st_source *src, size_t most, bool zstd, st_header **h, st_err *err)
+/* Reads the header that the `n` bytes of `head` announce: nothing is allocated before the length was compared with the
+ * file. */
+static st_status read_announced(st_source *src, const char *head, size_t n, bool zstd, st_header **h, st_err *err)
 {
-    char head[ST_SNIFF_BYTES];
-    size_t n = src->size < most ? (size_t)src->size : most, len;
-    ST_TRY(zstd ? st_zsource_peek(src, head, sizeof head, &n, err) : src->ops->read(src, head, 0, n, err));
+    size_t len;
     ST_TRY(st_header_length(src->label, head, n, src->size, &len, err));
     if (zstd) ST_TRY(check_header(src, len, err));
     char *text = st_malloc(len + 1);
@@ -214,20 +212,29 @@ static st_status read_header(st_source *src, size_t most, bool zstd, st_header *
     return s;
 }
 
+/* `most` bytes of the head, then the header. */
+static st_status read_header(st_source *src, size_t most, bool zstd, st_header **h, st_err *err)
+{
+    char head[ST_SNIFF_BYTES];
+    size_t n = src->size < most ? (size_t)src->size : most;
+    ST_TRY(zstd ? st_zsource_peek(src, head, sizeof head, &n, err) : src->ops->read(src, head, 0, n, err));
+    return read_announced(src, head, n, zstd, h, err);
+}
+
 st_status st_read_header(st_source *src, bool zstd, st_header **h, st_err *err)
 {
     return read_header(src, ST_SNIFF_BYTES, zstd, h, err);
 }
 
-static st_status open_source(st_file *f, const char *path, st_err *err)
+/* Reads the head of the file as it lies on the disk, which tells whether it is compressed. */
+static st_status open_source(st_file *f, const char *path, char head[ST_SNIFF_BYTES], size_t *n, st_err *err)
 {
-    char magic[4];
     st_source *raw;
     ST_TRY(st_source_open(path, &raw, err));
     f->src = raw;
-    size_t n = raw->size < sizeof magic ? (size_t)raw->size : sizeof magic;
-    ST_TRY(raw->ops->read(raw, magic, 0, n, err));
-    f->zstd = st_zsource_is(magic, n);
+    *n = raw->size < ST_SNIFF_BYTES ? (size_t)raw->size : ST_SNIFF_BYTES;
+    ST_TRY(raw->ops->read(raw, head, 0, *n, err));
+    f->zstd = st_zsource_is(head, *n);
     if (!f->zstd) return ST_OK;
     f->src = NULL;
     return st_zsource_open(raw, &f->src, err);
@@ -280,16 +287,14 @@ static st_status unpack(st_file *f, const st_open_opts *o, bool as_base, st_err 
 }
 
 /* What is no other format is read as safetensors, and told what it lacks; so is all that is compressed, and a base. */
-static st_status read_file(st_file *f, const st_open_opts *o, bool as_base, st_err *err)
+static st_status read_file(st_file *f, const char *path, const st_open_opts *o, bool as_base, st_err *err)
 {
     char head[ST_SNIFF_BYTES];
-    size_t n = f->src->size < sizeof head ? (size_t)f->src->size : sizeof head;
-    if (!f->zstd && !as_base) {
-        ST_TRY(f->src->ops->read(f->src, head, 0, n, err));
-        ST_TRY(st_format_read(f->src, head, n, o, &f->l, err));
-        if (f->l) return ST_OK;
-    }
-    ST_TRY(st_read_header(f->src, f->zstd, &f->h, err));
+    size_t n = 0;
+    ST_TRY(open_source(f, path, head, &n, err));
+    if (!f->zstd && !as_base) ST_TRY(st_format_read(f->src, head, n, o, &f->l, err));
+    if (f->l) return ST_OK;
+    ST_TRY(f->zstd ? st_read_header(f->src, true, &f->h, err) : read_announced(f->src, head, n, false, &f->h, err));
     return st_pack_is(f->h) ? unpack(f, o, as_base, err) : ST_OK;
 }
 
@@ -299,8 +304,7 @@ static st_status open_file(const char *path, const st_open_opts *o, bool as_base
     st_file *f = st_calloc(1, sizeof *f);
     if (!f) return st_fail_nomem(err, sizeof *f);
     f->refs = 1;
-    st_status s = open_source(f, path, err);
-    if (s == ST_OK) s = read_file(f, o, as_base, err);
+    st_status s = read_file(f, path, o, as_base, err);
     if (s != ST_OK) {
         st_file_close(f);
         return s;
@@ -397,7 +401,13 @@ void st_file_meta(const st_file *f, size_t i, st_text *key, st_text *value)
     *value = f->l->meta[i][1];
 }
 
-st_status st_file_check(st_file *f, st_err *err) { return f->l ? st_format_check(f->src, err) : ST_OK; }
+st_status st_file_check(st_file *f, bool *all, st_err *err)
+{
+    bool own;
+    if (!all) all = &own;
+    *all = false;
+    return f->l ? st_format_check(f->src, all, err) : ST_OK;
+}
 
 size_t st_file_notes(const st_file *f) { return f->l ? f->l->nnotes : 0; }
 

@@ -81,15 +81,17 @@ st_status st_format_read(st_source *src, const void *head, size_t n, const st_op
     return ST_OK;
 }
 
-st_status st_format_check(st_source *src, st_err *err)
+st_status st_format_check(st_source *src, bool *all, st_err *err)
 {
     unsigned char head[4];
     st_zip zip;
+    *all = false;
     if (src->size < sizeof head) return ST_OK;
     ST_TRY(src->ops->read(src, head, 0, sizeof head, err));
     if (!is_zip(head, sizeof head)) return ST_OK;
     ST_TRY(st_zip_read(src, &zip, err));
     st_status s = ST_OK;
+    *all = true; /* what is compressed holds no tensor */
     for (size_t i = 0; s == ST_OK && i < zip.count; i++)
         if (zip.entries[i].method == 0) s = st_zip_check(src, &zip.entries[i], err);
     st_zip_free(&zip);

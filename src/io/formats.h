@@ -9,6 +9,6 @@
 st_status st_format_read(st_source *src, const void *head, size_t n, const st_open_opts *opts, st_listing **out,
                          st_err *err);
 /* As st_file_check. */
-st_status st_format_check(st_source *src, st_err *err);
+st_status st_format_check(st_source *src, bool *all, st_err *err);
 
 #endif

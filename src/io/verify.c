@@ -98,7 +98,7 @@ static st_status verify(st_ctx *ctx, const char *path, const st_open_opts *o, st
 {
     st_file *f;
     st_err why;
-    bool zstd;
+    bool zstd, damaged = false;
     ST_TRY(look(path, &zstd, err));
     d->compression = zstd ? "zstd" : NULL;
     st_status s = st_file_open_with(path, o, &f, &why);
@@ -109,15 +109,14 @@ static st_status verify(st_ctx *ctx, const char *path, const st_open_opts *o, st
         else if (zstd)
             s = st_zsource_verify(st_file_source(f), ctx, d, &why);
         else
-            s = st_file_check(f, &why); /* zip archives have checksums */
+            damaged = (s = st_file_check(f, &d->checked, &why)) == ST_FORMAT; /* zip archives have checksums */
         st_file_close(f);
-        if (s == ST_FORMAT) {
-            st_damages_add(d, 0, 0, &why);
-            return st_damages_done(d, err);
-        }
     } else if (s == ST_FORMAT && zstd) {
         return check_damaged(path, ctx, d, &why, err);
-    } else if (s == ST_FORMAT) {
+    } else {
+        damaged = s == ST_FORMAT;
+    }
+    if (damaged) {
         st_damages_add(d, 0, 0, &why);
         return st_damages_done(d, err);
     }

@@ -66,7 +66,7 @@ static st_model *make(const job *j, double weight)
     st_model *a = NULL, *b = NULL, *m = NULL;
     char name[16];
     if (st_model_open_file(in_dir(dir, "a"), &a, &err) != ST_OK) return NULL;
-    if (st_model_open_file(in_dir(dir, "b"), &b, &err) != ST_OK) return NULL;
+    if (st_model_open_file(in_dir(dir, "b"), &b, &err) != ST_OK) return st_model_free(a), NULL;
     st_model_new(&m, &err);
     for (int i = 0; i < TENSORS; i++) {
         st_tensor *x = get(a, (size_t)i), *w = NULL, *y = NULL;

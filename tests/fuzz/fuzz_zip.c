@@ -18,7 +18,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         st_listing_free(l);
     }
     st_err err;
-    st_format_check(&src.base, &err);
+    bool all;
+    st_format_check(&src.base, &all, &err);
     check_memory(size);
     return 0;
 }

@@ -338,7 +338,7 @@ function suite.test_completes_options()
    e.env.m = sample("options.safetensors")
    lu.assertEquals({ candidates(e, 'm:cast("F16", { o') }, { "only", 17, " = " })
    lu.assertEquals(candidates(e, 'm:save("x", { sync = false, dt'), "dtype")
-   lu.assertEquals(candidates(e, 'st.open("x", {'), "component variant")
+   lu.assertEquals(candidates(e, 'st.open("x", {'), "base component key skip tensors_only variant")
    lu.assertEquals(candidates(engine(), "st.zeros(2, { "), "dtype")
    e.env.t = e.env.m["lm_head.weight"]
    lu.assertEquals(candidates(e, "t:sum(1, { k"), "keepdim")

@@ -36,3 +36,9 @@ head -c 1000 plain.pt >cut.pt; stlua info cut.pt; echo "exit $?"
 { cat plain.pt; echo more; } >long.pt; stlua info long.pt; echo "exit $?"
 { echo more; cat plain.pt; } >prefix.pt; stlua info prefix.pt; echo "exit $?"
 head -c 900 plain_legacy.pt >cut.pt; stlua info cut.pt; echo "exit $?"
+# Checksums are looked at.
+stlua verify plain.pt arrays.npz small.gguf
+printf 'x' | dd of=plain.pt bs=1 seek="$(grep -abo 'little' plain.pt | cut -d: -f1)" conv=notrunc 2>/dev/null
+stlua verify plain.pt; echo "exit $?"
+stlua info plain.pt; echo "exit $?"
+stlua compress arrays.npz; echo "exit $?"

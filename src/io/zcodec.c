@@ -10,17 +10,11 @@
 #include <math.h>
 #include <string.h>
 
-#define ZSTD(X)                 \
-    X(ZSTD_createCCtx_advanced) \
-    X(ZSTD_freeCCtx)            \
-    X(ZSTD_CCtx_setParameter)   \
-    X(ZSTD_CCtx_reset)          \
-    X(ZSTD_compress2)           \
-    X(ZSTD_createDCtx_advanced) \
-    X(ZSTD_freeDCtx)            \
-    X(ZSTD_DCtx_setParameter)   \
-    X(ZSTD_DCtx_reset)          \
-    X(ZSTD_decompressDCtx) X(ZSTD_decompressStream) X(ZSTD_findFrameCompressedSize) X(ZSTD_isError) X(ZSTD_getErrorCode)
+#define PACKING(X) \
+    X(ZSTD_createCCtx_advanced) X(ZSTD_freeCCtx) X(ZSTD_CCtx_setParameter) X(ZSTD_CCtx_reset) X(ZSTD_compress2)
+#define UNPACKING(X) X(ZSTD_createDCtx_advanced) X(ZSTD_freeDCtx) X(ZSTD_DCtx_setParameter) X(ZSTD_decompressDCtx)
+#define BOTH(X) X(ZSTD_decompressStream) X(ZSTD_findFrameCompressedSize) X(ZSTD_isError) X(ZSTD_getErrorCode)
+#define ZSTD(X) PACKING(X) UNPACKING(X) BOTH(X)
 ST_LAZY(zstd, "libzstd", "zstd", "1", "1", ZSTD);
 
 /* Values of ZSTD_cParameter and its kin that stand in the header's experimental part under changing names. */

@@ -122,12 +122,12 @@ static void test_damage(void **state)
         fill(p, N, kind);
         assert_ok(st_zstd_compress_best(z, true, p, N, c, sizeof c, &made, &err));
         for (size_t i = 0; i < made * 8; i++) {
-            c[i / 8] ^= 1 << i % 8;
+            c[i / 8] = (unsigned char)(c[i / 8] ^ 1 << i % 8);
             why = NULL;
             st_status s = st_zstd_decompress(z, c, made, back, N, &why, &err);
             if (s == ST_OK) assert_memory_equal(back, p, N);
             if (s != ST_OK) assert_true(s == ST_FORMAT && why);
-            c[i / 8] ^= 1 << i % 8;
+            c[i / 8] = (unsigned char)(c[i / 8] ^ 1 << i % 8);
         }
         for (size_t n = 0; n < made; n++) assert_int_equal(st_zstd_decompress(z, c, n, back, N, &why, &err), ST_FORMAT);
         assert_int_equal(st_zstd_decompress(z, c, made, back, N - 1, &why, &err), ST_FORMAT);

@@ -79,7 +79,7 @@ static void test_every_bit(void **state)
     unsigned unseen = 0;
     unsigned char *p, *c = packed_model("wnzr", SMALL, &p, &n, &m);
     for (size_t i = 0; i < m * 8; i++) {
-        c[i / 8] ^= 1 << i % 8;
+        c[i / 8] = (unsigned char)(c[i / 8] ^ 1 << i % 8);
         spill(in_dir(dir, "flipped"), c, m);
         st_status s = read_all(in_dir(dir, "flipped"), p, n);
         if (s != ST_OK) assert_true(s == ST_FORMAT || s == ST_LIMIT);
@@ -88,7 +88,7 @@ static void test_every_bit(void **state)
             unseen++;
             if (s != ST_OK || i / 8 >= m - st_ztable_bytes(0)) fail_msg("bit %zu of byte %zu of %zu", i % 8, i / 8, m);
         }
-        c[i / 8] ^= 1 << i % 8;
+        c[i / 8] = (unsigned char)(c[i / 8] ^ 1 << i % 8);
     }
     if (unseen > 12) fail_msg("%u bits", unseen);
     free(p);

@@ -264,6 +264,41 @@ static void test_streams(void **state)
     free(p);
 }
 
+/* As t2sz and others cut: frames of a MiB that know nothing of tensors; checksums in the frames, in the table, in both
+ * or nowhere; frames that are too large for it. */
+static void test_foreign_tables(void **state)
+{
+    (void)state;
+    static const size_t sizes[] = {900000, 12, 3500000}, frames[] = {1 << 20, 4 << 20, (4 << 20) + 1};
+    size_t n, m;
+    bool checked;
+    st_file *f;
+    unsigned char *p = zmodel_make("wnr", sizes, &n);
+    for (size_t i = 0; i < 12; i++) {
+        bool in_frame = i & 1, in_table = i & 2;
+        size_t frame = frames[i / 4];
+        unsigned char *c = zmodel_seekable(p, n, frame, in_frame, in_table, &m);
+        spill(in_dir(dir, "foreign"), c, m);
+        assert_ok(st_file_open(in_dir(dir, "foreign"), &f, &err));
+        assert_int_equal(st_file_seeks(f), frame <= 4 << 20);
+        st_file_close(f);
+        expect_ranges(in_dir(dir, "foreign"), p, n, 30);
+        assert_int_equal(damages(in_dir(dir, "foreign"), &checked), 0);
+        assert_int_equal(checked, in_frame || (in_table && frame <= 4 << 20));
+        /* What either of them vouches for is not read when it is wrong. */
+        c[m / 2] ^= 1;
+        spill(in_dir(dir, "foreign"), c, m);
+        if (checked) assert_int_equal(damages(in_dir(dir, "foreign"), &checked), 1);
+        /* A size in the table that is not the frame's. */
+        c[m / 2] ^= 1;
+        c[m - 9 - (in_table ? 12 : 8) + 4] ^= 1;
+        spill(in_dir(dir, "foreign"), c, m);
+        assert_true(damages(in_dir(dir, "foreign"), &checked) > 0);
+        free(c);
+    }
+    free(p);
+}
+
 /* A small file without a table gets one as it is opened. */
 static void test_small_foreign(void **state)
 {
@@ -387,10 +422,10 @@ static void test_threads(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(test_round_trips),   TEST(test_foreign_header), TEST(test_same_bytes_on_any_threads),
-        TEST(test_options),       TEST(test_looking),        TEST(test_streams),
-        TEST(test_small_foreign), TEST(test_zstd_program),   TEST(test_window),
-        TEST(test_threads),
+        TEST(test_round_trips),    TEST(test_foreign_header), TEST(test_same_bytes_on_any_threads),
+        TEST(test_options),        TEST(test_looking),        TEST(test_streams),
+        TEST(test_foreign_tables), TEST(test_small_foreign),  TEST(test_zstd_program),
+        TEST(test_window),         TEST(test_threads),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

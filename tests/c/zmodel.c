@@ -8,6 +8,7 @@
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
+#include <xxhash.h>
 
 static st_err err;
 
@@ -108,6 +109,41 @@ unsigned char *zmodel_frames(const unsigned char *p, size_t n, size_t frame, boo
     }
     st_zstd_free(z);
     *made = at;
+    return out;
+}
+
+static void put32(unsigned char *p, uint32_t x)
+{
+    for (int i = 0; i < 4; i++) p[i] = (unsigned char)(x >> 8 * i);
+}
+
+unsigned char *zmodel_seekable(const unsigned char *p, size_t n, size_t frame, bool checksum, bool sums, size_t *made)
+{
+    size_t count = (n + frame - 1) / frame, width = sums ? 12 : 8, at = 0;
+    unsigned char *out = malloc(count * (st_zstd_bound(frame) + width) + 17);
+    uint32_t *sizes = calloc(count, sizeof *sizes);
+    for (size_t i = 0; i < count; i++) {
+        size_t one, part = n - i * frame < frame ? n - i * frame : frame;
+        unsigned char *c = zmodel_frames(p + i * frame, part, part, checksum, &one);
+        memcpy(out + at, c, one);
+        free(c);
+        sizes[i] = (uint32_t)one;
+        at += one;
+    }
+    put32(out + at, 0x184d2a5e);
+    put32(out + at + 4, (uint32_t)(count * width + 9));
+    at += 8;
+    for (size_t i = 0; i < count; i++, at += width) {
+        size_t part = n - i * frame < frame ? n - i * frame : frame;
+        put32(out + at, sizes[i]);
+        put32(out + at + 4, (uint32_t)part);
+        if (sums) put32(out + at + 8, (uint32_t)XXH64(p + i * frame, part, 0));
+    }
+    put32(out + at, (uint32_t)count);
+    out[at + 4] = sums ? 0x80 : 0;
+    put32(out + at + 5, 0x8f92eab1);
+    free(sizes);
+    *made = at + 9;
     return out;
 }
 

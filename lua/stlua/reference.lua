@@ -506,7 +506,8 @@
 --- The files behind an opened model: none for a computed one.
 -- @function Model:files
 -- @treturn {table,...} { path, format, size, header_bytes, data_start }; of a compressed file, whose size is that of
--- the plain one, also { compression = "zstd", stored = bytes on the disk, seeks = whether a tensor can be read by itself }
+-- the plain one, also { compression = "zstd", stored = bytes on the disk, seeks = whether a tensor can be read by
+-- itself }
 
 --- What was seen in files that are not safetensors: of `kind` "taken" (the part of a checkpoint that the tensors are
 -- of), "left" (a part that holds tensors, too), "beside" (other values), "danger" (what Python would run), "unknown"

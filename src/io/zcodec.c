@@ -10,16 +10,17 @@
 #include <math.h>
 #include <string.h>
 
-#define ZSTD(X)                                                                                                        \
-    X(ZSTD_createCCtx_advanced)                                                                                        \
-    X(ZSTD_freeCCtx)                                                                                                   \
-    X(ZSTD_CCtx_setParameter)                                                                                          \
-    X(ZSTD_CCtx_reset)                                                                                                 \
-    X(ZSTD_compress2)                                                                                                  \
-    X(ZSTD_createDCtx_advanced)                                                                                        \
-    X(ZSTD_freeDCtx)                                                                                                   \
-    X(ZSTD_DCtx_setParameter)                                                                                          \
-    X(ZSTD_DCtx_reset) X(ZSTD_decompressDCtx) X(ZSTD_decompressStream) X(ZSTD_findFrameCompressedSize) X(ZSTD_isError) \
+#define ZSTD(X)                                                                                     \
+    X(ZSTD_createCCtx_advanced)                                                                     \
+    X(ZSTD_freeCCtx)                                                                                \
+    X(ZSTD_CCtx_setParameter)                                                                       \
+    X(ZSTD_CCtx_reset)                                                                              \
+    X(ZSTD_compress2)                                                                               \
+    X(ZSTD_createDCtx_advanced)                                                                     \
+    X(ZSTD_freeDCtx)                                                                                \
+    X(ZSTD_DCtx_setParameter)                                                                       \
+    X(ZSTD_DCtx_reset)                                                                              \
+    X(ZSTD_decompressDCtx) X(ZSTD_decompressStream) X(ZSTD_findFrameCompressedSize) X(ZSTD_isError) \
         X(ZSTD_getErrorCode)
 ST_LAZY(zstd, "libzstd", "zstd", "1", "1", ZSTD);
 

@@ -67,7 +67,8 @@ compare("int8 by rows", {"x.weight": w, "x.weight_scale": scale, "x.comfy_quant"
 w = torch.randn(8, 4, 3, 3).to(F8)
 got = dequantised({"m.x.weight": w, "m.x.scale_weight": torch.tensor(0.5), "m.x.scale_input": torch.tensor(2.0),
                    "m.x.bias": torch.ones(8, dtype=torch.float16), "m.scaled_fp8": torch.zeros(2).to(F8),
-                   "m.n.weight": torch.ones(4, dtype=torch.float16)}, metadata={"_quantization_metadata": "{}", "a": "b"})
+                   "m.n.weight": torch.ones(4, dtype=torch.float16)},
+                  metadata={"_quantization_metadata": "{}", "a": "b"})
 check(sorted(got) == ["m.n.weight", "m.x.bias", "m.x.weight"], "markers and scales go", sorted(got))
 check(same(got.get("m.x.weight"), (w.float() * 0.5).half()), "the dtype is that of the other tensors")
 from safetensors import safe_open  # noqa: E402
@@ -123,7 +124,8 @@ else:
             for blocksize in 64, 128:
                 for nested in False, True:
                     x = torch.randn(shape)
-                    codes, state = bnb.quantize_4bit(x, blocksize=blocksize, quant_type=kind, compress_statistics=nested)
+                    codes, state = bnb.quantize_4bit(x, blocksize=blocksize, quant_type=kind,
+                                                     compress_statistics=nested)
                     want = bnb.dequantize_4bit(codes, state)
                     if kind == "fp4":  # its kernel has a -0 that the table in the file has not
                         want = want + 0.0

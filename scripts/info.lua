@@ -14,6 +14,8 @@ local function options(parser)
    parser:flag("--metadata", "Print the metadata, whole values.")
    parser:flag("--stats", "Read all values: least, greatest, mean, standard deviation, NaN and infinities of each "
       .. "tensor.")
+   parser:option("--html", "Write a page to look at in a browser, with all in it; with --stats what the values are "
+      .. "like, too."):argname("<file>")
 end
 
 local function run(args)
@@ -21,6 +23,7 @@ local function run(args)
    local pattern = args.tensors and args.tensors[1]
    if not args.model and pattern then args.model, pattern = pattern, nil end
    if not args.model then cli.usage("info: missing argument 'model' (stlua help info)") end
+   if args.html then return require("stlua.info.info_page").write(args.html, args.model, args.stats) end
    local listed = args.metadata or args.stats or args.tensors or args.json
    local listing = listed and require "stlua.info.listing"
    if listed and not args.json then

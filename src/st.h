@@ -456,6 +456,9 @@ void st_tensor_set_origin(st_tensor *t, uint32_t origin);
 /* Values in memory: copies `nbytes` = the exact size for dtype and shape. */
 st_status st_tensor_new(st_dtype dtype, int ndim, const int64_t *shape, const void *values, uint64_t nbytes,
                         st_tensor **out, st_err *err);
+/* The bytes of a tensor that is a leaf as numbers of a dtype of the same width: the codes and scales of a quantised
+ * layout for who knows what they mean. */
+st_status st_tensor_codes(st_tensor *t, st_dtype dtype, st_tensor **out, st_err *err);
 /* A number, of torch's weak kind: it takes part in result_type only by its kind (BOOL, I64 or F64). */
 st_status st_number(double value, st_tensor **out, st_err *err);
 st_status st_integer(int64_t value, st_tensor **out, st_err *err);

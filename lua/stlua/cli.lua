@@ -22,7 +22,7 @@ function cli.set_quiet() settings.quiet = true end
 --- True when notes, progress and errors are JSON lines (`--progress json`).
 function cli.is_json() return settings.json end
 
---- The exit status of one that fails.
+--- The exit status of a command that fails.
 function cli.trouble() return settings.trouble end
 
 --- Throws a usage error: the program prints one line and exits with 2.

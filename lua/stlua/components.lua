@@ -1,36 +1,47 @@
---- The parts of a checkpoint that programs also take as files of their own: U-Net, VAE, text encoders.
+--- The parts of a checkpoint that programs also take as files of their own: U-Net or transformer, VAE, text encoders.
+-- Which prefixes they stand behind is told by the rows of the architectures.
 -- Layer: Lua, above stlua.core.
 
+local architectures = require "stlua.architectures"
+local checkpoint = require "stlua.checkpoint"
 local core = require "stlua.core"
 local errors = require "stlua.errors"
 local lineage = require "stlua.lineage"
 local meta = require "stlua.meta"
+local names_of = require "stlua.checkpoint_names"
 local text = require "stlua.text"
 
 local components = {}
 
--- What the names of each begin with in a checkpoint. In a file of its own they stand without it.
-local PREFIXES = {
-   { "unet", "model.diffusion_model." }, { "vae", "first_stage_model." }, { "vae", "vae." },
-   { "clip_l", "cond_stage_model.transformer." }, { "clip_h", "cond_stage_model.model." },
-   { "clip_l", "conditioner.embedders.0.transformer." }, { "clip_g", "conditioner.embedders.0.model." },
-   { "clip_g", "conditioner.embedders.1.model." }, { "clip_l", "text_encoders.clip_l.transformer." },
-   { "clip_g", "text_encoders.clip_g.transformer." }, { "t5xxl", "text_encoders.t5xxl.transformer." },
-}
+-- What files of a part are called by those who write them; text encoders by what they are.
+local FILES = { unet = "unet", transformer = "unet", vae = "vae" }
+local ENCODERS = { ["clip-l"] = "clip_l", ["clip-l-nai"] = "clip_l", ["clip-l-bare"] = "clip_l", ["clip-g"] = "clip_g",
+   ["openclip-g"] = "clip_g", ["clip-h"] = "clip_h", ["clip-h-bare"] = "clip_h", ["openclip-h"] = "clip_h",
+   t5 = "t5xxl" }
 
--- What a loader of the U-Net alone looks at, too.
-local WITH_UNET = { v_pred = true, ztsnr = true, ["edm_vpred.sigma_max"] = true, ["edm_vpred.sigma_min"] = true,
-   edm_mean = true, edm_std = true }
+local function file_of(part, id)
+   if part == "te" then return ENCODERS[id] or (id:gsub("%W", "_")) end
+   return FILES[part]
+end
 
--- Component and name within it; nil for what belongs to none.
-local function place_of(name)
-   for _, entry in ipairs(PREFIXES) do
-      local prefix = entry[2]
-      if name:sub(1, #prefix) == prefix and #name > #prefix then return entry[1], name:sub(#prefix + 1) end
+-- Prefixes in a checkpoint and the component that stands behind each: as their tensors tell, and, where these are of no
+-- known network, as the first row that knows the prefix.
+local function prefixes_of(model)
+   local of = {}
+   for _, part in ipairs(architectures.find(model)) do
+      if part.prefix ~= "" then of[part.prefix] = file_of(part.part, part.id) end
    end
-   local encoder, inner = name:match("^text_encoders%.([%w_]+)%.transformer%.(.+)$")
-   if encoder then return encoder, inner end
-   if WITH_UNET[name] then return "unet", name end
+   if checkpoint.is_one(model) or next(of) then
+      for _, row in ipairs(architectures.rows()) do
+         for _, prefix in ipairs(row.under) do
+            if prefix ~= "" then of[prefix] = of[prefix] or file_of(row.part, row.id) end
+         end
+      end
+   end
+   local list = {}
+   for prefix in pairs(of) do list[#list + 1] = prefix end
+   table.sort(list, function(x, y) return #x > #y or #x == #y and x < y end)      -- the longest that fits holds
+   return list, of
 end
 
 --- The components of a checkpoint.
@@ -39,6 +50,15 @@ end
 --   appear first
 -- @treturn {string,...} names of what belongs to none
 function components.of(model)
+   local prefixes, of = prefixes_of(model)
+   local function place_of(name)
+      for _, prefix in ipairs(prefixes) do
+         if name:sub(1, #prefix) == prefix and #name > #prefix then return of[prefix], name:sub(#prefix + 1) end
+      end
+      if #prefixes == 0 then return nil end
+      if names_of.markers[name] then return "unet", name end      -- its loaders look at these, too
+      return name:match("^text_encoders%.([%w_]+)%.transformer%.(.+)$")
+   end
    local found, rest = {}, {}
    for i = 1, model:count() do
       local name = model:name(i)
@@ -59,7 +79,7 @@ function components.of(model)
    return found, rest
 end
 
-local function names_of(list)
+local function names_of_parts(list)
    local names = {}
    for i, part in ipairs(list) do names[i] = part.name end
    return names
@@ -89,9 +109,9 @@ function components.find(model, name)
    if name == "clip" and #encoders == 1 then return encoders[1] end
    if name == "clip" and #encoders > 1 then
       errors.throwf("name", "%s has several text encoders: name one of %s, or split it into components",
-         lineage.formula(model), table.concat(names_of(encoders), ", "))
+         lineage.formula(model), table.concat(names_of_parts(encoders), ", "))
    end
-   local names = names_of(found)
+   local names = names_of_parts(found)
    if #names == 0 then errors.throwf("name", "%s is no checkpoint: it has no components", lineage.formula(model)) end
    errors.throwf("name", "%s has no %s%s (it has %s)", lineage.formula(model), core.escape(name),
       text.did_you_mean(name, names), table.concat(names, ", "))

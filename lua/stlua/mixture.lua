@@ -1,4 +1,4 @@
---- Which mix of some vectors another one is, by least squares, from inner products alone: the arithmetic of unmix.
+--- Which mix of some vectors another one is, by least squares, from inner products alone: the arithmetic of unmixing.
 --
 -- The vectors are a, d2 .. dk and dm: the first source, how the others differ from it, and how the mix does. Models of
 -- one family differ little, and differences keep what their products would lose. A Gram matrix is { [i] = { [j] = } }

@@ -103,6 +103,8 @@ return {
    },
    ["stlua.pruning"] = {
    },
+   ["stlua.dequantize"] = {
+   },
    ["stlua.merging"] = {
    },
    ["stlua.blocks"] = {

@@ -15,8 +15,8 @@ parts.list = {
    { "stlua.make", all = true }, { "stlua.reduce", all = true }, { "stlua.linalg", all = true },
    { "stlua.fourier", all = true }, { "stlua.pick", all = true }, { "stlua.casts" },
    { "stlua.random", all = true }, { "stlua.npy" }, { "stlua.stats" }, { "stlua.differences" }, { "stlua.hist" },
-   { "stlua.unmixing" }, { "stlua.pruning" }, { "stlua.merging" }, { "stlua.blocks" }, { "stlua.mergekit" },
-   { "stlua.rebasin" },
+   { "stlua.unmixing" }, { "stlua.pruning" }, { "stlua.dequantize" }, { "stlua.merging" }, { "stlua.blocks" },
+   { "stlua.mergekit" }, { "stlua.rebasin" },
 }
 
 --- The tables that parts write their functions to.

@@ -2324,6 +2324,18 @@ function st.cumsum(t, dim) end
 ---@return integer # its bytes
 function st.decompress(path, opts) end
 
+--- Quantised weights as ordinary floats: scaled fp8 (of ComfyUI and sd-scripts; by tensor, row or block), mxfp8, nvfp4,
+--- fp8 in blocks of 128 (DeepSeek), nf4 and fp4 of bitsandbytes. Scales, tables and markers go. Values are those of the
+--- formulas in F32, rounded once to the result's dtype.
+---@param m stlua.Model opened from a file
+---
+--- `opts`: `dtype` of the results (default: what the file says they had, else F16 or BF16, whichever most of the
+--- other tensors have); `only`, `except` = patterns of names
+---@param opts? table
+---@return stlua.Model
+---@return table # layout -> how many weights
+function st.dequantize(m, opts) end
+
 --- Determinant.
 ---@param a stlua.Tensor (.., n, n)
 ---@return stlua.Tensor # (..)
@@ -3487,6 +3499,17 @@ function st.save(model, path, opts) end
 ---@return integer # bytes written
 ---@return integer? # as of m:save, where some are compressed
 function st.save_all(list, opts) end
+
+--- A model with weights as ComfyUI's scaled fp8: each weight's largest magnitude becomes the largest number there is,
+--- 448 in F8_E4M3, and its scale stands beside it. By default weights of linear layers within blocks.
+---@param m stlua.Model
+---
+--- `opts`: `dtype` = "F8_E4M3" (default) or "F8_E5M2"; `only`, `except` = patterns of names; with `only` any
+--- floating weight of two dimensions or more that matches
+---@param opts? table
+---@return stlua.Model
+---@return integer # how many weights
+function st.scaled_fp8(m, opts) end
 
 --- One element of a dimension, which the result has no longer: `t:select(1, i)` is `t[i]`. A view.
 --- ```lua

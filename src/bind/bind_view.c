@@ -202,6 +202,17 @@ static int core_iota(lua_State *L)
     return 1;
 }
 
+/* core.codes(t, dtype): the bytes of a leaf as plain numbers. */
+static int core_codes(lua_State *L)
+{
+    st_err err;
+    bind_top(L, 2);
+    bind_tensor(L, 1);
+    st_dtype dtype = bind_dtype(L, 2);
+    st_tensor **slot = bind_tensor_new(L);
+    return st_tensor_codes(bind_tensor(L, 1), dtype, slot, &err) == ST_OK ? 1 : bind_throw(L, &err);
+}
+
 void bind_view_open(lua_State *L, int core)
 {
     static const luaL_Reg methods[] = {
@@ -214,7 +225,7 @@ void bind_view_open(lua_State *L, int core)
         {NULL, NULL},
     };
     static const luaL_Reg functions[] = {
-        {"broadcast", core_broadcast}, {"cat", core_cat}, {"iota", core_iota}, {NULL, NULL}};
+        {"broadcast", core_broadcast}, {"cat", core_cat}, {"iota", core_iota}, {"codes", core_codes}, {NULL, NULL}};
     bind_methods(L, BIND_TENSOR, methods);
     lua_pushvalue(L, core);
     luaL_setfuncs(L, functions, 0);

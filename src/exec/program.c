@@ -589,7 +589,8 @@ static void fill(const constant *k, size_t n, void *block)
     for (size_t i = 0; i < n; i++) memcpy((char *)block + i * width, &k->value, width);
 }
 
-/* Copies n elements of a view, from its element `start` on, into raw order: by runs along the last dimension. */
+/* Copies n elements of a view, from its element `start` on, into raw order: by runs along the last dimension, and by
+ * whole ones along the one before it. */
 static void gather(const leaf *l, uint64_t start, size_t n, char *dst)
 {
     const st_tensor *t = l->t;
@@ -602,15 +603,23 @@ static void gather(const leaf *l, uint64_t start, size_t n, char *dst)
         from += at[d] * t->strides[d];
     }
     while (n) {
-        size_t run = last < 0 ? 1 : (size_t)(t->shape[last] - at[last]);
+        size_t run = last < 0 ? 1 : (size_t)(t->shape[last] - at[last]), rows = 1;
+        int moved = last; /* the dimension along which this goes on */
         if (run > n) run = n;
-        st_kern_gather(dst, l->values + from * (int64_t)l->width, last < 0 ? 0 : t->strides[last], l->width, run);
-        dst += run * l->width;
-        n -= run;
+        if (last > 0 && run == (size_t)t->shape[last]) {
+            moved = last - 1;
+            rows = (size_t)(t->shape[moved] - at[moved]);
+            if (rows > n / run) rows = n / run;
+        }
+        st_kern_gather_rows(dst, l->values + from * (int64_t)l->width, moved < last ? t->strides[moved] : 0, rows,
+                            last < 0 ? 0 : t->strides[last], run, l->width);
+        dst += rows * run * l->width;
+        n -= rows * run;
         if (last < 0) break;
-        at[last] += (int64_t)run;
-        from += (int64_t)run * t->strides[last];
-        for (int d = last; d > 0 && at[d] == t->shape[d]; d--) { /* carry */
+        int64_t steps = moved < last ? (int64_t)rows : (int64_t)run;
+        at[moved] += steps;
+        from += steps * t->strides[moved];
+        for (int d = moved; d > 0 && at[d] == t->shape[d]; d--) { /* carry */
             from += t->strides[d - 1] - at[d] * t->strides[d];
             at[d] = 0;
             at[d - 1]++;

@@ -144,6 +144,19 @@ st_status st_tensor_new(st_dtype dtype, int ndim, const int64_t *shape, const vo
     return ST_OK;
 }
 
+st_status st_tensor_codes(st_tensor *t, st_dtype dtype, st_tensor **out, st_err *err)
+{
+    *out = NULL;
+    if (!st_is_raw(t))
+        return st_fail(err, ST_ARG, NULL, t->name, "codes are bytes of a file or in memory, this is computed");
+    if (st_dtype_bits(dtype) != st_dtype_bits(t->dtype))
+        return st_fail(err, ST_DTYPE, st_tensor_file(t), t->name, "%s has %u bits, %s has %u", st_dtype_name(t->dtype),
+                       st_dtype_bits(t->dtype), st_dtype_name(dtype), st_dtype_bits(dtype));
+    if (t->node == ST_N_VALUES)
+        return st_tensor_new(dtype, t->ndim, t->shape, t->values, st_tensor_nbytes(t), out, err);
+    return st_tensor_range(t->source, t->offset, dtype, t->ndim, t->shape, t->name, strlen(t->name), NULL, out, err);
+}
+
 st_status st_number(double value, st_tensor **out, st_err *err)
 {
     ST_TRY(st_node_new(ST_N_NUMBER, ST_F64, 0, NULL, 0, NULL, out, err));
@@ -177,7 +190,7 @@ st_status st_check_computable(const st_tensor *t, const char *doing, st_err *err
     if (t->quant)
         return st_fail(err, ST_QUANT, st_tensor_file(t), t->name,
                        "%s on a quantised tensor (%s layout): its values mean nothing without their scales; copy it, "
-                       "or dequantise the model first",
+                       "or dequantise the model first (stlua cast --dequantize)",
                        doing, t->quant);
     if (st_dtype_reg(t->dtype) == ST_R_NONE)
         return st_fail(err, ST_DTYPE, st_tensor_file(t), t->name, "%s is not defined for %s, which can only be copied",

@@ -30,6 +30,33 @@ void st_kern_gather(void *dst, const void *src, int64_t stride, size_t width, si
     EACH_WIDTH(GATHER)
 }
 
+/* The shorter of both runs is the outer loop. */
+#define GATHER_ROWS(bytes)                                                                                           \
+    if (n < rows)                                                                                                    \
+        for (size_t i = 0; i < n; i++)                                                                               \
+            for (size_t r = 0; r < rows; r++)                                                                        \
+                memcpy(to + (r * n + i) * (bytes), from + ((int64_t)r * row_stride + (int64_t)i * stride) * (bytes), \
+                       (bytes));                                                                                     \
+    else                                                                                                             \
+        for (size_t r = 0; r < rows; r++)                                                                            \
+            for (size_t i = 0; i < n; i++)                                                                           \
+                memcpy(to + (r * n + i) * (bytes), from + ((int64_t)r * row_stride + (int64_t)i * stride) * (bytes), \
+                       (bytes));                                                                                     \
+    break
+
+void st_kern_gather_rows(void *dst, const void *src, int64_t row_stride, size_t rows, int64_t stride, size_t n,
+                         size_t width)
+{
+    char *to = dst;
+    const char *from = src;
+    if (rows == 1 || (stride == 1 && n * width >= 64)) {
+        for (size_t r = 0; r < rows; r++)
+            st_kern_gather(to + r * n * width, from + (int64_t)r * row_stride * (int64_t)width, stride, width, n);
+        return;
+    }
+    EACH_WIDTH(GATHER_ROWS)
+}
+
 void st_kern_scatter(void *dst, int64_t stride, const void *src, size_t width, size_t n)
 {
     char *to = dst;

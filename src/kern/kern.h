@@ -117,6 +117,9 @@ void st_kern_unkey(st_reg r, uint64_t key, void *x);
 
 /* dst[i] = src[i * stride], elements of `width` bytes (1, 2, 4, 8) of any alignment; the arrays do not overlap. */
 void st_kern_gather(void *dst, const void *src, int64_t stride, size_t width, size_t n);
+/* The same of rows: dst[r * n + i] = src[r * row_stride + i * stride]. */
+void st_kern_gather_rows(void *dst, const void *src, int64_t row_stride, size_t rows, int64_t stride, size_t n,
+                         size_t width);
 /* dst[i * stride] = src[i], the same the other way. */
 void st_kern_scatter(void *dst, int64_t stride, const void *src, size_t width, size_t n);
 

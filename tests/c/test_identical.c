@@ -1,5 +1,6 @@
 /* test_identical.c - whether tensors hold the same bytes, on any number of threads: a difference anywhere is found,
- * failing reads and memory are told; and freed blocks that are used again. */
+ * failing reads and memory are told; codes, which are the same bytes under another dtype; and freed blocks that are
+ * used again. */
 #include "support.h"
 
 #include "mem.h"
@@ -122,6 +123,35 @@ static void test_failures(void **state)
     st_source_unref(&b->base);
 }
 
+/* A range whose layout says that it is quantised is plain numbers as codes, in any dtype as wide. */
+static void test_codes(void **state)
+{
+    (void)state;
+    mem_source *src = mem_source_new(bytes, N);
+    int64_t shape[] = {100, 10};
+    st_tensor *t = NULL, *u = NULL, *v = NULL, *one = NULL, *sum = NULL;
+    unsigned char got[1000];
+    assert_ok(st_tensor_range(&src->base, 7, ST_F8_E8M0, 2, shape, "w", 1, "a layout", &t, &err));
+    assert_ok(st_tensor_codes(t, ST_U8, &u, &err));
+    assert_int_equal(st_tensor_dtype(u), ST_U8);
+    assert_null(st_tensor_quant(u));
+    assert_ok(st_export(ctx, u, 0, 1000, ST_U8, got, &err));
+    assert_memory_equal(got, bytes + 7, 1000);
+    assert_int_equal(st_tensor_codes(t, ST_F16, &v, &err), ST_DTYPE);
+    assert_null(v);
+    assert_ok(st_integer(1, &one, &err));
+    assert_ok(st_apply(ST_OP_ADD, (st_tensor *[]){u, one}, &sum, &err));
+    assert_int_equal(st_tensor_codes(sum, ST_U8, &v, &err), ST_ARG);
+    st_tensor_unref(u);
+    assert_ok(st_tensor_new(ST_U8, 2, shape, bytes, 1000, &u, &err));
+    assert_ok(st_tensor_codes(u, ST_F8_E4M3, &v, &err));
+    assert_ok(st_export(ctx, v, 0, 1000, ST_F8_E4M3, got, &err));
+    assert_memory_equal(got, bytes, 1000);
+    st_tensor *all[] = {t, u, v, one, sum};
+    for (int i = 0; i < 5; i++) st_tensor_unref(all[i]);
+    st_source_unref(&src->base);
+}
+
 /* Blocks of a worker's size: taken again they are whole, counted by what was asked for, and no two users have one. */
 static void test_blocks_again(void **state)
 {
@@ -151,6 +181,7 @@ static void test_blocks_again(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_differences), cmocka_unit_test(test_computed),
-                                       cmocka_unit_test(test_failures), cmocka_unit_test(test_blocks_again)};
+                                       cmocka_unit_test(test_failures), cmocka_unit_test(test_codes),
+                                       cmocka_unit_test(test_blocks_again)};
     return cmocka_run_group_tests_name("identical", tests, setup, teardown);
 }

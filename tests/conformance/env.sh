@@ -11,7 +11,7 @@ venv=${STLUA_VENV:-${XDG_CACHE_HOME:-$HOME/.cache}/stlua/venv}
 python=$venv/bin/python
 # torch comes first: other packages name it as a dependency and would bring a version of their own.
 packages="torch==2.13.0 safetensors==0.8.0 numpy ml_dtypes scipy transformers tokenizers peft==0.21.2 mergekit==0.1.5 \
-sd-mecha==1.1.8 zipnn==0.5.4 pillow diffusers==0.42.1 gguf==0.19.0"
+sd-mecha==1.1.8 zipnn==0.5.4 pillow diffusers==0.42.1 gguf==0.19.0 comfy-kitchen==0.2.40 bitsandbytes==0.50.2"
 
 skip() { echo "skipped: $*"; exit 0; }
 

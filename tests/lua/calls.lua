@@ -117,6 +117,8 @@ function A.cosine_similarity(w) return w.t, w.u, { dim = 1 } end
 function A.diff(w) return w.model, w.other end
 function A.unmix(w) return w.model, { w.other, w.model }, { free = true } end
 function A.prune(w) return w.model, { ema = "drop" } end
+function A.dequantize(w) return w.model, { dtype = "F32" } end
+function A.scaled_fp8(w) return w.model, { dtype = "F8_E4M3" } end
 function A.expand(w) return w.row, 2, 3 end
 function A.eye() return 2, 3, { dtype = "F64" } end
 several("fftn ifftn irfftn", function(w) return w.stack, { dim = 1 } end)

@@ -158,6 +158,22 @@ function suite.test_command()
    lu.assertStrContains(err, "nowhere/report.html")
 end
 
+-- What info tells is on its page: lines of one key together, a thumbnail, statistics; nothing of a folder of several.
+function suite.test_info()
+   local m = hostile_model(1):with_metadata { ["modelspec.thumbnail"] = "data:image/jpeg;base64,aGFsbG8=" }
+   m:save(support.path("i.safetensors"))
+   local out, err, status = support.stlua("info i.safetensors --html info.html --stats")
+   lu.assertEquals({ out, err, status }, { "", "", 0 })
+   local page = support.read(support.path("info.html"))
+   lu.assertEquals(check_page(page).img, 1)
+   for _, s in ipairs { "What it is", ">what</th>", "What is where", "Metadata", ">std</th>" } do
+      lu.assertStrContains(page, s)
+   end
+   err, status = select(2, support.stlua("info . --html info.html"))
+   lu.assertEquals(status, 1)
+   lu.assertStrContains(err, "several models")
+end
+
 -- Numbers are shown alike by the page and by its script.
 function suite.test_numbers()
    local show = sections.show

@@ -1,7 +1,7 @@
 --- One page for a browser, with all in it: no other file, nothing from a network. Whatever comes from a model is
 -- hostile text: it is put in through html.text, and a page's policy lets no script and no style but ours run.
 --
--- A page is a list of sections (stlua.html.sections makes them), each { title =, html =, class =, id = }.
+-- A page is a list of sections (stlua.html.page_sections makes them), each { title =, html =, class =, id = }.
 -- Layer: Lua, above stlua.core.
 
 local core = require "stlua.core"

@@ -381,7 +381,7 @@ end
 -- @tparam table opts `path` as the user gave it; `summary` = a sentence on what it is; `facts` = more rows of facts,
 --   { label, text }; `warnings` = sentences; `tiles` = figures, { number, words }, in front of ours; `picture` =
 --   { mime, base64 }, such as a thumbnail; `stats` = what m:stats() gives; `sections` = more of them, from
---   stlua.html.sections, put behind the facts
+--   stlua.html.page_sections, put behind the facts
 -- @treturn string the page, for html.write
 function report.model(model, opts)
    local place, blocks, kinds, cells, weight = grid_of(model)

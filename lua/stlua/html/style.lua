@@ -2,7 +2,7 @@
 -- which is right after a change).
 -- Layer: Lua.
 
-return { hash = "ipXZHhLoJgwmOxtDLQMsMtwtwqxe9Bs6oGBLSryiNMc=", text = [[
+return { hash = "fAZh+pHOnm1aDwOLOG47dc6S2vSY7JfQmxFTkFSzDls=", text = [[
 :root {
    color-scheme: light dark;
    --page: #f6f7f9; --card: #ffffff; --ink: #1a1f27; --soft: #5b6675; --line: #dde2e9; --hover: #eef2f7;
@@ -62,7 +62,7 @@ thead th { color: var(--soft); font-weight: 600; white-space: nowrap; }
 tbody th { font-weight: 600; color: var(--soft); white-space: nowrap; }
 td { overflow-wrap: anywhere; }
 .n { text-align: right; white-space: nowrap; font-variant-numeric: tabular-nums; overflow-wrap: normal; }
-.facts td { min-width: 9rem; }
+.facts td { min-width: 9rem; white-space: pre-line; }
 .facts .other td { color: var(--second); }
 
 .heat { width: auto; border-spacing: 2px; border-collapse: separate; font-size: .8rem; }

@@ -72,12 +72,18 @@ end
 
 local meta = {}
 
--- Keys on the left, texts on the right.
-function meta.__tostring(report)
-   local rows, width = {}, 0
+--- The lines of a report: { { key, text }, ... }.
+function info.rows(report)
+   local rows = {}
    for _, section in ipairs(require "stlua.info.sections") do
       if section.show then section.show(report, function(key, line) rows[#rows + 1] = { key, line } end) end
    end
+   return rows
+end
+
+-- Keys on the left, texts on the right.
+function meta.__tostring(report)
+   local rows, width = info.rows(report), 0
    for _, row in ipairs(rows) do width = math.max(width, #row[1]) end
    local lines, before = {}, nil
    for i, row in ipairs(rows) do

@@ -8,3 +8,7 @@ stlua cast in.safetensors --dtype F16 --only nrom -o x; echo "exit $?"
 stlua cast in.safetensors --dtype F17 -o x; echo "exit $?"
 stlua cast in.safetensors --dtype F16 --max-shard-size 100kB && ls in-F16
 ls
+echo "--- scaled fp8 and back"
+stlua cast in.safetensors --dtype F8_E4M3 --scaled && types in-F8_E4M3-scaled.safetensors
+stlua cast in-F8_E4M3-scaled.safetensors --dequantize -o back.safetensors && types back.safetensors
+stlua cast in.safetensors --dtype F16 --scaled; echo "exit $?"

@@ -6,6 +6,7 @@
 -- Nothing that a checkpoint names is imported or run.
 
 local cli = require "stlua.cli"
+local errors = require "stlua.errors"
 local foreign = require "stlua.foreign"
 local st = require "stlua"
 local text = require "stlua.text"
@@ -60,6 +61,7 @@ local function run(args)
    local model = st.open(args.model, { tensors_only = args.tensors_only, skip = args.skip, key = args.key })
    local sharded = #model:files() > 1
    tell(model)
+   if #model == 0 then errors.throwf("name", "%s: there is no tensor in it to convert", cli.escape(args.model)) end
    if not args.keep_tied then model = without_ties(model) end
    if args.output and args.output:find("%.npz$") then return save_npz(model, args.output, args) end
    local shards = sharded and not args.max_shard_size and not (args.output or ""):find("%.safetensors$") and SHARDS

@@ -177,10 +177,10 @@ static st_status reserve(writer *w, st_err *err)
                        "%llu bytes are more than the limit of %llu for a file (`ulimit -f`)", (unsigned long long)size,
                        (unsigned long long)most);
     if (w->opts.open_ended) return ST_OK;
+    /* Asked first: a reservation that fails has filled the disk for a moment. */
     uint64_t need = size > w->there ? size - w->there : 0, left;
-    int r = sys_fallocate(w->fd, size);
-    if (r == -EOPNOTSUPP || r == -ENOSYS || r == -EINVAL)
-        r = sys_free_space(w->target.dir, &left) == 0 && left < need ? -ENOSPC : sys_truncate(w->fd, size);
+    int r = sys_free_space(w->target.dir, &left) == 0 && left < need ? -ENOSPC : sys_fallocate(w->fd, size);
+    if (r == -EOPNOTSUPP || r == -ENOSYS || r == -EINVAL) r = sys_truncate(w->fd, size);
     if (r == -ENOSPC) return no_room(err, w->label, w->target.dir, need);
     return r < 0 ? st_fail_errno(err, -r, w->label, "reserving room") : ST_OK;
 }

@@ -20,6 +20,7 @@ import subprocess
 import sys
 
 import compression
+import hostile
 from harness import (DIR, HERE, MIB, ONLY, PYTHON, RUNS, STLUA, TOOLS, Cost, Row, TimedRow, absolute, at, at_most,
                      at_most_slowest, cp, cp_sync, measure, median, mergekit_folder, model, ratio, say, script, show,
                      text)
@@ -174,61 +175,6 @@ def apply_verdict(costs):
     return "%.2f" % r, r <= 1.5 and max(c.rss for c in costs["stlua"]) <= allowed
 
 
-def hostile():
-    """Files of about 1 MB that ask a careless reader for time or memory."""
-    def header(payload, extra=b""):
-        return len(payload).to_bytes(8, "little") + payload + extra
-
-    n = 1_000_000
-    one = b'"t%d":{"dtype":"U8","shape":[0],"data_offsets":[0,0]}'
-    rows = [one % i for i in range(n // 58)]
-    long_name = b"n" * (n - 200)
-    u8 = b'{"t":{"dtype":"U8","shape":['
-    cases = {
-        "deep": header(b"[" * n),
-        "deep-value": header(b'{"t":' + b'{"a":' * (n // 5)),
-        "rank": header(u8 + b",".join([b"1"] * (n // 2 - 50)) + b'],"data_offsets":[0,1]}}', b"\0"),
-        "huge-shape": header(u8 + b",".join([b"4294967295"] * 64) + b'],"data_offsets":[0,8]}}', b"\0" * 8),
-        "same-name": header(b"{" + b",".join([one % 7] * (n // 58)) + b"}x"),
-        "many-empty": header(b"{" + b",".join(rows) + b"}x"),
-        "metadata": header(b'{"__metadata__":{' + b",".join(b'"k%d":"v"' % i for i in range(n // 14)) + b"}}x"),
-        "long-name": header(b'{"' + long_name + b'":{"dtype":"U8","shape":[1],"data_offsets":[0,2]}}', b"\0"),
-        "escapes": header(b'{"' + b"\\u00e9" * (n // 6) + b'":1}'),
-        "digits": header(u8 + b"9" * n + b'],"data_offsets":[0,1]}}', b"\0"),
-        "lying-length": (99_000_000).to_bytes(8, "little") + b"{" * n,
-        "spaces": header(b"{" + b" " * n),
-    }
-    paths = []
-    for name, content in cases.items():
-        path = at("hostile-%s.safetensors" % name)
-        with open(path, "wb") as f:
-            f.write(content)
-        paths.append(path)
-    return paths
-
-
-def hostile_verdict(costs):
-    worst, peak = max(c.wall for c in costs["stlua"]), max(c.rss for c in costs["stlua"])
-    refused = all(c.status == 1 for c in costs["stlua"])
-    return "all refused" if refused else "NOT all refused", refused and worst <= 1 and peak <= 64 * MIB
-
-
-class HostileRow(Row):
-    """Each hostile file once; the table shows the worst."""
-
-    def run(self):
-        say(self.name)
-        costs = []
-        for path in hostile():
-            cost = measure([STLUA, "info", path], fail_ok=True)
-            say("  %-34s %8.3f s  %8.1f MiB  exit %d"
-                % (os.path.basename(path), cost.wall, cost.rss / MIB, cost.status))
-            costs.append(cost)
-        worst = max(costs, key=lambda c: c.wall)
-        worst.rss = max(c.rss for c in costs)
-        return {"stlua": [worst] + [c for c in costs if c is not worst]}
-
-
 def in_memory():
     programs = {"stlua": [STLUA, os.path.join(HERE, "in_memory.lua")]}
     if PYTHON:
@@ -333,7 +279,7 @@ ROWS = [
         ("x + y F32", "`x + y`, F32"), ("lerp F32", "lerp, F32"), ("lerp BF16", "lerp, BF16"),
         ("chain F32", "`((x - y) * 0.3 + y):clamp(-1, 1):abs()`, F32"), ("exp F32", "exp, F32"),
         ("sigmoid F32", "sigmoid, F32"), ("where F32", "`where(x > 0, x, y)`, F32"))),
-    HostileRow("a dozen hostile headers of 1 MB, the worst", "refused in 1 s, 64 MiB", None, hostile_verdict),
+    *hostile.ROWS,
     Row("memory: average of two 7 GB SDXL checkpoints, 2 threads", "64 MiB", merge("--no-sync", "-j", "2"),
         absolute(mib=64), None, (), SDXLS, runs=1),
     Row("memory: average of two 7 GB SDXL checkpoints, 16 threads", "64 MiB", merge("--no-sync", "-j", "16"),

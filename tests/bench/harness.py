@@ -149,19 +149,21 @@ def measure(argv, fail_ok=False):
 # ---------------------------------------------------------------- rows
 
 class Row:
-    """One line of the table. `own` and the others are commands; `verdict` gets the costs and says (ratio, holds)."""
+    """One line of the table. `own` and the others are commands; `verdict` gets the costs and says (ratio, holds).
+    `inputs` are names of models, or functions that make a file and give its path."""
 
-    def __init__(self, name, bar, own, verdict, base=None, peers=(), inputs=(), cold=False, runs=None, fail_ok=False):
+    def __init__(self, name, bar, own, verdict, base=None, peers=(), inputs=(), cold=False, runs=None, fail_ok=False,
+                 out="out.safetensors"):
         self.name, self.bar, self.own, self.verdict = name, bar, own, verdict
         self.base = base or {}            # label -> command: what the bar refers to
         self.peers = dict(peers)          # label -> command: Python programs
-        self.inputs, self.cold, self.fail_ok = inputs, cold, fail_ok
+        self.inputs, self.cold, self.fail_ok, self.out = inputs, cold, fail_ok, at(out)
         self.runs = runs or RUNS
         self.peer_runs = PEER_RUNS
 
     def run(self):
         say(self.name)
-        paths = [model(name) for name in self.inputs]
+        paths = [name() if callable(name) else model(name) for name in self.inputs]
         costs = {}
         self.rounds({"stlua": self.own, **self.base}, self.runs, paths, costs, warm_up=self.runs > 1)
         if PYTHON and self.peers:
@@ -169,7 +171,7 @@ class Row:
         return costs
 
     def rounds(self, contenders, count, paths, costs, warm_up=False):
-        out = at("out.safetensors")
+        out = self.out
         order = list(contenders.items())
         for number in range(-1 if warm_up else 0, count):
             if not self.cold:
@@ -182,6 +184,7 @@ class Row:
                 os.sync()
                 cost = measure(argv, self.fail_ok)
                 if number >= 0:
+                    cost.bytes = os.path.getsize(out) if os.path.isfile(out) else None
                     costs.setdefault(label, []).append(cost)
                     say("  %-10s %8.3f s  cpu %7.2f s  %8.1f MiB" % (label, cost.wall, cost.cpu, cost.rss / MIB))
             order.reverse()

@@ -18,6 +18,7 @@ ls run-by-accident never.safetensors
 # What cannot be had.
 stlua convert unsupported.pt -o rest.safetensors; echo "exit $?"
 stlua convert --skip unsupported.pt -o rest.safetensors; echo "exit $?"
+stlua convert --tensors-only evil_0.pkl -o none.safetensors; echo "exit $?"
 # GGUF, NumPy both ways, shards.
 stlua info small.gguf
 stlua convert small.gguf -o gguf.safetensors --dtype F16

@@ -12,7 +12,6 @@ rounds of their own. Before a run its output is removed and the disk is quiet. W
     BENCH_PEERS  0 leaves the Python peers out
     BENCH_KEEP   1 keeps the models for the next run
 """
-import json
 import os
 import re
 import shutil
@@ -21,9 +20,10 @@ import sys
 
 import compression
 import hostile
+import inspection
 from harness import (DIR, HERE, MIB, ONLY, PYTHON, RUNS, STLUA, TOOLS, Cost, Row, TimedRow, absolute, at, at_most,
-                     at_most_slowest, cp, cp_sync, measure, median, mergekit_folder, model, ratio, say, script, show,
-                     text)
+                     at_most_slowest, cp, cp_sync, dd, measure, median, mergekit_folder, model, ratio, say, script,
+                     show, text)
 
 
 def merge(*options):
@@ -202,10 +202,6 @@ class MatmulRow(Row):
         return {"stlua": [Cost(own, 0, 0, whole.rss // 1024, 0)], "OpenBLAS": [Cost(bare, 0, 0, whole.rss // 1024, 0)]}
 
 
-def dd(a, out):
-    return ["dd", "bs=1M", "of=/dev/null", "status=none", "if=" + a]
-
-
 TOTAL = """local total, list = 0, {}
 for _, t in pairs(st.open(arg[1])) do list[#list + 1] = t:%s() end
 require("stlua.core").force_all(list)
@@ -279,6 +275,7 @@ ROWS = [
         ("x + y F32", "`x + y`, F32"), ("lerp F32", "lerp, F32"), ("lerp BF16", "lerp, BF16"),
         ("chain F32", "`((x - y) * 0.3 + y):clamp(-1, 1):abs()`, F32"), ("exp F32", "exp, F32"),
         ("sigmoid F32", "sigmoid, F32"), ("where F32", "`where(x > 0, x, y)`, F32"))),
+    *inspection.ROWS,
     *hostile.ROWS,
     Row("memory: average of two 7 GB SDXL checkpoints, 2 threads", "64 MiB", merge("--no-sync", "-j", "2"),
         absolute(mib=64), None, (), SDXLS, runs=1),

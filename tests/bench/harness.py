@@ -1,5 +1,6 @@
 """harness.py - what bench.py is made of: models, measuring a command, rows and their verdicts, the table."""
 import gzip
+import json
 import os
 import platform
 import re
@@ -266,6 +267,10 @@ def absolute(seconds=None, mib=None):
 
 def cp(a, *rest):
     return ["cp", "--reflink=never", a, rest[-1]]
+
+
+def dd(a, out):
+    return ["dd", "bs=1M", "of=/dev/null", "status=none", "if=" + a]
 
 
 def cp_sync(a, *rest):

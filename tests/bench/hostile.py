@@ -157,9 +157,11 @@ def others():
         "tensor-count.gguf": gguf(1 << 60, 0, b"\0" * n),
         "pair-count.gguf": gguf(0, 1 << 60, b"\0" * n),
         "arrays.gguf": gguf(0, 1, array + struct.pack("<IQ", 9, 1 << 60) * (n // 12)),
-        "array-of-texts.gguf": gguf(0, 1, named(b"a") + struct.pack("<IIQ", 9, 8, n // 8) + struct.pack("<Q", 0) * (n // 8)),
+        "array-of-texts.gguf": gguf(0, 1, named(b"a") + struct.pack("<IIQ", 9, 8, n // 8)
+                                    + struct.pack("<Q", 0) * (n // 8)),
         "text-lies.gguf": gguf(0, 1, struct.pack("<Q", 1 << 62) + b"x" * n),
-        "pairs.gguf": gguf(0, n // 20, b"".join(named(b"k%05d" % i) + struct.pack("<IB", 7, 1) for i in range(n // 20))),
+        "pairs.gguf": gguf(0, n // 20, b"".join(named(b"k%05d" % i) + struct.pack("<IB", 7, 1)
+                                                for i in range(n // 20))),
         "tensors.gguf": gguf(n // 50, 0, b"".join(named(b"t%05d" % i) + row for i in range(n // 50)) + b"\0" * 64),
         "same-name.gguf": gguf(n // 50, 0, (named(b"w") + row) * (n // 50) + b"\0" * 64),
         "huge.gguf": gguf(1, 0, named(b"w") + struct.pack("<IQQIQ", 2, 1 << 32, 1 << 32, 2, 0) + b"\0" * n),
@@ -188,7 +190,8 @@ def zstd_files():
         return len(text).to_bytes(8, "little") + text + rest
 
     table = struct.pack("<III", 1, 9, 0) * (n // 12)
-    seekable = b"\x5e\x2a\x4d\x18" + struct.pack("<I", len(table) + 9) + table + struct.pack("<IBI", n // 12, 0, 0x8f92eab1)
+    footer = struct.pack("<IBI", n // 12, 0, 0x8f92eab1)
+    seekable = b"\x5e\x2a\x4d\x18" + struct.pack("<I", len(table) + 9) + table + footer
     return {
         "bomb.safetensors.zst": frames(safetensors(1 << 40, b"\0" * 400 * N)) * 25,
         "header-bomb.safetensors.zst": frames((99_000_000).to_bytes(8, "little") + b" " * 99_000_000),

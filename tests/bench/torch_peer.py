@@ -4,6 +4,8 @@ tensor, computes in F32, holds the output until it is saved, as the reference li
     torch_peer.py average A B OUT
     torch_peer.py cast IN OUT DTYPE
     torch_peer.py info FILE
+    torch_peer.py checkpoint IN OUT          what torch.save makes of it
+    torch_peer.py convert IN OUT             torch.load and save_file
     torch_peer.py extract BASE TUNED OUT     adapters of rank 32 by torch.svd_lowrank, each matrix but embeddings
 """
 import sys
@@ -51,6 +53,18 @@ def extract(path_a, path_b, out):
     save_file(tensors, out)
 
 
+def checkpoint(path, out):
+    import torch
+    from safetensors.torch import load_file
+    torch.save({"state_dict": load_file(path)}, out)
+
+
+def convert(path, out):
+    import torch
+    from safetensors.torch import save_file
+    save_file(torch.load(path, weights_only=True)["state_dict"], out)
+
+
 def info(path):
     with safe_open(path, "np") as f:
         for name in f.keys():
@@ -58,4 +72,6 @@ def info(path):
             print(name, t.get_dtype(), t.get_shape())
 
 
-{"average": average, "cast": cast, "info": info, "extract": extract}[sys.argv[1]](*sys.argv[2:])
+jobs = {"average": average, "cast": cast, "info": info, "extract": extract, "checkpoint": checkpoint,
+        "convert": convert}
+jobs[sys.argv[1]](*sys.argv[2:])

@@ -39,7 +39,8 @@ cp "$FIXTURES/checkpoints/small.gguf" llama-Q4_K_M.gguf
 cp -r "$FIXTURES/checkpoints/sharded" llama/torch
 block lua >script.lua
 stlua script.lua && stlua info merged.safetensors | grep '^tensors'
-block >commands.sh
+# stlua diff tells by its status that they differ.
+block | sed 's/^\(stlua diff [^#]*[^# ]\).*/\1 || test $? = 1/' >commands.sh
 block yaml >config.yml
 mkdir -p acme/base acme/chat acme/code
 for m in base chat code; do cp b.safetensors acme/$m/model.safetensors; done

@@ -10,6 +10,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 #define HOLD(condition) \
     if (!(condition)) abort()
 
+static bool ends_with(const char *s, const char *tail)
+{
+    size_t n = strlen(s), t = strlen(tail);
+    return n >= t && strcmp(s + n - t, tail) == 0;
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     st_index *x;
@@ -21,10 +27,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     }
     for (size_t i = 0; i < st_index_shards(x); i++) {
         const char *shard = st_index_shard(x, i);
-        size_t len = strlen(shard);
-        HOLD(len >= 4 && shard[0] != '/' && !strpbrk(shard, "\\:"));
-        HOLD((len >= 12 && strcmp(shard + len - 12, ".safetensors") == 0) || strcmp(shard + len - 4, ".bin") == 0 ||
-             strcmp(shard + len - 3, ".pt") == 0 || strcmp(shard + len - 4, ".pth") == 0);
+        HOLD(shard[0] != '/' && !strpbrk(shard, "\\:"));
+        HOLD(ends_with(shard, ".safetensors") || ends_with(shard, ".safetensors.zst") || ends_with(shard, ".bin") ||
+             ends_with(shard, ".pt") || ends_with(shard, ".pth"));
         HOLD(strcmp(shard, "..") && strncmp(shard, "../", 3) && !strstr(shard, "/../"));
     }
     for (size_t i = 0; i < st_index_count(x); i++) {

@@ -1,6 +1,7 @@
 /* pack_coder.c - one chunk into compressed planes and back. Layer: io; touches memory alone. */
 #include "mem.h"
 #include "pack.h"
+#include "pack_gaps.h"
 #include "zcodec.h"
 
 #include <math.h>
@@ -18,6 +19,8 @@ struct st_coder {
     st_zstd *z;
     uint8_t *planes;
     size_t cap;
+    uint8_t *room, *gaps; /* where planes of zeros are packed */
+    size_t room_cap;      /* bytes of a plane */
 };
 
 st_status st_coder_new(st_coder **c, st_err *err)
@@ -36,6 +39,7 @@ void st_coder_free(st_coder *c)
     if (!c) return;
     st_zstd_free(c->z);
     st_free(c->planes);
+    st_free(c->room);
     st_free(c);
 }
 
@@ -57,6 +61,19 @@ static st_status make_room(st_coder *c, size_t n, size_t width, uint8_t *planes[
         c->cap = n;
     }
     for (size_t p = 0; p < ST_LANE_MOST; p++) planes[p] = p < width ? c->planes + p * (n / width) : NULL;
+    return ST_OK;
+}
+
+/* Room to pack a plane of n bytes as gaps, or to unpack it. */
+static st_status make_gaps_room(st_coder *c, size_t n, st_err *err)
+{
+    if (c->room && c->room_cap >= n) return ST_OK;
+    st_free(c->room);
+    c->room_cap = 0;
+    c->room = st_malloc(st_gaps_room(n) + st_gaps_bound(n));
+    if (!c->room) return st_fail_nomem(err, st_gaps_room(n) + st_gaps_bound(n));
+    c->gaps = c->room + st_gaps_room(n);
+    c->room_cap = n;
     return ST_OK;
 }
 
@@ -97,12 +114,25 @@ static verdict judge(const uint8_t *p, size_t n)
     return bits > SAMPLE * (8.0 - 8.0 / GAIN_LEAST) ? AS_IT_IS : BY_FREQUENCY;
 }
 
+/* Takes the way by gaps where it is shorter than the *len bytes in `out`. */
+static st_status try_gaps(st_coder *c, const uint8_t *plane, size_t n, uint8_t *out, size_t *len, st_err *err)
+{
+    size_t other;
+    ST_TRY(make_gaps_room(c, n, err));
+    ST_TRY(st_gaps_pack(c->z, plane, n, c->room, c->gaps, &other, err));
+    if (other >= *len) return ST_OK;
+    memcpy(out, c->gaps, other);
+    *len = other;
+    return ST_OK;
+}
+
 static st_status pack_plane(st_coder *c, const uint8_t *plane, size_t n, uint8_t *out, uint32_t *size, st_err *err)
 {
     size_t len = n, cap = st_zstd_bound(n);
     verdict v = n ? judge(plane, n) : AS_IT_IS;
     if (v == BY_FREQUENCY) ST_TRY(st_zstd_compress(c->z, ST_ZSTD_LITERALS, false, plane, n, out, cap, &len, err));
     if (v == BY_MATCHES) ST_TRY(st_zstd_compress_best(c->z, false, plane, n, out, cap, &len, err));
+    if (v != AS_IT_IS && st_gaps_suit(plane, n)) ST_TRY(try_gaps(c, plane, n, out, &len, err));
     if (len >= n) {
         if (n) memcpy(out, plane, n);
         len = n;
@@ -126,6 +156,14 @@ st_status st_coder_pack(st_coder *c, st_planes transform, unsigned lane, const v
     return ST_OK;
 }
 
+static st_status unpack_plane(st_coder *c, const uint8_t *packed, size_t len, uint8_t *plane, size_t n,
+                              const char **why, st_err *err)
+{
+    if (!st_gaps_are(packed, len)) return st_zstd_decompress(c->z, packed, len, plane, n, why, err);
+    ST_TRY(make_gaps_room(c, n, err));
+    return st_gaps_unpack(c->z, packed, len, c->room, plane, n, why, err);
+}
+
 st_status st_coder_unpack(st_coder *c, st_planes transform, unsigned lane, const void *packed,
                           const uint32_t sizes[ST_LANE_MOST], const void *base, void *dst, size_t n, const char **why,
                           st_err *err)
@@ -136,7 +174,7 @@ st_status st_coder_unpack(st_coder *c, st_planes transform, unsigned lane, const
     ST_TRY(make_room(c, n, width, room, err));
     for (size_t p = 0; p < width; p++) {
         bool stored = sizes[p] == lanes;
-        if (!stored) ST_TRY(st_zstd_decompress(c->z, at, sizes[p], room[p], lanes, why, err));
+        if (!stored) ST_TRY(unpack_plane(c, at, sizes[p], room[p], lanes, why, err));
         planes[p] = stored ? at : room[p];
         at += sizes[p];
     }

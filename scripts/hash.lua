@@ -23,7 +23,8 @@ local function print_all(path, found)
 end
 
 local function run(args)
-   local list = cli.watch(hash.hash, args.files, { cache = not args.no_cache })
+   local whole = args.only and hash.whole[args.only] and args.no_cache
+   local list = cli.watch(hash.hash, args.files, { cache = not args.no_cache, whole = whole })
    local all = core.array {}
    for i, path in ipairs(args.files) do
       local found = list[i]

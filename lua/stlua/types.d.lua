@@ -2595,7 +2595,10 @@ function st.gt(a, b) end
 --- true
 --- ```
 ---@param what string[]|string one path, or several
----@param opts? table `cache` = false neither looks there nor writes
+---
+--- `opts`: `cache` = false neither looks there nor writes; `whole` = true with it gives only what is of the whole
+--- file: autov1, autov2 and sha256, in half of the time
+---@param opts? table
 ---
 --- `result`: autov1, autov2, autov3, sha256, sshs_model_hash, sshs_legacy_hash, data_sha256: what the file has,
 --- those of the data only of safetensors files; of several paths, a list of such tables

@@ -240,17 +240,19 @@ static st_status work(void *arg, unsigned worker, st_err *err)
 }
 
 /* Opens everything before the long work, makes the tasks, and gives the bytes that will be read. */
-static st_status prepare(run *all, const char *const *paths, size_t n, st_hashes *out, uint64_t *bytes, st_err *err)
+static st_status prepare(run *all, const char *const *paths, size_t n, bool whole, st_hashes *out, uint64_t *bytes,
+                         st_err *err)
 {
     bool split = n < st_ctx_threads(all->ctx);
     *bytes = 0;
     for (size_t i = 0; i < n; i++) {
         subject *s = &all->subjects[i];
         ST_TRY(open_subject(s, paths[i], &out[i], err));
-        uint64_t data = s->h ? s->src->size - s->data_start : 0;
-        *bytes += s->src->size + (s->h && split ? data : 0) + (s->h && !s->canonical ? data : 0);
-        all->tasks[all->ntasks++] = (task){s, WHOLE | (s->h && !split ? DATA : 0)};
-        if (s->h && split) all->tasks[all->ntasks++] = (task){s, DATA};
+        bool both = s->h && !whole;
+        uint64_t data = both ? s->src->size - s->data_start : 0;
+        *bytes += s->src->size + (split ? data : 0) + (both && !s->canonical ? data : 0);
+        all->tasks[all->ntasks++] = (task){s, WHOLE | (both && !split ? DATA : 0)};
+        if (both && split) all->tasks[all->ntasks++] = (task){s, DATA};
     }
     return ST_OK;
 }
@@ -261,13 +263,13 @@ static st_status check_all(const run *all, size_t n, st_err *err)
     return ST_OK;
 }
 
-st_status st_hash_files(st_ctx *ctx, const char *const *paths, size_t n, st_hashes *out, st_err *err)
+st_status st_hash_files(st_ctx *ctx, const char *const *paths, size_t n, bool whole, st_hashes *out, st_err *err)
 {
     uint64_t bytes = 0;
     run all = {.ctx = ctx};
     all.subjects = st_calloc(n + 1, sizeof *all.subjects);
     all.tasks = st_calloc(2 * n + 1, sizeof *all.tasks);
-    st_status s = all.subjects && all.tasks ? prepare(&all, paths, n, out, &bytes, err)
+    st_status s = all.subjects && all.tasks ? prepare(&all, paths, n, whole, out, &bytes, err)
                                             : st_fail_nomem(err, n * sizeof *all.subjects);
     if (s == ST_OK) {
         st_progress_begin(ctx, "hash", bytes);

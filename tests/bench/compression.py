@@ -55,6 +55,14 @@ def unzstd(own, peer, out):
     return ["zstd", "-d", "-f", "-q", peer, "-o", out]
 
 
+def decode(own, peer, out):
+    return [STLUA, "verify", "--quick", own]
+
+
+def zstd_test(own, peer, out):
+    return ["zstd", "-t", "-q", peer]
+
+
 def zstd_verdict(path, mib, smaller):
     """At least 1.5 times the other's speed, not larger, within the memory."""
     def verdict(costs):
@@ -74,8 +82,11 @@ def zstd_rows(name, path):
         return
     yield Row("compress " + name, "the size of `zstd -3`, 1.5 x the speed of `-T2`; 64 MiB", compress,
               zstd_verdict(path, 64, True), {"zstd": zstd}, inputs=[path], out="out.safetensors.zst")
-    yield Row("decompress " + name, "1.5 x `zstd -d`; 64 MiB", decompress, zstd_verdict(path, 64, False),
-              {"zstd": unzstd}, inputs=[compressed(path, "stlua"), compressed(path, "zstd")])
+    both = [compressed(path, "stlua"), compressed(path, "zstd")]
+    yield Row("decode %s (`verify --quick`, `zstd -t`)" % name, "1.5 x zstd; 64 MiB", decode,
+              zstd_verdict(path, 64, False), {"zstd": zstd_test}, inputs=both)
+    yield Row("decompress %s, to a file" % name, "1.5 x `zstd -d`; 64 MiB", decompress, zstd_verdict(path, 64, False),
+              {"zstd": unzstd}, inputs=both)
 
 
 # ---------------------------------------------------------------- pack, beside ZipNN

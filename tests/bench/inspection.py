@@ -1,5 +1,6 @@
 """inspection.py - rows of bench.py about looking at models and at checkpoints: info, hash, diff, convert."""
 import os
+import shutil
 import subprocess
 
 from harness import HERE, MIB, PYTHON, RUNS, STLUA, Row, absolute, at, at_most, cp, dd, median, model, ratio, say
@@ -20,7 +21,11 @@ def dd_both(*paths):
 # ---------------------------------------------------------------- hash
 
 def sha256(a, out):
-    return [STLUA, "hash", "--no-cache", "--only", "sha256", "-j", "1", a]
+    return [STLUA, "hash", "--no-cache", "--only", "sha256", a]
+
+
+def openssl(a, out):
+    return ["openssl", "dgst", "-sha256", a]
 
 
 def has_sha():
@@ -32,10 +37,13 @@ def has_sha():
 
 
 def hash_verdict(costs):
-    """Bytes a second, reading included, on the one core that SHA-256 can use."""
-    own = median(costs["stlua"])
-    speed = os.path.getsize(model("llama-a")) / own / 1e9
-    return "%.2f GB/s%s" % (speed, "" if has_sha() else ", no SHA instructions"), speed >= 1.5 or not has_sha()
+    """Bytes a second, reading included: SHA-256 of one file has one core."""
+    size = os.path.getsize(model("llama-a")) / 1e9
+    speed = size / median(costs["stlua"])
+    shown = "%.2f GB/s%s" % (speed, "" if has_sha() else ", no SHA instructions")
+    if costs.get("openssl"):
+        shown += ", openssl %.2f GB/s" % (size / median(costs["openssl"]))
+    return shown, speed >= 1.5 or not has_sha()
 
 
 # ---------------------------------------------------------------- convert
@@ -78,7 +86,8 @@ ROWS = [
         {"dd": dd_both}, inputs=("llama-a", "llama-b"), fail_ok=True),
     Row("`stlua diff` of two 2.2 GB F16 models", "4 x `dd bs=1M of=/dev/null` of both", diff, at_most(4, "dd"),
         {"dd": dd_both}, inputs=("sd15-a", "sd15-b"), fail_ok=True),
-    Row("`stlua hash`: sha256 of a 2.2 GB file", "1.5 GB/s on one core", sha256, hash_verdict, inputs=("llama-a",)),
+    Row("`stlua hash`: sha256 of a 2.2 GB file", "1.5 GB/s on one core", sha256, hash_verdict,
+        {"openssl": openssl} if shutil.which("openssl") else {}, inputs=("llama-a",)),
     Row("`stlua convert` of a 2.1 GB checkpoint, `--no-sync`", "1.5 x `cp`; 64 MiB", convert, convert_verdict,
         {"cp": cp}, {"PyTorch": torch("convert")}, inputs=[checkpoint]),
 ]

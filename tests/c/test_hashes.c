@@ -116,12 +116,16 @@ static void check(bool sorted, unsigned threads)
     st_hashes h;
     spill(path, m.bytes, m.n);
     st_ctx_set_threads(ctx, threads);
-    assert_ok(st_hash_files(ctx, &path, 1, &h, &err));
+    assert_ok(st_hash_files(ctx, &path, 1, false, &h, &err));
     assert_begins(h.sha256, m.bytes, m.n, 64);
     assert_begins(h.data_sha256, m.bytes + m.data_start, m.n - m.data_start, 64);
     assert_begins(h.autov1, m.bytes + 0x100000, 0x10000, 8);
     assert_begins(h.sshs_model, m.ordered, m.ordered_n, 64);
     assert_begins(h.sshs_legacy, m.ordered + (0x100000 - canonical_head(SMALL, "ss_a", "1")), 0x10000, 8);
+    assert_ok(st_hash_files(ctx, &path, 1, true, &h, &err));
+    assert_begins(h.sha256, m.bytes, m.n, 64);
+    assert_begins(h.autov1, m.bytes + 0x100000, 0x10000, 8);
+    assert_true(h.data_sha256[0] == '\0' && h.sshs_model[0] == '\0' && h.sshs_legacy[0] == '\0');
     release(&m);
 }
 
@@ -148,7 +152,7 @@ static void test_legacy_at_a_border(void **state)
         made m = make(false, "", small);
         st_hashes h;
         spill(path, m.bytes, m.n);
-        assert_ok(st_hash_files(ctx, &path, 1, &h, &err));
+        assert_ok(st_hash_files(ctx, &path, 1, false, &h, &err));
         size_t at = 0x100000 - canonical_head(small, NULL, NULL);
         size_t n = m.ordered_n - at < 0x10000 ? m.ordered_n - at : 0x10000;
         assert_begins(h.sshs_legacy, m.ordered + at, n, 8);
@@ -172,7 +176,7 @@ static void test_short_files_and_others(void **state)
     st_hashes h[4];
     for (unsigned threads = 1; threads < 8; threads += 5) {
         st_ctx_set_threads(ctx, threads);
-        assert_ok(st_hash_files(ctx, paths, 4, h, &err));
+        assert_ok(st_hash_files(ctx, paths, 4, false, h, &err));
         assert_string_equal(h[0].sha256, hex_of("", 0));
         assert_string_equal(h[0].autov1, "e3b0c442");
         assert_begins(h[1].sha256, "seven b", 7, 64);
@@ -194,10 +198,10 @@ static void test_no_such_file_and_no_files(void **state)
     (void)state;
     const char *paths[] = {in_dir(dir, "nothing"), dir};
     st_hashes h[2];
-    assert_int_equal(st_hash_files(ctx, paths, 1, h, &err), ST_IO);
+    assert_int_equal(st_hash_files(ctx, paths, 1, false, h, &err), ST_IO);
     assert_non_null(strstr(err.message, "nothing"));
-    assert_int_equal(st_hash_files(ctx, paths + 1, 1, h, &err), ST_IO);
-    assert_ok(st_hash_files(ctx, paths, 0, h, &err));
+    assert_int_equal(st_hash_files(ctx, paths + 1, 1, false, h, &err), ST_IO);
+    assert_ok(st_hash_files(ctx, paths, 0, false, h, &err));
 }
 
 static void test_faults_and_allocations(void **state)
@@ -213,7 +217,7 @@ static void test_faults_and_allocations(void **state)
         bool met = true;
         for (uint64_t k = 1; met; k++) {
             sys_fault(SYS_pread, k, fault_errors[i]);
-            st_status s = st_hash_files(ctx, &path, 1, &h, &err);
+            st_status s = st_hash_files(ctx, &path, 1, false, &h, &err);
             met = !sys_fault_pending(SYS_pread);
             sys_fault(SYS_pread, 0, 0);
             if (met && !harmless(SYS_pread, fault_errors[i])) assert_true(s == ST_IO || s == ST_SPACE);
@@ -225,7 +229,7 @@ static void test_faults_and_allocations(void **state)
     uint64_t used = st_memory_used();
     for (uint64_t n = 1;; n++) {
         st_mem_fail_at(n, false);
-        st_status s = st_hash_files(ctx, &path, 1, &h, &err);
+        st_status s = st_hash_files(ctx, &path, 1, false, &h, &err);
         st_mem_fail_at(0, false);
         assert_int_equal(st_memory_used(), used);
         if (s == ST_OK) break;
@@ -243,9 +247,9 @@ static void test_cancel(void **state)
     spill(path, m.bytes, m.n);
     st_hashes h;
     st_ctx_cancel(ctx);
-    assert_int_equal(st_hash_files(ctx, &path, 1, &h, &err), ST_CANCELLED);
+    assert_int_equal(st_hash_files(ctx, &path, 1, false, &h, &err), ST_CANCELLED);
     st_ctx_resume(ctx);
-    assert_ok(st_hash_files(ctx, &path, 1, &h, &err));
+    assert_ok(st_hash_files(ctx, &path, 1, false, &h, &err));
     release(&m);
 }
 

@@ -81,7 +81,7 @@ def both_ways(label, tensors, metadata=None):
 def check_info(label, tensors, metadata):
     path = at("info.safetensors")
     save_file(tensors, path, metadata)
-    r = stlua("info", "--json", path)
+    r = stlua("info", "--json", path, "--tensors")
     if not check(r.returncode == 0, f"{label}: info --json", r.stderr):
         return
     info = json.loads(r.stdout)

@@ -314,8 +314,8 @@ typedef struct st_hashes {
     char sshs_model[65];  /* of the data as the reference library would order them (sd-scripts) */
     char sshs_legacy[9];  /* AutoV1 of the file as that library would write it, with the ss_ keys as its metadata */
 } st_hashes;
-/* The hashes of `n` files, on all threads of the context; `whole`: only those that need no look at the data apart, sha256
- * and autov1, in half of the time. The first failure ends all. */
+/* The hashes of `n` files, on all threads of the context; `whole`: only those that need no look at the data apart,
+ * sha256 and autov1, in half of the time. The first failure ends all. */
 st_status st_hash_files(st_ctx *ctx, const char *const *paths, size_t n, bool whole, st_hashes *out, st_err *err);
 
 /* Other metadata for a file; all else of it stays as it lies, byte for byte: the order of the tensors and their data.

@@ -12,8 +12,8 @@ static void set_hash(lua_State *L, const char *key, const char *value)
     lua_setfield(L, -2, key);
 }
 
-/* core.hash_files({ path, ... }, whole) -> a list of { sha256, data_sha256, autov1, sshs_model, sshs_legacy }: those that
- * a file has, in hexadecimal digits; with `whole` the first and the third */
+/* core.hash_files({ path, ... }, whole) -> a list of { sha256, data_sha256, autov1, sshs_model, sshs_legacy }: those
+ * that a file has, in hexadecimal digits; with `whole` the first and the third */
 static int core_hash_files(lua_State *L)
 {
     st_err err;

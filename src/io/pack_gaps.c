@@ -1,11 +1,9 @@
 /* pack_gaps.c - planes that are zero mostly, as the gaps between what is not. Layer: io; touches memory alone.
  *
- * zstd spends a bit on each byte, or a match of several bytes on each run of zeros; where one byte in fifty differs, the
- * lengths of the runs hold half as much. A plane, numbers little-endian:
- *   u32 gaps, u32 values, u32 bytes of the first frame
- *   a frame of `gaps` bytes: so many zeros, then a value; 255: so many zeros and no value yet
- *   a frame of the values
- * Zeros follow the last value. The first number tells it from a plane that is one zstd frame. */
+ * zstd spends a bit on each byte, or a match of several bytes on each run of zeros; where one byte in fifty differs,
+ * the lengths of the runs hold half as much. A plane, numbers little-endian: u32 gaps, u32 values, u32 bytes of the
+ * first frame a frame of `gaps` bytes: so many zeros, then a value; 255: so many zeros and no value yet a frame of the
+ * values Zeros follow the last value. The first number tells it from a plane that is one zstd frame. */
 #include "pack_gaps.h"
 #include "mem.h"
 

@@ -96,7 +96,9 @@ def pack_programs(path, dtype):
         file = path()
         both = {"stlua": [STLUA, os.path.join(HERE, "pack_speed.lua"), file, DIR]}
         if PYTHON:
-            both["ZipNN"] = [PYTHON, os.path.join(HERE, "zipnn_peer.py"), file, ZIPNN[dtype], DIR]
+            peer = [PYTHON, os.path.join(HERE, "zipnn_peer.py"), file, ZIPNN[dtype]]
+            both["ZipNN"] = peer + [DIR]
+            both["ZipNN in memory"] = peer
         return both
     return programs
 
@@ -106,7 +108,7 @@ def share(cost, plain):
 
 
 def pack_verdict(percent, times, path):
-    """Bytes are those of the packed file; speed is that of the file's original bytes, beside the peer's."""
+    """Bytes are those of the packed file; speed is that of the file's original bytes."""
     def verdict(costs):
         own, plain = costs["stlua"], os.path.getsize(path())
         shown, holds = [], True
@@ -114,12 +116,13 @@ def pack_verdict(percent, times, path):
             shown.append("%.1f %%" % share(own[0], plain))
             holds = round(share(own[0], plain), 1) <= percent      # as the bar is given
         shown.append("%.2f GB/s" % (plain / median(own) / 1e9))
-        if costs.get("ZipNN"):
-            peer = costs["ZipNN"]
+        for label, peer in costs.items():
+            if label == "stlua" or not peer:
+                continue
             faster = median(peer) / median(own)
-            if percent:
-                shown.append("ZipNN %.1f %%" % share(peer[0], plain))
-            shown.append("ZipNN %.2f GB/s: %.1f x" % (plain / median(peer) / 1e9, faster))
+            shown.append("%.1f x %s" % (faster, label))
+            if percent and label == "ZipNN":
+                shown.append("of %.1f %%" % share(peer[0], plain))
             holds = holds and faster >= times
         return ", ".join(shown), holds
     return verdict
@@ -131,6 +134,7 @@ def pack_rows(name, path, dtype, percent, times):
     yield TimedRow("pack " + name, (("at most %g %%; " % percent) if percent else "") + bar,
                    pack_verdict(percent, times, path), programs, "pack")
     yield TimedRow("unpack " + name, bar, pack_verdict(None, times, path), programs, "unpack")
+    yield TimedRow("decode packed %s, no file written" % name, bar, pack_verdict(None, times, path), programs, "decode")
 
 
 # ---------------------------------------------------------------- differences to a base

@@ -206,7 +206,8 @@ class TimedRow(Row):
         say(self.name)
         if self.programs not in self.results:
             self.results[self.programs] = self.measure_all()
-        return {label: costs[self.operation] for label, costs in self.results[self.programs].items()}
+        return {label: costs[self.operation] for label, costs in self.results[self.programs].items()
+                if self.operation in costs}
 
     def measure_all(self):
         results, programs = {}, list(self.programs().items())

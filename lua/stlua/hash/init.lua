@@ -57,8 +57,8 @@ end
 --     > st.hash("a.safetensors").autov2 == st.hash("a.safetensors").sha256:sub(1, 10)
 --     true
 -- @tparam string|{string,...} what one path, or several
--- @tparam[opt] table opts `cache` = false neither looks there nor writes; `whole` = true with it gives only what is of the
---   whole file: autov1, autov2 and sha256, in half of the time
+-- @tparam[opt] table opts `cache` = false neither looks there nor writes; `whole` = true with it gives only what
+--   is of the whole file: autov1, autov2 and sha256, in half of the time
 -- @treturn table autov1, autov2, autov3, sha256, sshs_model_hash, sshs_legacy_hash, data_sha256: what the file has,
 --   those of the data only of safetensors files; of several paths, a list of such tables
 -- @raise "io"; "changed" for a file that is written meanwhile

@@ -1,6 +1,6 @@
 #!/usr/bin/env stlua
--- pack_speed.lua - seconds that packing and unpacking a file take, and the bytes they give; and decoding alone, of which
--- nothing is written.
+-- pack_speed.lua - seconds that packing and unpacking a file take, and the bytes they give; and decoding alone, of
+-- which nothing is written.
 --
 --     ./stlua tests/bench/pack_speed.lua FILE FOLDER [BASE]
 local st = require "stlua"

@@ -23,7 +23,7 @@ local function odd_values()
 end
 
 --- Functions that would act on the world outside the test; they are tested by name elsewhere.
-local skipped = { threads = true, memory = true, progress = true, set_meta = true }
+local skipped = { threads = true, memory = true, progress = true, set_meta = true, mkdir = true }
 
 local function all_functions()
    local list = {}
@@ -35,6 +35,15 @@ local function all_functions()
    end
    table.sort(list, function(a, b) return a[1] < b[1] end)
    return list
+end
+
+function suite.test_mkdir()
+   for _, v in ipairs(odd_values()) do
+      if type(v) ~= "string" and type(v) ~= "number" then support.fails("arg", "string expected", core.mkdir, v) end
+   end
+   support.fails("arg", "NUL", core.mkdir, "a\0b")
+   lu.assertTrue(core.mkdir(folder .. "/made"))
+   lu.assertFalse(core.mkdir(folder .. "/made"))
 end
 
 --- Errors that a script's own metamethod or Lua's allocator raised are not ours.

@@ -66,12 +66,14 @@ local function get(metadata, key)
 end
 
 local function write_picture(args, metadata)
+   local target = args.thumbnail_out
    local bytes = require("stlua.meta.thumbnail").extract(metadata, core.escape(args.file))
-   local out, message = io.open(args.thumbnail_out, "wb")
-   if not out or not out:write(bytes) or not out:close() then
-      require("stlua.errors").throw("io", message or args.thumbnail_out .. ": the picture cannot be written")
+   local there, model = core.stat(target), core.stat(args.file)
+   if there and model and there.identity == model.identity then
+      cli.usage("meta: the picture cannot take the place of the model")
    end
-   cli.note(("%s: %s"):format(core.escape(args.thumbnail_out), core.size(#bytes)))
+   require("stlua.new_file")(target, function(write) write(bytes) end)
+   cli.note(("%s: %s"):format(core.escape(target), core.size(#bytes)))
 end
 
 local function show(args, metadata)

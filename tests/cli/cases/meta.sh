@@ -22,6 +22,8 @@ printf '\211PNG\r\n\032\n0123456789' >in.png
 stlua meta m.safetensors --thumbnail in.png && stlua meta m.safetensors --get modelspec.thumbnail
 stlua meta m.safetensors --thumbnail-out out.png && cmp in.png out.png && echo same
 stlua meta stripped.safetensors --thumbnail-out none.png; echo "exit $?"
+stlua meta m.safetensors --thumbnail-out ./m.safetensors; echo "exit $?"
+stlua meta m.safetensors --thumbnail-out nowhere/out.png; echo "exit $?"
 stlua meta m.safetensors --thumbnail make.lua; echo "exit $?"
 echo "== in place"
 stlua meta m.safetensors --set big="$(head -c 300 /dev/zero | tr '\0' x)" -o wide.safetensors --align 4096

@@ -26,6 +26,7 @@ local function show(d, args)
 end
 
 local function run(args)
+   if args.html then require("stlua.html").check(args.html) end
    local a, b = st.open(args.a), st.open(args.b)
    local d = cli.counting("compare", function(progress)
       return st.diff(a, b, { only = #args.only > 0 and args.only or nil, progress = progress })

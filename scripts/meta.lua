@@ -66,13 +66,11 @@ local function get(metadata, key)
 end
 
 local function write_picture(args, metadata)
+   local new_file, thumbnail = require "stlua.new_file", require "stlua.meta.thumbnail"
    local target = args.thumbnail_out
-   local bytes = require("stlua.meta.thumbnail").extract(metadata, core.escape(args.file))
-   local there, model = core.stat(target), core.stat(args.file)
-   if there and model and there.identity == model.identity then
-      cli.usage("meta: the picture cannot take the place of the model")
-   end
-   require("stlua.new_file")(target, function(write) write(bytes) end)
+   local bytes = thumbnail.extract(metadata, core.escape(args.file))
+   new_file.check(target, "picture", thumbnail.kind)
+   new_file.write(target, function(write) write(bytes) end)
    cli.note(("%s: %s"):format(core.escape(target), core.size(#bytes)))
 end
 

@@ -4,10 +4,26 @@
 local core = require "stlua.core"
 local errors = require "stlua.errors"
 
+local new_file = {}
+
+--- Refuses to let a mistyped name cost a model: what is there must be of the kind that is to be written.
+-- @tparam string path
+-- @tparam string kind what is to be written: "page", "picture"
+-- @tparam function is_such called with the first bytes of what is there
+-- @raise "exists"
+function new_file.check(path, kind, is_such)
+   local file = io.open(path, "rb")
+   local head = file and file:read(64)
+   if file then file:close() end
+   if head and not is_such(head) then
+      errors.throwf("exists", "%s: that file is no %s: it is not replaced by one", core.escape(path), kind)
+   end
+end
+
 --- @tparam string path
 -- @tparam function body called with write(text)
 -- @raise "io"; whatever `body` throws. The target is then as it was
-return function(path, body)
+function new_file.write(path, body)
    local temp = path .. ".part"
    local file, why = io.open(temp, "wb")
    if not file then errors.throw("io", ("%s: cannot write: %s"):format(core.escape(path), why:gsub("^.*: ", ""))) end
@@ -26,3 +42,5 @@ return function(path, body)
    os.remove(temp)
    error(e, 0)
 end
+
+return new_file

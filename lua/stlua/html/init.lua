@@ -96,10 +96,17 @@ function html.page(title, sections, lead)
       table.concat(parts), core.version, behaviour.text)
 end
 
---- Writes a page; a file that is there is replaced when all is written.
--- @raise "io"
+--- Whether a page may be written there: for before the long work.
+-- @raise "exists" where a file is that is no page
+function html.check(path)
+   new_file.check(path, "page", function(head) return head:lower():find("^<!doctype html") end)
+end
+
+--- Writes a page; a page that is there is replaced when all is written.
+-- @raise "io"; "exists"
 function html.write(path, page)
-   new_file(path, function(write) write(page) end)
+   html.check(path)
+   new_file.write(path, function(write) write(page) end)
 end
 
 return html

@@ -37,6 +37,7 @@ end
 -- @tparam[opt] boolean stats read the values, and tell what they are like
 -- @raise "arg" for a folder of several models
 function info_page.write(path, what, stats)
+   html.check(path)
    local report, model = info.info(what, {})
    if not model then
       errors.throwf("arg", "%s holds several models: name one for a page", text.quote(what))

@@ -39,5 +39,7 @@ stlua diff m.safetensors n.safetensors
 stlua diff m.safetensors n.safetensors --all | wc -l
 echo "--- report"
 stlua diff a.safetensors b.safetensors --html report.html >/dev/null; echo "exit $?"
+stlua diff a.safetensors b.safetensors --html b.safetensors; echo "exit $?"
+stlua diff a.safetensors b.safetensors --html report.html >/dev/null; echo "exit $?"
 grep -o '<h2[^>]*>[^<]*' report.html | sed 's/.*>//'
 ls

@@ -57,13 +57,24 @@ local function save_npz(model, target, args)
    cli.note(("%s: %s, %s in %.2f s"):format(cli.escape(target), text.plural(#model, "array"), cli.size(size), seconds))
 end
 
+-- What is written is told by the name: another format's would lie.
+local OTHERS = { npy = true, gguf = true, pt = true, pth = true, ckpt = true, bin = true }
+
+local function check_name(output)
+   local ending = output and output:lower():match("%.(%w+)$")
+   if OTHERS[ending] then
+      cli.usage("convert: %s: .safetensors and .npz can be written, .%s cannot", cli.escape(output), ending)
+   end
+end
+
 local function run(args)
+   check_name(args.output)
    local model = st.open(args.model, { tensors_only = args.tensors_only, skip = args.skip, key = args.key })
    local sharded = #model:files() > 1
    tell(model)
    if #model == 0 then errors.throwf("name", "%s: there is no tensor in it to convert", cli.escape(args.model)) end
    if not args.keep_tied then model = without_ties(model) end
-   if args.output and args.output:find("%.npz$") then return save_npz(model, args.output, args) end
+   if args.output and args.output:lower():find("%.npz$") then return save_npz(model, args.output, args) end
    local shards = sharded and not args.max_shard_size and not (args.output or ""):find("%.safetensors$") and SHARDS
    local stem = cli.stem(args.model) .. (shards and "-safetensors" or "")
    local target = args.output or stem .. ((shards or args.max_shard_size) and "" or ".safetensors")

@@ -48,7 +48,9 @@ local function changes_of(args)
    end
    for _, word in ipairs(args.set_file) do
       local key, path = pair(word, "--set-file")
-      changes[key], any = require("stlua.whole_file")(path) or "", true
+      local value = require("stlua.whole_file")(path)
+      if not value then cli.usage("meta: --set-file: %s is a folder", cli.escape(path)) end
+      changes[key], any = value, true
    end
    return changes, any or #args.unset > 0 or args.strip_private or args.thumbnail ~= nil or args.output ~= nil
       or args.align ~= nil

@@ -4,6 +4,7 @@
 --    stlua pack tuned1.safetensors tuned2.safetensors --base base.safetensors -o packed
 
 local cli = require "stlua.cli"
+local same_file = require "stlua.compressed".same_file
 local st = require "stlua"
 
 local function options(parser)
@@ -24,6 +25,11 @@ local function targets(args)
    for i, path in ipairs(args.file) do
       local name = cli.stem(path) .. ENDING
       out[i] = folder and folder .. "/" .. name or args.output      -- nil: beside the file
+      for _, other in ipairs(out[i] and args.file or {}) do
+         if other ~= path and same_file(other, out[i]) then
+            cli.usage("pack: %s would become %s, which is to be packed itself", cli.escape(path), cli.escape(other))
+         end
+      end
       for k = 1, i - 1 do
          if out[i] and out[k] == out[i] then
             cli.usage("pack: %s and %s would both become %s", cli.escape(args.file[k]), cli.escape(path),

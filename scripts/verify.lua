@@ -1,7 +1,7 @@
 -- stlua verify: whether files are whole. Exit status 0: all are; 1: some are damaged; 2: some could not be looked at.
 --
 --    stlua verify model.safetensors.zst
---    stlua verify --json models/*/ | jq '.files[] | select(.ok | not)'
+--    stlua verify --json models/*/ | jq '.models[] | select(.ok | not)'
 
 local cli = require "stlua.cli"
 local errors = require "stlua.errors"

@@ -23,6 +23,11 @@ names.junk = { "optimizer_states", "lr_schedulers", "callbacks", "loops", "hpara
    "cond_stage_model.model.logit_scale", "text_encoders.t5xxl.transformer.encoder.embed_tokens.weight",
    "text_encoders.llm.lm_head." }
 
+--- Of these, what is unread only because the model has the same under another name: a text in that name.
+names.twins = { ["text_encoders.t5xxl.transformer.encoder.embed_tokens.weight"] =
+   "^text_encoders%.t5xxl%.transformer%.shared%.weight$",
+   ["text_encoders.llm.lm_head."] = "^text_encoders%.llm%..*embed_tokens%.weight$" }
+
 --- Of these, what is the state of training; nobody reads the others.
 names.training = set [[optimizer_states lr_schedulers callbacks loops hparams hyper_parameters
    embedding_manager.embedder.]]

@@ -36,6 +36,12 @@ function compressed.way(way, path, folder, who)
    return named and "zstd" or nil
 end
 
+--- Whether two paths are names of one file that is there.
+function compressed.same_file(a, b)
+   local here, there = core.stat(a), core.stat(b)
+   return here ~= nil and there ~= nil and here.id == there.id
+end
+
 local OPTIONS = { output = "string", sync = "boolean", replace = "boolean" }
 
 --- What all ways to rewrite a file share: the target, which is never the file itself.
@@ -45,18 +51,24 @@ local OPTIONS = { output = "string", sync = "boolean", replace = "boolean" }
 -- @tparam function derive path -> the output where none is given
 -- @tparam function run (path, output, { sync =, replace = }, opts) -> result
 -- @tparam[opt] {string=string,...} more further options and their types
+-- @tparam[opt] function reads (path, opts) -> paths of further files that the result hangs on
 -- @treturn string output
 -- @return the result
-function compressed.convert(path, opts, who, derive, run, more)
+function compressed.convert(path, opts, who, derive, run, more, reads)
    if type(path) ~= "string" or path == "" then errors.throwf("arg", "%s: expected the name of a file", who) end
    local known = {}
    for name, kind in pairs(OPTIONS) do known[name] = kind end
    for name, kind in pairs(more or {}) do known[name] = kind end
    opts = errors.check_options(opts, known, who)
    local to = opts.output or derive(path)
-   local here, there = core.stat(path), core.stat(to)
-   if here and there and here.id == there.id then
+   if compressed.same_file(path, to) then
       errors.throwf("arg", "%s: %s would be replaced by itself; give another output", who, core.escape(path))
+   end
+   for _, base in ipairs(reads and reads(path, opts) or {}) do
+      if compressed.same_file(base, to) then
+         errors.throwf("arg", "%s: %s is the base, without which nothing can be read; give another output", who,
+            core.escape(to))
+      end
    end
    local replace = opts.replace
    if replace == nil then replace = opts.output ~= nil end

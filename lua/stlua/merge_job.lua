@@ -74,7 +74,7 @@ local function rules(job, first)
       local alone = job.method and not job.merge_vae
       keep = function(name) return checkpoint.is_fixed(name) or (alone and checkpoint.is_vae(name)) end
    end
-   return keep, job.prune and checkpoint.is_waste or nil
+   return keep, job.prune and checkpoint.waste_of(first) or nil
 end
 
 local function average(job, models, keep, drop)

@@ -173,6 +173,8 @@ local function non_negative(gram, k, list, sum, count)
       for _, s in ipairs(part) do fine = fine and f.weights[s] >= 0 end
       if fine and (not best or f.left < best.left) then best = f end
    end
+   -- None is: the sources are zero there, or every one of them points away.
+   best = best or { weights = {}, errors = {}, dependent = {}, left = square(gram, target(k)) }
    for _, s in ipairs(list) do best.weights[s], best.errors[s] = best.weights[s] or 0.0, best.errors[s] or 0.0 end
    return best
 end
@@ -220,7 +222,7 @@ end
 -- @tparam table opts `free`: weights need not add up to 1; `non_negative`
 -- @tparam integer count elements of the vectors
 -- @treturn table { weights = by source (nil: it cannot be told), errors, residual = what is left, as a share of how far
---   the mix, or the sources, lie from their mean; relative = as a share of the mix; same = { [i] = sources equal to i,
+--   the mix, or the sources, lie from their mean; relative = as a share of the mix (nil: it is zero); same = { [i] = sources equal to i,
 --   whose weight is in i's }, dependent = sources that are mixes of the others }
 function mixture.solve(gram, k, opts, count)
    local list, same = distinct(gram, k)
@@ -229,7 +231,7 @@ function mixture.solve(gram, k, opts, count)
    local whole, far = math.sqrt(square(gram, target(k))), scale(gram, k)
    local left = math.sqrt(result.left)
    result.residual = left == 0 and 0 or left / math.max(far, left)
-   result.relative = left == 0 and 0 or left / whole
+   result.relative = left == 0 and 0 or whole > 0 and left / whole or nil
    result.same, result.left = same, nil
    for _, s in ipairs(result.dependent) do result.weights[s], result.errors[s] = nil, nil end
    return result

@@ -36,7 +36,16 @@ function pack.pack(path, opts)
    return compressed.convert(path, opts, "st.pack", derive, function(from, to, how, given)
       how.base, how.base_sha256 = given.base and one_file(given.base), given.base_sha256
       return core.pack(one_file(from), to, how)
-   end, { base = "string", base_sha256 = "string" })
+   end, { base = "string", base_sha256 = "string" }, function(_, given) return { given.base } end)
+end
+
+-- The base that reading a packed file will find.
+local function bases_of(path, given)
+   local named = given.base or open.pack_base
+   if named then return { named } end
+   local file = open.open(path):files()[1]
+   local beside = file and file.packed and file.packed.base
+   return { beside and (path:match("^(.*/)[^/]*$") or "") .. beside }
 end
 
 --- Writes what a packed file was packed from, byte for byte. The file stays.
@@ -63,7 +72,7 @@ function pack.unpack(path, opts)
    return compressed.convert(path, opts, "st.unpack", derive, function(from, to, how, given)
       how.base = given.base or open.pack_base
       return core.decompress(from, to, how)
-   end, { base = "string" })
+   end, { base = "string" }, bases_of)
 end
 
 return pack

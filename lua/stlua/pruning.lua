@@ -108,10 +108,10 @@ local function note_dropped(report, why, t)
 end
 
 -- Why a tensor is left out, or nil.
-local function reason(name, opts, ema, is_checkpoint)
+local function reason(name, opts, ema, is_checkpoint, waste)
    if opts.keep and opts.keep(name) then return nil end
    if opts.drop and opts.drop(name) then return "asked for" end
-   local why = checkpoint.waste(name)
+   local why = waste(name)
    if why == "EMA" and ema == "keep" then return nil end
    -- Elsewhere such names may be weights; the state of training is none anywhere.
    if not is_checkpoint and why ~= "state of training" then return nil end
@@ -127,11 +127,23 @@ end
 -- @treturn model
 -- @treturn table what was done: { dropped = { { what =, tensors =, bytes = }, ... }, averaged = tensors that EMA took
 --   the place of, repaired = names of position_ids, baked = tensors of the VAE, before =, after = bytes }
--- @raise "name" where there is no EMA to use, or a VAE does not fit
+-- @raise "name" for a pattern that nothing matches, where there is no EMA to use, or a VAE does not fit
 function prune.prune(m, opts)
    local ema
    opts, ema = check(m, opts)
-   local tests = { keep = opts.keep and pattern.any(opts.keep), drop = opts.drop and pattern.any(opts.drop) }
+   local tests, unused = {}, {}
+   for _, key in ipairs { "keep", "drop" } do
+      if opts[key] then tests[key], unused[key] = pattern.any(opts[key]) end
+   end
+   for i = 1, m:count() do
+      for _, test in pairs(tests) do test(m:name(i)) end
+   end
+   for key, misses in pairs(unused) do
+      local miss = misses()[1]
+      if miss then
+         errors.throwf("name", "st.prune: %s: no tensor of %s matches %s", key, lineage.formula(m), text.quote(miss))
+      end
+   end
    local report = { dropped = {}, averaged = 0, repaired = {}, baked = 0, before = bytes_of(m) }
    local averaged = {}
    if ema == "use" then
@@ -141,9 +153,10 @@ function prune.prune(m, opts)
       end
    end
    local out, is_checkpoint = core.model(), checkpoint.is_one(m)
+   local waste = checkpoint.waste_of(m)
    for i = 1, m:count() do
       local name, t = m:name(i), m:tensor(i)
-      local why = reason(name, tests, ema, is_checkpoint)
+      local why = reason(name, tests, ema, is_checkpoint, waste)
       if why then
          note_dropped(report, why, t)
       else

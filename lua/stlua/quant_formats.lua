@@ -211,9 +211,17 @@ end
 
 -- ---------------------------------------------------------------- which format it is
 
+-- What the metadata say of all layers at once.
+local function told_for_all(m, stem)
+   local said = m:metadata()._quantization_metadata
+   local ok, all = pcall(core.json_decode, said or "")
+   local layer = ok and type(all) == "table" and type(all.layers) == "table" and all.layers[stem]
+   return type(layer) == "table" and type(layer.format) == "string" and layer or nil
+end
+
 -- What ComfyUI says in a tensor beside the weight: the name of a format, and what else there is to it.
 local function comfy_format(m, stem)
-   if not m:find(stem .. ".comfy_quant") then return nil end
+   if not m:find(stem .. ".comfy_quant") then return told_for_all(m, stem) end
    local t = codes(m, stem .. ".comfy_quant", "U8")
    local ok, config = false, nil
    if t:numel() <= 1 << 16 then ok, config = pcall(core.json_decode, t:bytes "U8") end
@@ -226,6 +234,16 @@ end
 local PLAIN = { float8_e4m3fn = true, float8_e5m2 = true, float8_e4m3fn_rowwise = true, float8_e4m3fn_blockwise = true,
    float8_e4m3fn_block3d = true, int8_tensorwise = true, int8_blockwise = true }
 
+-- ComfyUI's scales lie in tiles that are filled up, those of other programs (NVIDIA's ModelOpt) row by row, with the
+-- halves of bytes the other way round. Where nothing is filled up and the file does not say whose it is, both would fit.
+local function check_tiles(name, scale, sizes, group)
+   local got = scale:shape()
+   if #got == 2 and #sizes == 2 and got[1] == sizes[1] and got[2] * group == sizes[2] then
+      refuse(name, "its scales may lie row by row, as ModelOpt has them, or in ComfyUI's tiles: the file does not say "
+         .. "which (a tensor comfy_quant beside it, or _quantization_metadata)")
+   end
+end
+
 local function by_weight_scale(m, stem, name)
    local config = comfy_format(m, stem)
    local w, scale = m:get(name), m:get(stem .. ".weight_scale")
@@ -233,10 +251,14 @@ local function by_weight_scale(m, stem, name)
    if m:find(stem .. ".pre_quant_scale") then refuse(name, "scales of its inputs are part of it") end
    if config and (config.convrot or config.rotation) then refuse(name, "its format %s turns it", text.quote(format)) end
    if format == "nvfp4" or not format and w:dtype() == "U8" and m:find(stem .. ".weight_scale_2") then
+      if not format then check_tiles(name, scale, w:shape(), 8) end
       return "nvfp4", nvfp4(m, stem, name)
    end
    local power = scale:dtype() == "U8" or scale:dtype() == "F8_E8M0"
-   if format == "mxfp8" or not format and power then return "mxfp8", mxfp8(m, stem, name) end
+   if format == "mxfp8" or not format and power then
+      if not format then check_tiles(name, scale, w:shape(), 32) end
+      return "mxfp8", mxfp8(m, stem, name)
+   end
    if format and not PLAIN[format] or power or m:find(stem .. ".weight_scale_2") then
       refuse(name, "its format %s is not known", format and text.quote(format) or "(by its scales)")
    end

@@ -212,7 +212,7 @@ local function fit_as_json(fit, k)
    local same = {}
    for i, others in pairs(fit.same) do same[#same + 1] = core.array { i, table.unpack(others) } end
    return { name = fit.name, weights = by_source(fit.weights, k), errors = by_source(fit.errors, k),
-      residual = fit.residual, relative = fit.relative, tensors = fit.tensors, numel = fit.numel,
+      residual = fit.residual, relative = fit.relative or core.null, tensors = fit.tensors, numel = fit.numel,
       same = core.array(same), dependent = core.array(fit.dependent) }
 end
 

@@ -8,6 +8,8 @@ use File::Temp qw(tempdir);
 use Test::More;
 use Time::HiRes qw(sleep time);
 
+$SIG{INT} = 'DEFAULT';      # a shell that starts tests in the background has it ignored
+
 my $tree = $ENV{STLUA_TREE} || abs_path(dirname($0) . '/../..');
 my $stlua = "$tree/stlua";
 my $dir = tempdir('stlua-program-XXXXXX', TMPDIR => 1, CLEANUP => 1);

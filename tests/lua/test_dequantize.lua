@@ -106,6 +106,12 @@ function suite.test_nvfp4()
       ["x.weight_scale"] = E4M3(st.full({ 128, 4 }, 2.0)), ["x.weight_scale_2"] = st.tensor { 0.5 } }
    lu.assertEquals(weight(list):totable(),
       { { 0, 0.5, 1, 1.5, 2, 3, 4, 6, 0, -0.5, -1, -1.5, -2, -3, -4, -6 } })
+   -- Of 128 rows and 64 columns nothing is filled up: whose it is must be said.
+   local whole = { ["x.weight"] = u8(0x21):expand { 128, 32 }:clone(), ["x.weight_scale_2"] = st.ones(1),
+      ["x.weight_scale"] = E4M3(st.ones(128, 4)) }
+   support.raises("quant", "ModelOpt", st.dequantize, opened(whole))
+   whole["x.comfy_quant"] = text { format = "nvfp4" }
+   lu.assertEquals(weight(whole)[{ 1, 1 }], 1)
    list["x.weight_scale_2"] = st.ones(2)
    support.raises("quant", "2 scales of the whole", st.dequantize, opened(list))
    list["x.weight_scale_2"], list["x.weight_scale"] = st.ones(1), st.ones(128, 4)

@@ -92,6 +92,7 @@ function suite.test_what_is_private()
       e = "\\\\server\\share\\f", f = '{"dir": "/workspace/x"}', g = "E:\\\\in\\\\json" }, "a b c d e f g")
    lu.assertEquals(keys { a = "https://host.org/home/me", b = "1/2", c = "a: b/c", d = "x/home/y", e = "http://a.b/c",
       f = "ratio 3:4/5", g = "see s3://bucket/home/x" }, "")
+   lu.assertEquals(keys { a = "https://x.org/home/page and /home/alice/x", b = "s3://a and C:\\me\\x" }, "a b")
    lu.assertEquals(keys { ss_tag_frequency = "{}", ss_dataset_dirs = "{}", workflow = "{}", ss_steps = "1" },
       "ss_dataset_dirs ss_tag_frequency workflow")
    local path = file("m.safetensors", { ss_sd_model_name = "C:\\a b\\base.ckpt", comment = "by me, in /home/me/x",

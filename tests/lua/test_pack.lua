@@ -50,6 +50,18 @@ function suite.test_there_and_back()
    lu.assertEquals(support.read(support.path("back")), support.read(plain))
 end
 
+-- Neither way may write over the base: nothing packed against it could be read again.
+function suite.test_the_base_is_not_replaced()
+   local base = saved(base_model(), support.path("base.safetensors"))
+   local tuned = saved(tuned_model(base_model()), support.path("tuned.safetensors"))
+   local packed, before = support.path("tuned.packed.safetensors"), support.read(base)
+   support.raises("arg", "is the base", st.pack, tuned, { base = base, output = base })
+   st.pack(tuned, { base = base })
+   support.raises("arg", "is the base", st.unpack, packed, { output = base })
+   support.raises("arg", "is the base", st.unpack, packed, { output = base, base = base })
+   lu.assertEquals(support.read(base), before)
+end
+
 function suite.test_a_packed_file_is_a_model_like_any()
    local plain = saved(base_model(), support.path("base.safetensors"))
    st.pack(plain, { output = support.path("p.safetensors") })

@@ -34,6 +34,14 @@ function suite.test_waste()
    local other = st.model { { "betas", st.ones(2) }, { "model_ema.x", st.ones(2) },
       { "optimizer_states.x", st.ones(2) } }
    lu.assertEquals(support.names((st.prune(other))), "betas model_ema.x")
+   -- Nor is the head of an encoder waste that has no other embedding.
+   local t5 = "text_encoders.t5xxl.transformer."
+   local head = { t5 .. "encoder.embed_tokens.weight", st.ones(3) }
+   lu.assertEquals(#st.prune(model { head }), 2)
+   lu.assertEquals(support.names((st.prune(model { head, { t5 .. "shared.weight", st.ones(3) } }))),
+      UNET .. "a.b.weight " .. t5 .. "shared.weight")
+   support.raises("name", 'keep: no tensor of', st.prune, m, { keep = "nonsense*" })
+   support.raises("name", 'drop: no tensor of', st.prune, m, { drop = { "betas", "nonsense" } })
    -- What merge --prune leaves out is the same.
    local checkpoint = require "stlua.checkpoint"
    lu.assertTrue(checkpoint.is_waste("betas") and checkpoint.is_waste("model_ema.x"))

@@ -108,6 +108,21 @@ function suite.test_free()
    lu.assertEquals(u.all.weights[2], 0.0)
 end
 
+-- Tensors of zeros are a mix of anything; sources that all point away are none.
+function suite.test_zeros()
+   local zero = st.model { { "w", st.zeros(6) }, { "b", st.zeros(3) } }
+   local one = st.model { { "w", st.ones(6) }, { "b", st.zeros(3) } }
+   for _, opts in ipairs { {}, { free = true }, { free = true, non_negative = true }, { non_negative = true } } do
+      for _, m in ipairs { zero, one, -1 * one } do
+         local u = st.unmix(saved("z", m), { saved("z0", zero), saved("z1", one) }, opts)
+         lu.assertStrContains(require "stlua.unmixing".json(u, "m", { "a", "b" }), '"tensors"')
+         lu.assertStrContains(tostring(u), "b")
+      end
+   end
+   local u = st.unmix(saved("z", -1 * one), { saved("z1", one) }, { free = true, non_negative = true })
+   lu.assertEquals(u.all.weights, { 0.0 })
+end
+
 -- A model of the same family that is no mix of these, and one of no family.
 function suite.test_unrelated()
    local u = st.unmix(C, { A, B })

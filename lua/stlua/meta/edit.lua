@@ -115,7 +115,7 @@ function edit.meta(path, changes, opts)
    local metadata, keys = model:metadata()
    local wanted, done = changes_of(metadata, keys, changes or {}, opts)
    if undone then table.insert(done, 1, "an interrupted edit was undone") end
-   if next(wanted) == nil and not opts.output then return metadata, done end
+   if next(wanted) == nil and not opts.output and not opts.align then return metadata, done end
    local files = model:files()
    local other = #files ~= 1 and ("a model of %d files"):format(#files)
       or files[1].compression and "a compressed file" or files[1].format ~= "safetensors" and files[1].format

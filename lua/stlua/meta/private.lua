@@ -15,13 +15,19 @@ local KEYS = { ss_dataset_dirs = "folders of training images", ss_tag_frequency 
 local PATHS = { "/home/", "/Users/", "/root/", "/mnt/", "/media/", "/workspace/", "/content/", "/kaggle/", "/data/",
    "/opt/", "/srv/", "/var/", "/tmp/", "/private/", "/Volumes/", "/storage/", "/notebooks/" }
 
+local DRIVES = { "%f[%a]%a:[\\/]+[^\\/\n\"'|<>?*]+[\\/]", "\\\\[^\\%s]+\\[^\\%s]+" }
+
 local function path_in(value)
-   local at = value:find("%f[%a]%a:[\\/]+[^\\/\n\"'|<>?*]+[\\/]") or value:find("\\\\[^\\%s]+\\[^\\%s]+")
-   if at and not value:sub(at):find("^%a+://") then return value:sub(at) end
+   for _, shape in ipairs(DRIVES) do
+      local at = value:find(shape)
+      while at and value:sub(at):find("^%a+://") do at = value:find(shape, at + 1) end
+      if at then return value:sub(at) end
+   end
    for _, beginning in ipairs(PATHS) do
       local from, to = value:find(beginning, 1, true)
       -- Not within a web address, or another path.
-      if from and not value:sub(1, from - 1):find("[%w._~-]$") then return value:sub(from), to end
+      while from and value:sub(1, from - 1):find("[%w._~-]$") do from, to = value:find(beginning, to, true) end
+      if from then return value:sub(from) end
    end
 end
 

@@ -43,3 +43,6 @@ printf 'x' | dd of=plain.pt bs=1 seek="$(grep -abo 'little' plain.pt | cut -d: -
 stlua verify plain.pt; echo "exit $?"
 stlua info plain.pt; echo "exit $?"
 stlua compress arrays.npz; echo "exit $?"
+# A name that would lie.
+stlua convert small.gguf -o small.ckpt; echo "exit $?"
+ls small.ckpt

@@ -17,6 +17,8 @@ stlua meta m.safetensors --set modelspec.sai_model_spec=1.0.1 --set modelspec.im
 stlua meta m.safetensors --unset 'modelspec.*' --unset note
 stlua meta m.safetensors --strip-private -o stripped.safetensors && stlua meta stripped.safetensors
 stlua hash --no-cache --only autov3 m.safetensors stripped.safetensors
+stlua meta m.safetensors --set-file note=.; echo "exit $?"
+cp m.safetensors aligned.safetensors && stlua meta aligned.safetensors --align 4096 && stlua info --json aligned.safetensors | grep -o '"header_bytes":[0-9]*'
 echo "== a picture"
 printf '\211PNG\r\n\032\n0123456789' >in.png
 stlua meta m.safetensors --thumbnail in.png && stlua meta m.safetensors --get modelspec.thumbnail

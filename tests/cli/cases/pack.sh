@@ -20,6 +20,7 @@ stlua unpack packed/tuned.packed.safetensors -o back --base base.safetensors && 
 stlua cast packed/tuned.packed.safetensors --dtype F16 -o a --pack-base base.safetensors && stlua cast tuned.safetensors --dtype F16 -o b -q && cmp a b && echo same
 stlua unpack packed/tuned.packed.safetensors --base packed/base.packed.safetensors -o wrong; echo "exit $?"
 stlua unpack packed/tuned.packed.safetensors --base tuned.safetensors -o wrong; echo "exit $?"
+stlua pack base.safetensors base.packed.safetensors -o .; echo "exit $?"
 stlua pack nothing.safetensors tuned.safetensors -o packed; echo "exit $?"
 head -c 5000 packed/base.packed.safetensors >cut.safetensors; stlua info cut.safetensors; echo "exit $?"
 ls . packed

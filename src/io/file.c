@@ -274,6 +274,9 @@ static st_status unpack(st_file *f, const st_open_opts *o, bool as_base, st_err 
     f->seeks = st_file_seeks(f);
     f->packed = f->h;
     f->h = NULL;
+    if (f->zstd && !f->seeks) /* it would be decoded several times, whatever it becomes */
+        return st_fail(err, ST_LIMIT, f->src->label, NULL,
+                       "a packed model within a zstd file without a seek table: unpack that first (zstd -d)");
     if (as_base && st_header_meta_find(f->packed, ST_PACK_META_BASE, &(size_t){0}))
         return st_fail(err, ST_ARG, f->src->label, NULL,
                        "it is packed as the difference to another file and cannot be a base itself: unpack it first");

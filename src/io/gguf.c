@@ -22,6 +22,7 @@ enum {
     SHORT_TEXT = 200,    /* bytes of each, where they are texts */
     META_MAX = 16 << 20, /* bytes of all metadata */
     DIMS_MAX = 4,
+    ORIGINAL_DIMS_MAX = 8,
     ALIGNMENT = 32,
 };
 
@@ -344,10 +345,35 @@ static st_status read_sizes(reader *r, st_listed *t, int64_t shape[DIMS_MAX])
     return ST_OK;
 }
 
+/* ComfyUI-GGUF lays tensors whose rows are no whole blocks out as others, and keeps their shape in the metadata. */
+static void take_original_shape(const reader *r, st_listed *t, uint64_t numel, int64_t shape[ORIGINAL_DIMS_MAX])
+{
+    char key[256];
+    int len = snprintf(key, sizeof key, "comfy.gguf.orig_shape.%s", t->name);
+    int64_t at = len < (int)sizeof key ? st_strmap_find(&r->l->keys, key, (size_t)len) : -1;
+    if (at < 0) return;
+    st_text value = r->l->meta[at][1];
+    uint64_t product;
+    int ndim = 0;
+    bool digit = false;
+    if (value.len == 0 || value.ptr[0] != '[') return;
+    for (size_t i = 0; i < value.len; i++) {
+        int d = value.ptr[i] - '0';
+        bool more = d >= 0 && d <= 9;
+        if (more && !digit && ndim++ == ORIGINAL_DIMS_MAX) return;
+        if (more && digit && shape[ndim - 1] > INT32_MAX) return;
+        if (more) shape[ndim - 1] = (digit ? shape[ndim - 1] * 10 : 0) + d;
+        digit = more;
+    }
+    if (!st_shape_numel(ndim, shape, &product) || product != numel) return;
+    t->shape = shape;
+    t->ndim = (uint8_t)ndim;
+}
+
 static st_status read_tensor(reader *r)
 {
     uint64_t n, id, offset, numel, bytes = 0;
-    int64_t shape[DIMS_MAX];
+    int64_t shape[DIMS_MAX], original[ORIGINAL_DIMS_MAX];
     ST_TRY(take_text(r, 0, 65535, &n, "a tensor's name"));
     if (n > 65535) return bad(r, "byte %llu: a tensor's name of %llu bytes", (ull)r->at, (ull)n);
     st_listed t = {.name = r->text, .len = (uint32_t)n, .shape = shape};
@@ -372,6 +398,7 @@ static st_status read_tensor(reader *r)
     t.coding = (uint8_t)types[row].coding;
     t.bytes = bytes;
     r->of_type[row]++;
+    take_original_shape(r, &t, numel, original);
     ST_TRY(st_listing_add(r->l, r->src->label, &t, r->err));
     r->tensors[r->count - 1].name = (uint32_t)(r->l->count - 1);
     return ST_OK;

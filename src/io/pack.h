@@ -64,6 +64,9 @@ static inline uint32_t st_pack_chunk_bytes(const st_pack_tail *t, uint32_t i)
 }
 uint32_t st_pack_chunks(uint64_t length, unsigned chunk);
 
+/* Whether a payload of so many bytes may hold a header of `length`: others would cost memory beyond what a file is. */
+bool st_pack_header_fits(uint64_t length, uint64_t payload);
+
 /* The table's numbers (host order) and the tail as `out`, of st_pack_end_bytes. */
 uint64_t st_pack_end_bytes(const st_pack_tail *t);
 void st_pack_put_end(const st_pack_tail *t, const uint32_t *table, void *out);

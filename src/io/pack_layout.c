@@ -72,6 +72,12 @@ bool st_pack_get_tail(const void *bytes, uint64_t payload, st_pack_tail *t, cons
     return true;
 }
 
+bool st_pack_header_fits(uint64_t length, uint64_t payload)
+{
+    enum { LARGE = 4 << 20, RATIO = 256 };
+    return length <= LARGE || (length - LARGE) / RATIO <= payload;
+}
+
 bool st_pack_get_table(const void *end, uint64_t payload, const st_pack_tail *t, uint32_t *table, const char **why)
 {
     const unsigned char *p = end, *tail = p + table_bytes(t);

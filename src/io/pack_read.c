@@ -8,16 +8,15 @@
 #include <string.h>
 #include <xxhash.h>
 
-/* A header compresses well, but what claims more than this is there to fill the memory. */
-enum { HEADER_LARGE = 4 << 20, HEADER_RATIO = 256 };
-
 typedef struct packed_tensor {
     st_pack_tail tail;
     uint64_t at, payload; /* in the packed file */
     uint64_t base_at;     /* in the base, if it needs one that is there */
     uint32_t *table;
-    size_t first; /* its first block */
+    size_t first;                  /* its first block */
+    _Atomic unsigned char base_is; /* once somebody looked: SAME or OTHER */
 } packed_tensor;
+enum { SAME = 1, OTHER };
 
 typedef struct packed {
     st_blocks b;
@@ -108,11 +107,16 @@ static st_status check_base(const packed *p, const packed_tensor *t, char *buf, 
 }
 
 /* What was made is not what was packed: because of these bytes, or because of the base's. */
-static st_status fail_check(const packed *p, size_t block, const packed_tensor *t, scratch *s, st_err *err)
+static st_status fail_check(const packed *p, size_t block, packed_tensor *t, scratch *s, st_err *err)
 {
     bool same = true;
     size_t len;
-    if (st_pack_needs_base(&t->tail)) ST_TRY(check_base(p, t, s->base, &same, err));
+    if (st_pack_needs_base(&t->tail) && t->base_is) {
+        same = t->base_is == SAME;
+    } else if (st_pack_needs_base(&t->tail)) {
+        ST_TRY(check_base(p, t, s->base, &same, err));
+        t->base_is = same ? SAME : OTHER;
+    }
     if (same) return fail_block(p, block, "they do not have the checksum that belongs to them", err);
     const char *name = name_of(p, p->tensor_of[block], &len);
     return st_fail_named(err, ST_FORMAT, p->b.base.label, name, len,
@@ -145,7 +149,7 @@ static st_status make_chunk(const packed *p, const packed_tensor *t, uint32_t k,
 static st_status make_block(st_blocks *b, size_t block, void *out, void *scratch_of_call, st_err *err)
 {
     const packed *p = (const packed *)(void *)b;
-    const packed_tensor *t = &p->tensors[p->tensor_of[block]], *own = t;
+    packed_tensor *t = &p->tensors[p->tensor_of[block]], *own = t;
     scratch *s = scratch_of_call;
     size_t len;
     uint32_t k = (uint32_t)(block - t->first);
@@ -318,8 +322,7 @@ static st_status read_original(opener *o, st_err *err)
     if (t->tail.kind != ST_PACK_PLANES || st_pack_needs_base(&t->tail))
         return fail_tensor(o, name, len, "it may not depend on other bytes", err);
     ST_TRY(check_own_header(o, t->tail.base_hash, err));
-    if (t->tail.length < 8 || t->tail.length - 8 > ST_HEADER_MAX ||
-        t->tail.length > HEADER_LARGE + t->payload * HEADER_RATIO)
+    if (t->tail.length < 8 || t->tail.length - 8 > ST_HEADER_MAX || !st_pack_header_fits(t->tail.length, t->payload))
         return fail_tensor(o, name, len, "a header cannot have this length", err);
     n = (size_t)t->tail.length;
     char *text = st_malloc(n + 1);

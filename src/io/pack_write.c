@@ -47,6 +47,7 @@ static st_status take(packer *p, bench *w, st_pack_unit **unit, uint32_t *chunk,
             p->chunk = 0;
             p->at++;
         }
+        if (s != ST_OK) p->at = p->count; /* the unit is not whole: nobody goes on with it */
     }
     st_ctx_unlock(p->ctx);
     return s;
@@ -62,6 +63,12 @@ static st_status finish(packer *p, st_pack_unit *u, st_err *err)
     st_status s = st_append_put(p->append, u->first + u->tail.chunks, end, n, err);
     u->packed += n;
     st_free(end);
+    if (s == ST_OK && u == p->units && !st_pack_header_fits(u->length, u->packed))
+        s = st_fail(
+            err, ST_LIMIT, p->src->label, NULL,
+            "its header of %llu bytes says next to nothing (it packs to %llu): save the model anew before it is "
+            "packed",
+            (unsigned long long)u->length, (unsigned long long)u->packed);
     if (u == p->units) return s; /* it is written once more */
     st_free(u->table);
     u->table = NULL;
@@ -218,7 +225,9 @@ static st_status write_file(packer *p, st_sink *k, size_t room, st_err *err)
     ST_TRY(write_header(p, k, room, err));
     ST_TRY(k->ops->end(k, st_append_end(p->append), err));
     ST_TRY(k->ops->sync(k, err));
+    ST_TRY(st_source_settle(p->src, err));
     ST_TRY(p->src->ops->check(p->src, err));
+    if (p->base) ST_TRY(st_source_settle(p->base, err));
     if (p->base) ST_TRY(p->base->ops->check(p->base, err));
     return k->ops->commit(k, err);
 }

@@ -23,6 +23,7 @@ typedef struct zstream {
     st_source *raw;
     st_header *h;
     uint64_t first_content; /* of the first frame, if it tells */
+    uint64_t content;       /* of the frame that is being decoded */
     st_ztable table;        /* to be checked, where there is one that could not be used */
     size_t entry;           /* of the next frame in it */
 
@@ -150,6 +151,7 @@ static st_status begin_frame(zstream *x, st_err *err)
             continue;
         }
         if (x->front == 0) x->first_content = h.content;
+        x->content = h.content;
         if (h.content != ST_ZSTD_UNKNOWN && h.content > x->base.size - x->front)
             return fail_frame(x, "it holds more than the header describes", err);
         x->blind |= !h.checksum;
@@ -190,6 +192,11 @@ static st_status step(zstream *x, st_err *err)
     if (x->done) return ST_OK;
     ST_TRY(fill_input(x, err));
     if (left < cap) cap = (size_t)left;
+    /* Where all of a frame fits, libzstd works in what room it is given beyond it: there lie bytes that are kept. */
+    if (x->content != ST_ZSTD_UNKNOWN) {
+        uint64_t rest = x->content - (x->front - x->frame_front);
+        if (rest < cap) cap = (size_t)rest;
+    }
     st_status s = st_zstd_stream_run(x->z, x->in, x->in_n, &x->in_used, cap ? x->kept + at : &beyond, cap ? cap : 1,
                                      &made, &ended, &why, err);
     if (s == ST_OK && made > cap) why = "there is more than the header describes";

@@ -116,6 +116,42 @@ static void test_tensors(void **state)
     expect(&f, ST_OK, "");
 }
 
+/* ComfyUI-GGUF's tensors whose rows are no whole blocks. */
+static void test_original_shapes(void **state)
+{
+    (void)state;
+    static file f;
+    static const struct {
+        const char *key;
+        uint64_t sizes[5];
+        int n, ndim;
+        int64_t first;
+    } cases[] = {
+        {"comfy.gguf.orig_shape.w", {8, 2, 2, 1, 1}, 5, 5, 8},
+        {"comfy.gguf.orig_shape.w", {8, 2, 2}, 3, 3, 8},
+        {"comfy.gguf.orig_shape.w", {8, 2, 3}, 3, 2, 1}, /* another number of elements */
+        {"comfy.gguf.orig_shape.w", {INT32_MAX, INT32_MAX, INT32_MAX}, 3, 2, 1},
+        {"comfy.gguf.orig_shape.w", {0}, 0, 2, 1},
+        {"comfy.gguf.orig_shape.v", {8, 2, 2}, 3, 2, 1},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        st_listing *l;
+        begin(&f, 3, 1, 1);
+        put_text(&f, cases[i].key);
+        put_int(&f, 9, 4);
+        put_int(&f, 5, 4); /* I32 */
+        put_int(&f, (uint64_t)cases[i].n, 8);
+        for (int d = 0; d < cases[i].n; d++) put_int(&f, cases[i].sizes[d], 4);
+        put_tensor(&f, "w", 2, (uint64_t[]){32, 1}, 8, 0);
+        end(&f, 34);
+        assert_ok(read_file(&f, false, &l));
+        assert_int_equal(l->list[0].ndim, cases[i].ndim);
+        assert_int_equal(l->list[0].shape[0], cases[i].first);
+        assert_int_equal(l->list[0].bytes, 34);
+        st_listing_free(l);
+    }
+}
+
 static void one(file *f, int ndim, const uint64_t *sizes, uint64_t type, uint64_t offset, size_t data)
 {
     begin(f, 3, 1, 0);
@@ -353,9 +389,9 @@ static void test_blocks(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_teardown(test_tensors, teardown),  cmocka_unit_test_teardown(test_lies, teardown),
-        cmocka_unit_test_teardown(test_metadata, teardown), cmocka_unit_test_teardown(test_without_memory, teardown),
-        cmocka_unit_test_teardown(test_blocks, teardown),
+        cmocka_unit_test_teardown(test_tensors, teardown),         cmocka_unit_test_teardown(test_lies, teardown),
+        cmocka_unit_test_teardown(test_original_shapes, teardown), cmocka_unit_test_teardown(test_metadata, teardown),
+        cmocka_unit_test_teardown(test_without_memory, teardown),  cmocka_unit_test_teardown(test_blocks, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -176,4 +176,20 @@ function suite.test_what_zstd_makes()
    support.shell("zstd -q -t @/own.zst && zstd -q -dc @/own.zst | cmp - @/z.safetensors")
 end
 
+-- Frames that fit the decoder's room whole, and reads of the oldest bytes that are kept.
+function suite.test_small_frames_read_again()
+   if not os.execute("zstd --version >/dev/null 2>&1") then lu.skip("zstd is not installed") end
+   local path, kept, n = support.path("f.safetensors"), 4 << 20, 7 << 20      -- elements
+   st.model({ { "w", (st.randn(n, { seed = 1 }) * 0.02):cast "BF16" } }):save(path, { recipe = false, sync = false })
+   support.shell("cd @ && split -b 100000 f.safetensors piece. && zstd -q -1 -c piece.* > f.zst && rm piece.* "
+      .. "&& zstd -q -dc f.zst | cmp - f.safetensors")
+   local plain, start = st.open(path).w, #support.read(path) - 2 * n
+   lu.assertFalse(st.open(support.path("f.zst")):files()[1].seeks)
+   for frame = 100, 115 do
+      local w, after = st.open(support.path("f.zst")).w, (frame * 100000 - start) // 2
+      lu.assertEquals(w:values(after, 1), plain:values(after, 1))
+      lu.assertTrue(w:narrow(1, after + 1 - kept, 5000):identical(plain:narrow(1, after + 1 - kept, 5000)), frame)
+   end
+end
+
 support.run("compressed", suite)

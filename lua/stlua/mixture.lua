@@ -222,8 +222,8 @@ end
 -- @tparam table opts `free`: weights need not add up to 1; `non_negative`
 -- @tparam integer count elements of the vectors
 -- @treturn table { weights = by source (nil: it cannot be told), errors, residual = what is left, as a share of how far
---   the mix, or the sources, lie from their mean; relative = as a share of the mix (nil: it is zero); same = { [i] = sources equal to i,
---   whose weight is in i's }, dependent = sources that are mixes of the others }
+--   the mix, or the sources, lie from their mean; relative = as a share of the mix (nil: it is zero); same = { [i] =
+--   sources equal to i, whose weight is in i's }, dependent = sources that are mixes of the others }
 function mixture.solve(gram, k, opts, count)
    local list, same = distinct(gram, k)
    local way = opts.non_negative and non_negative or fit

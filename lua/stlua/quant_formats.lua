@@ -235,7 +235,7 @@ local PLAIN = { float8_e4m3fn = true, float8_e5m2 = true, float8_e4m3fn_rowwise 
    float8_e4m3fn_block3d = true, int8_tensorwise = true, int8_blockwise = true }
 
 -- ComfyUI's scales lie in tiles that are filled up, those of other programs (NVIDIA's ModelOpt) row by row, with the
--- halves of bytes the other way round. Where nothing is filled up and the file does not say whose it is, both would fit.
+-- halves of bytes the other way round. Where nothing is filled up and the file does not say whose it is, both fit.
 local function check_tiles(name, scale, sizes, group)
    local got = scale:shape()
    if #got == 2 and #sizes == 2 and got[1] == sizes[1] and got[2] * group == sizes[2] then

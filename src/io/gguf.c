@@ -349,7 +349,7 @@ static st_status read_sizes(reader *r, st_listed *t, int64_t shape[DIMS_MAX])
 static void take_original_shape(const reader *r, st_listed *t, uint64_t numel, int64_t shape[ORIGINAL_DIMS_MAX])
 {
     char key[256];
-    int len = snprintf(key, sizeof key, "comfy.gguf.orig_shape.%s", t->name);
+    int len = snprintf(key, sizeof key, "comfy.gguf.orig_shape.%.*s", (int)t->len, t->name);
     int64_t at = len < (int)sizeof key ? st_strmap_find(&r->l->keys, key, (size_t)len) : -1;
     if (at < 0) return;
     st_text value = r->l->meta[at][1];

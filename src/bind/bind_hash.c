@@ -20,6 +20,7 @@ static int core_hash_files(lua_State *L)
     bind_top(L, 2);
     bind_table(L, 1);
     bool whole = lua_toboolean(L, 2);
+    lua_settop(L, 2);
     size_t n = lua_rawlen(L, 1);
     if (n > MAX_FILES) return bind_fail(L, ST_LIMIT, "%zu files at once (at most %d)", n, MAX_FILES);
     lua_createtable(L, (int)n, 0); /* 3: keeps the strings */

@@ -2,7 +2,6 @@
 -- where a VAE belongs.
 -- Layer: Lua, above stlua.core.
 
-local architectures = require "stlua.architectures"
 local core = require "stlua.core"
 local errors = require "stlua.errors"
 local lineage = require "stlua.lineage"
@@ -34,37 +33,25 @@ end
 
 --- What pruning leaves out, by what it is: "EMA", "noise schedule", "state of training", "unread" (heads and trees that
 -- no program looks at); nil for all else.
-function checkpoint.waste(name)
+-- @tparam string name
+-- @tparam[opt] {string,...} junk beginnings of names, those of checkpoint_names
+function checkpoint.waste(name, junk)
    if is_ema(name) then return "EMA" end
    if SCHEDULE[name] then return "noise schedule" end
-   local beginning = begins_with(name, names_of.junk)
+   local beginning = begins_with(name, junk or names_of.junk)
    return beginning and (names_of.training[beginning] and "state of training" or "unread")
 end
 
 --- Whether pruning leaves it out.
 function checkpoint.is_waste(name) return checkpoint.waste(name) ~= nil end
 
--- Whether one of the model's names matches.
-local function has(model, pattern)
-   for i = 1, model:count() do
-      if model:name(i):find(pattern) then return true end
-   end
-   return false
-end
-
 --- checkpoint.waste for one model: what a network of it stands behind (a ControlNet), and what it has under no other
 -- name, is none.
 -- @tparam model model
 -- @treturn function name -> what it is, or nil
 function checkpoint.waste_of(model)
-   local needed = {}
-   for _, part in ipairs((architectures.find(model))) do needed[part.prefix] = true end
-   for beginning, twin in pairs(names_of.twins) do needed[beginning] = needed[beginning] or not has(model, twin) end
-   return function(name)
-      local beginning = begins_with(name, names_of.junk)
-      if beginning and needed[beginning] then return nil end
-      return checkpoint.waste(name)
-   end
+   local junk = names_of.junk_of(model, (require "stlua.architectures".find(model)))
+   return function(name) return checkpoint.waste(name, junk) end
 end
 
 --- True for the checkpoints of Stable Diffusion and its like: the others have none of these rules.

@@ -32,6 +32,28 @@ names.twins = { ["text_encoders.t5xxl.transformer.encoder.embed_tokens.weight"] 
 names.training = set [[optimizer_states lr_schedulers callbacks loops hparams hyper_parameters
    embedding_manager.embedder.]]
 
+-- Whether one of the model's names matches.
+local function has(model, pattern)
+   for i = 1, model:count() do
+      if model:name(i):find(pattern) then return true end
+   end
+   return false
+end
+
+--- The beginnings of names that are junk in one model: not what a network of it stands behind (a ControlNet), nor what
+-- it has under no other name.
+-- @tparam model model
+-- @tparam {table,...} parts as architectures.find gives them
+function names.junk_of(model, parts)
+   local taken, list = {}, {}
+   for _, part in ipairs(parts) do taken[part.prefix] = true end
+   for _, beginning in ipairs(names.junk) do
+      local twin = names.twins[beginning]
+      if not taken[beginning] and (not twin or has(model, twin)) then list[#list + 1] = beginning end
+   end
+   return list
+end
+
 --- Averaged weights of training (EMA) begin so.
 names.ema = "model_ema."
 

@@ -17,7 +17,6 @@ local text = require "stlua.text"
 local dequantize = {}
 
 local MARKER = "scaled_fp8"                        -- tells ComfyUI; a tensor without a meaning of its own
-local METADATA = "_quantization_metadata"
 
 local function check(who, m, opts, known)
    if not map.is_model(m) then errors.throwf("arg", "%s: a model expected, got a %s", who, type(m)) end
@@ -41,7 +40,7 @@ end
 local function result(m, out, call)
    local t = m:metadata()
    meta.drop_hashes(t)
-   t[METADATA] = nil
+   t[formats.METADATA] = nil
    meta.set(out, t)
    return lineage.derived(out, { m }, { call = call })
 end
@@ -65,11 +64,12 @@ end
 -- Decodes what is chosen: name -> tensor, the stems of these, and how many of each layout.
 local function decode_all(m, test, to)
    local decoded, stems, report, problems = {}, {}, {}, {}
+   local told = formats.told(m)
    for i = 1, m:count() do
       local name, t = m:name(i), m:tensor(i)
       local is_code = t:quant() and not stands_beside(m, name)
       if is_code and test(name) then
-         local ok, layout, value, own = pcall(formats.decode, m, name)
+         local ok, layout, value, own = pcall(formats.decode, m, name, told)
          if not ok then
             if not errors.is(layout) then error(layout, 0) end
             problems[#problems + 1] = layout

@@ -12,6 +12,9 @@ local text = require "stlua.text"
 
 local formats = {}
 
+--- The key of the metadata where ComfyUI describes all layers.
+formats.METADATA = "_quantization_metadata"
+
 local function apply(op, ...) return core.apply(op, ...) end
 
 local function refuse(name, format, ...)
@@ -211,17 +214,18 @@ end
 
 -- ---------------------------------------------------------------- which format it is
 
--- What the metadata say of all layers at once.
-local function told_for_all(m, stem)
-   local said = m:metadata()._quantization_metadata
-   local ok, all = pcall(core.json_decode, said or "")
-   local layer = ok and type(all) == "table" and type(all.layers) == "table" and all.layers[stem]
-   return type(layer) == "table" and type(layer.format) == "string" and layer or nil
+--- What the metadata say of all layers at once: by stem; empty where they say nothing.
+function formats.told(m)
+   local ok, all = pcall(core.json_decode, m:metadata()[formats.METADATA] or "")
+   return ok and type(all) == "table" and type(all.layers) == "table" and all.layers or {}
 end
 
 -- What ComfyUI says in a tensor beside the weight: the name of a format, and what else there is to it.
-local function comfy_format(m, stem)
-   if not m:find(stem .. ".comfy_quant") then return told_for_all(m, stem) end
+local function comfy_format(m, stem, told)
+   if not m:find(stem .. ".comfy_quant") then
+      local layer = told[stem]
+      return type(layer) == "table" and type(layer.format) == "string" and layer or nil
+   end
    local t = codes(m, stem .. ".comfy_quant", "U8")
    local ok, config = false, nil
    if t:numel() <= 1 << 16 then ok, config = pcall(core.json_decode, t:bytes "U8") end
@@ -244,8 +248,8 @@ local function check_tiles(name, scale, sizes, group)
    end
 end
 
-local function by_weight_scale(m, stem, name)
-   local config = comfy_format(m, stem)
+local function by_weight_scale(m, stem, name, told)
+   local config = comfy_format(m, stem, told)
    local w, scale = m:get(name), m:get(stem .. ".weight_scale")
    local format = config and config.format
    if m:find(stem .. ".pre_quant_scale") then refuse(name, "scales of its inputs are part of it") end
@@ -268,11 +272,12 @@ end
 --- A quantised weight in F32, and what its layout is called.
 -- @tparam model m opened
 -- @tparam string name ends in ".weight"
+-- @tparam table told formats.told(m)
 -- @treturn ?string nil where no tensor beside it tells how; for those that are known but not computed, an error
 -- @treturn ?tensor deferred
 -- @treturn ?string the dtype that the file says it had
 -- @raise "quant" for what does not fit, or is not known
-function formats.decode(m, name)
+function formats.decode(m, name, told)
    local stem = name:match("^(.*)%.weight$")
    if not stem then return nil end
    local function has(suffix) return m:find(stem .. suffix) ~= nil end
@@ -283,7 +288,7 @@ function formats.decode(m, name)
    elseif has ".scale_weight" then
       return "scaled " .. m:get(name):dtype(), scaled(name, codes(m, name), codes(m, stem .. ".scale_weight"))
    elseif has ".weight_scale" then
-      return by_weight_scale(m, stem, name)
+      return by_weight_scale(m, stem, name, told)
    elseif has ".weight_scale_inv" then
       return "fp8 in blocks of 128", inverse_blocks(name, codes(m, name), codes(m, stem .. ".weight_scale_inv"))
    end

@@ -52,8 +52,8 @@ static size_t skip_zeros(const uint8_t *p, size_t i, size_t n)
 st_status st_gaps_pack(st_zstd *z, const uint8_t *plane, size_t n, uint8_t *room, uint8_t *out, size_t *len,
                        st_err *err)
 {
-    size_t values = nonzero(plane, n), v = 0, g = 0, first, second;
-    uint8_t *gaps = room + values;
+    size_t v = 0, g = 0, first, second;
+    uint8_t *gaps = room + n / 2; /* behind as many values as may be */
     for (size_t from = 0, i; (i = skip_zeros(plane, from, n)) < n; from = i + 1) {
         size_t gap = i - from;
         for (; gap >= LONG; gap -= LONG) gaps[g++] = LONG;

@@ -23,7 +23,7 @@ import hostile
 import inspection
 from harness import (DIR, HERE, MIB, ONLY, PYTHON, RUNS, STLUA, TOOLS, Cost, Row, TimedRow, absolute, at, at_most,
                      at_most_slowest, cp, cp_sync, dd, measure, median, mergekit_folder, model, ratio, say, script,
-                     show, text)
+                     show, text, torch)
 
 
 def merge(*options):
@@ -32,10 +32,6 @@ def merge(*options):
 
 def cast(dtype):
     return lambda a, out: [STLUA, "cast", a, "-o", out, "--dtype", dtype, "--no-sync", "--quiet"]
-
-
-def torch(job, *extra):
-    return lambda *paths: [PYTHON, os.path.join(HERE, "torch_peer.py"), job, *paths, *extra]
 
 
 def torch_info(path, out):

@@ -266,6 +266,10 @@ def absolute(seconds=None, mib=None):
     return verdict
 
 
+def torch(job, *extra):
+    return lambda *paths: [PYTHON, os.path.join(HERE, "torch_peer.py"), job, *paths, *extra]
+
+
 def cp(a, *rest):
     return ["cp", "--reflink=never", a, rest[-1]]
 

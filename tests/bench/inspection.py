@@ -3,7 +3,7 @@ import os
 import shutil
 import subprocess
 
-from harness import HERE, MIB, PYTHON, RUNS, STLUA, Row, absolute, at, at_most, cp, dd, median, model, ratio, say
+from harness import MIB, PYTHON, RUNS, STLUA, Row, absolute, at, at_most, cp, dd, median, model, ratio, say, torch
 
 
 def stats(a, out):
@@ -47,10 +47,6 @@ def hash_verdict(costs):
 
 
 # ---------------------------------------------------------------- convert
-
-def torch(job):
-    return lambda *paths: [PYTHON, os.path.join(HERE, "torch_peer.py"), job, *paths]
-
 
 def checkpoint():
     """An SD 1.5 checkpoint as torch.save writes it."""

@@ -110,6 +110,10 @@ function suite.test_nvfp4()
    local whole = { ["x.weight"] = u8(0x21):expand { 128, 32 }:clone(), ["x.weight_scale_2"] = st.ones(1),
       ["x.weight_scale"] = E4M3(st.ones(128, 4)) }
    support.raises("quant", "ModelOpt", st.dequantize, opened(whole))
+   local said = { _quantization_metadata = '{"layers": {"x": {"format": "nvfp4"}}}' }
+   lu.assertEquals(st.dequantize(opened(whole, said))["x.weight"][{ 1, 1 }], 1)
+   said._quantization_metadata = '{"layers": {"y": {"format": "nvfp4"}}}'
+   support.raises("quant", "ModelOpt", st.dequantize, opened(whole, said))
    whole["x.comfy_quant"] = text { format = "nvfp4" }
    lu.assertEquals(weight(whole)[{ 1, 1 }], 1)
    list["x.weight_scale_2"] = st.ones(2)

@@ -22,12 +22,7 @@ end
 -- @tparam {table,...} parts as architectures.find gives them
 -- @treturn {{what=string,tensors=integer,bytes=integer},...}
 function leftovers.of(model, parts)
-   local list, out = { names.ema }, core.array {}
-   local taken = {}
-   for _, part in ipairs(parts) do taken[part.prefix] = true end
-   for _, prefix in ipairs(names.junk) do
-      if not taken[prefix] then list[#list + 1] = prefix end
-   end
+   local list, out = { names.ema, table.unpack(names.junk_of(model, parts)) }, core.array {}
    local tallies = model:_tally(list)
    if tallies[1].count > 0 then
       out[1] = { what = "EMA, a second set of weights", tensors = tallies[1].count, bytes = tallies[1].bytes }

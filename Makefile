@@ -79,7 +79,7 @@ say = @$(if $(V),:,echo "  $1 $@")
 MAKE_AGAIN = $(MAKE) --no-print-directory
 
 .PHONY: all deps demo test lint format bench fuzz conformance goldens docs install uninstall clean help
-all: stlua lua/stlua/core.so ## build the program ./stlua and lua/stlua/core.so
+all: stlua lua/stlua/core.so lua/stlua/compiled ## build the program ./stlua and lua/stlua/core.so
 
 deps: ## install the system packages that building, testing and linting need
 	@CC="$(CC)" tests/tools/deps build test lint fuzz
@@ -172,6 +172,13 @@ lua/stlua/core.so: $B/core.so
 stlua: $B/stlua
 	@cp $< $@.tmp && mv $@.tmp $@
 
+# The modules compiled, for a faster start: src/cli/cli_compiled.c.
+MODULES := $(filter-out %.d.lua,$(shell cd lua && find stlua -name '*.lua' | LC_ALL=C sort))
+compile = ./stlua src/cli/compile.lua
+lua/stlua/compiled: src/cli/compile.lua $(MODULES:%=lua/%) | stlua lua/stlua/core.so
+	$(call say,LUA)
+	$Q$(compile) $@.tmp "$(CURDIR)/lua" "$(CURDIR)/lua" $(MODULES) && mv $@.tmp $@
+
 # ---------------------------------------------------------------- tests
 
 TEST_C    := $(wildcard tests/c/test_*.c)
@@ -263,14 +270,14 @@ COMPLETIONS := bash-completion/completions/stlua zsh/site-functions/_stlua fish/
 MAN1        := $(wildcard src/cli/stlua.1)
 D            = $(DESTDIR)
 
-# The program has its own copy of the modules, beside its scripts; plain Lua gets one where it looks.
+# The modules lie where plain Lua looks, too; the program finds them and its scripts from its own place.
 install: all $B/libst.a $B/libst.so ## install under PREFIX (/usr/local), DESTDIR before it
-	install -d $D$(BINDIR) $D$(PREFIX)/include $D$(LIBDIR)/stlua/stlua $D$(LUALIBDIR)/stlua $D$(DATADIR)/stlua $D$(LUADIR)
+	install -d $D$(BINDIR) $D$(PREFIX)/include $D$(LIBDIR) $D$(LUALIBDIR)/stlua $D$(DATADIR)/stlua $D$(LUADIR)
 	install -m 755 stlua $D$(BINDIR)/stlua
-	install -m 755 lua/stlua/core.so $D$(LIBDIR)/stlua/stlua/core.so
 	install -m 755 lua/stlua/core.so $D$(LUALIBDIR)/stlua/core.so
-	find lua scripts -type f ! -name core.so -exec install -D -m 644 '{}' '$D$(DATADIR)/stlua/{}' ';'
+	find scripts -type f -exec install -D -m 644 '{}' '$D$(DATADIR)/stlua/{}' ';'
 	cd lua && find . -name '*.lua' -exec install -D -m 644 '{}' '$D$(LUADIR)/{}' ';'
+	$(compile) $D$(LUALIBDIR)/stlua/compiled lua '$(LUADIR)' $(MODULES)
 	install -m 644 src/st.h $D$(PREFIX)/include/st.h
 	install -m 644 $B/libst.a $D$(LIBDIR)/libst.a
 	install -m 755 $B/libst.so $D$(LIBDIR)/libst.so.0
@@ -282,10 +289,10 @@ install: all $B/libst.a $B/libst.so ## install under PREFIX (/usr/local), DESTDI
 uninstall: ## remove what install put there
 	rm -f $D$(BINDIR)/stlua $D$(PREFIX)/include/st.h $D$(LIBDIR)/libst.a $D$(LIBDIR)/libst.so.0 $D$(LIBDIR)/libst.so
 	rm -f $(COMPLETIONS:%=$D$(DATADIR)/%) $(MAN1:src/cli/%=$D$(DATADIR)/man/man1/%)
-	rm -rf $D$(LUADIR)/stlua $D$(LUALIBDIR)/stlua $D$(LIBDIR)/stlua $D$(DATADIR)/stlua
+	rm -rf $D$(LUADIR)/stlua $D$(LUALIBDIR)/stlua $D$(DATADIR)/stlua
 
 clean: ## remove what was built
-	rm -rf .build stlua lua/stlua/core.so
+	rm -rf .build stlua lua/stlua/core.so lua/stlua/compiled
 
 help: ## this list
 	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' Makefile | expand -t 20

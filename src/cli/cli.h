@@ -9,6 +9,11 @@
  * makes `require` load text only. */
 void cli_paths(lua_State *L, const char *argv0);
 
+/* cli_compiled.c: takes what `make` has compiled from `file`; without it, and where it is another Lua's, nothing. */
+void cli_compiled_open(const char *file);
+/* luaL_loadfilex(L, file, "t"), faster for a file that was compiled as it is. */
+int cli_compiled_load(lua_State *L, const char *file);
+
 /* cli_signal.c: SIGINT, SIGTERM, SIGHUP and SIGPIPE stop the work of `L`; wants stlua.core to be loaded. */
 void cli_signals_on(lua_State *L);
 /* From now on signals touch no Lua. */

@@ -81,7 +81,8 @@ static void set_path(lua_State *L, int package, const char *field, const char *o
     lua_pop(L, 1);
 }
 
-/* package.searchers[2], except that it refuses bytecode, which can crash Lua. Upvalues: package, package.searchpath. */
+/* package.searchers[2], except that it refuses foreign bytecode, which can crash Lua. Upvalues: package,
+ * package.searchpath. */
 static int search_text(lua_State *L)
 {
     const char *name = luaL_checkstring(L, 1);
@@ -94,7 +95,7 @@ static int search_text(lua_State *L)
     if (lua_isnil(L, -2)) return 1; /* the message: where it was looked for */
     lua_pop(L, 1);
     const char *file = lua_tostring(L, -1);
-    if (luaL_loadfilex(L, file, "t") != LUA_OK)
+    if (cli_compiled_load(L, file) != LUA_OK)
         return luaL_error(L, "error loading module '%s' from file '%s':\n\t%s", name, file, lua_tostring(L, -1));
     lua_pushstring(L, file);
     return 2;
@@ -110,6 +111,7 @@ void cli_paths(lua_State *L, const char *argv0)
     const char *lua = lua_pushfstring(L, "%s%s", dir, l->lua);
     set_path(L, package, "path", lua_pushfstring(L, "%s/?.lua;%s/?/init.lua", lua, lua));
     set_path(L, package, "cpath", lua_pushfstring(L, "%s%s/?.so", dir, l->modules));
+    cli_compiled_open(lua_pushfstring(L, "%s%s/stlua/compiled", dir, l->modules));
     lua_getfield(L, package, "searchers");
     lua_pushvalue(L, package);
     lua_getfield(L, package, "searchpath");

@@ -337,5 +337,7 @@ int cli_terminal(lua_State *L)
         {"readline", readline}, {"remember", remember},         {"run", run}, {"done", done},
         {"width", width},       {"private_file", private_file}, {NULL, NULL}};
     luaL_newlib(L, functions);
+    lua_pushstring(L, lua_ident);
+    lua_setfield(L, -2, "lua_ident");
     return 1;
 }

@@ -113,6 +113,30 @@ system "cp '$stlua' prefix/bin && cp -R '$tree/lua/stlua' prefix/share/lua/5.4 &
 is run('prefix/bin/stlua', '-e', 'print(package.searchpath("stlua.core", package.cpath))'), 0, 'it runs when installed';
 like slurp('out'), qr{prefix/lib/lua/5\.4/stlua/core\.so}, 'with the files of its prefix';
 
+# Compiled modules: the code of mine.lua tells that it is not its source.
+spew('prefix/share/lua/5.4/mine.lua', 'return "source"');
+spew('compile.lua', <<'LUA');
+local release, length = ...
+local name, source, code = "@" .. package.searchpath("mine", package.path), 'return "source"', 'return "code"'
+code = string.dump(load(code, name))
+local directory = string.pack("=s4s4", name, string.pack("=I4I4", #source, #code))
+if not release or release == "" then release = require "stlua.terminal".lua_ident end
+local all = string.pack("=s4s4s4", release, directory, source .. code)
+io.open(package.searchpath("stlua.core", package.cpath):gsub("core.so$", "compiled"), "wb"):write(
+   all:sub(1, length and math.tointeger(length)))
+LUA
+my @mine = ('prefix/bin/stlua', '-e', 'print((require "mine"))');
+for my $case (['', 'code', 'compiled code is taken for its source'], ['"Lua 5.4.99"', 'source', 'of this Lua alone'],
+   ['"" -5', 'source', 'not from a file that was cut'], ['', 'code', 'which harms nothing']) {
+   my ($args, $expected, $title) = @$case;
+   system "prefix/bin/stlua compile.lua $args";
+   run(@mine);
+   is slurp('out'), "$expected\n", $title;
+}
+spew('prefix/share/lua/5.4/mine.lua', 'return "sourcE"');
+run(@mine);
+is slurp('out'), "sourcE\n", 'a file that was edited is compiled';
+
 # ---------------------------------------------------------------- signals
 
 my $ready = 'local function ready() io.open("ready", "w"):close() end ';

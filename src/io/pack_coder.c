@@ -43,9 +43,17 @@ void st_coder_free(st_coder *c)
     st_free(c);
 }
 
+/* The same by the widest registers there are, where the library was built to look for them. */
+extern XXH64_hash_t XXH3_64bits_dispatch(const void *input, size_t n) __attribute__((weak));
+
+static uint64_t hash_of(const void *p, size_t n)
+{
+    return XXH3_64bits_dispatch ? XXH3_64bits_dispatch(p, n) : XXH3_64bits(p, n);
+}
+
 uint32_t st_pack_check(const void *bytes, size_t n, const void *packed, size_t len)
 {
-    return (uint32_t)(XXH3_64bits(bytes, n) + XXH3_64bits(packed, len));
+    return (uint32_t)(hash_of(bytes, n) + hash_of(packed, len));
 }
 
 size_t st_coder_bound(size_t n) { return n + st_zstd_bound(n); }

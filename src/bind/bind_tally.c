@@ -6,11 +6,13 @@
 
 enum { MAX_PREFIXES = 256, MAX_USES = 64 };
 
-typedef struct tally {
+typedef struct tally tally;
+struct tally {
     const char *prefix; /* kept alive by a table of ours on the stack */
     size_t len;
+    tally *next; /* that begins with the same byte */
     uint64_t count, numel, bytes, dtypes[ST_DTYPE_COUNT];
-} tally;
+};
 
 /* Copies the strings of the list in slot 2 into a table of ours, so that none goes while we look at it. */
 static tally *read_prefixes(lua_State *L, size_t *n)
@@ -29,11 +31,21 @@ static tally *read_prefixes(lua_State *L, size_t *n)
     return list;
 }
 
-/* The longest beginning that a name has; the last entry is for those that have none. */
-static tally *place_of(tally *list, size_t n, const st_info *info)
+/* Most beginnings differ from a name in the first byte: each list is of those that share it. */
+static void index_by_byte(tally *list, size_t n, tally *heads[256])
 {
-    tally *best = &list[n];
-    for (tally *t = list; t < list + n; t++)
+    for (tally *t = list + n; t-- > list;) {
+        if (t->len == 0) continue; /* what every name has tells nothing */
+        t->next = heads[(uint8_t)t->prefix[0]];
+        heads[(uint8_t)t->prefix[0]] = t;
+    }
+}
+
+/* The longest beginning that a name has; `rest` where it has none. */
+static tally *place_of(tally *const heads[256], tally *rest, const st_info *info)
+{
+    tally *best = rest;
+    for (tally *t = info->name_len ? heads[(uint8_t)info->name[0]] : NULL; t; t = t->next)
         if (t->len > best->len && t->len <= info->name_len && info->name[t->len - 1] == t->prefix[t->len - 1] &&
             memcmp(info->name, t->prefix, t->len) == 0)
             best = t;
@@ -67,9 +79,11 @@ int bind_model_tally(lua_State *L)
     bind_model_get(L, 1);
     tally *list = read_prefixes(L, &n);
     const st_model *m = bind_model_get(L, 1);
+    tally *heads[256] = {NULL};
+    index_by_byte(list, n, heads);
     for (size_t i = 0, count = st_model_count(m); i < count; i++) {
         st_info info = st_model_info(m, i);
-        tally *t = place_of(list, n, &info);
+        tally *t = place_of(heads, &list[n], &info);
         uint64_t numel = 1;
         for (int d = 0; d < info.ndim; d++) numel *= (uint64_t)info.shape[d]; /* checked when it was opened or built */
         t->count++;

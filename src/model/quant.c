@@ -45,6 +45,7 @@ static const struct {
 };
 
 enum { LAYOUTS = sizeof layouts / sizeof *layouts };
+_Static_assert(LAYOUTS <= 64, "a set of rows is one word");
 
 typedef struct suffix {
     const char *text;
@@ -53,7 +54,7 @@ typedef struct suffix {
 static suffix codes_of_row(int row) { return (suffix){layouts[row].codes, layouts[row].codes_len}; }
 static suffix companion_of_row(int row) { return (suffix){layouts[row].companion, layouts[row].companion_len}; }
 
-/* Asked of every name for every row: first and last byte tell most of them apart. */
+/* First and last byte tell most of them apart. */
 static bool ends_with(const char *name, size_t len, suffix s)
 {
     return len >= s.len && name[len - 1] == s.text[s.len - 1] && name[len - s.len] == s.text[0] &&
@@ -104,9 +105,14 @@ static void count_use(st_quant_use *list, size_t cap, size_t *n, const st_quant_
 size_t st_model_quants(const st_model *m, st_quant_use *list, size_t cap)
 {
     size_t n = 0;
+    uint64_t rows[256] = {0}; /* of companions that end in this byte */
+    for (int row = 0; row < LAYOUTS; row++)
+        rows[(uint8_t)layouts[row].companion[layouts[row].companion_len - 1]] |= UINT64_C(1) << row;
     for (size_t i = 0, count = st_model_count(m); i < count; i++) {
         st_info info = st_model_info(m, i);
-        for (int row = 0; row < LAYOUTS; row++) {
+        uint64_t left = info.name_len > 0 ? rows[(uint8_t)info.name[info.name_len - 1]] : 0;
+        for (; left; left &= left - 1) {
+            int row = __builtin_ctzll(left);
             int64_t at = codes_of(m, row, &info);
             if (at < 0) continue;
             st_quant_use use = {layouts[row].layout, st_model_info(m, (size_t)at).dtype, info.dtype, 1, (size_t)at, i};

@@ -65,7 +65,9 @@ static int apply(lua_State *L, st_op op, int first)
     for (int i = 0; i < n && s == ST_OK; i++) s = bind_operand(L, first + i, &args[i], &err);
     if (s == ST_OK) s = st_apply(op, args, slot, &err);
     for (int i = 0; i < n; i++) st_tensor_unref(args[i]);
-    return s == ST_OK ? bind_made(L, *slot) : bind_throw(L, &err);
+    if (s != ST_OK) return bind_throw(L, &err);
+    bind_built_here(L);
+    return bind_made(L, *slot);
 }
 
 static void check_count(lua_State *L, st_op op, int given)

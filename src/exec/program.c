@@ -698,6 +698,7 @@ static st_status begin(const st_program *p, st_lane *lane, size_t block, uint64_
         if (s != ST_OK) {
             if (err && !err->tensor[0])
                 memcpy(err->tensor, l->t->name, strnlen(l->t->name, sizeof err->tensor - 1) + 1);
+            if (err && !err->origin) err->origin = st_tensor_origin(p->outs[0].t);
             return s;
         }
     }

@@ -56,7 +56,7 @@ struct st_tensor {
     /* Computed once and kept: numel elements of st_held_dtype. Set by compare-and-swap. */
     void *_Atomic forced;
     _Atomic unsigned pins; /* uses that a running plan still has for `forced`; 0: kept for good */
-    uint32_t origin;       /* WHOLE: see st_tensor_set_origin */
+    uint32_t origin;       /* OP, WHOLE: see st_tensor_set_origin */
 
     st_tensor *next_dead; /* links nodes being freed: expressions may be deeper than the stack */
     int64_t shape[];
@@ -67,6 +67,8 @@ st_status st_node_new(st_node node, st_dtype dtype, int ndim, const int64_t *sha
                       st_tensor **out, st_err *err);
 /* True for a leaf whose bytes exist as they are: it can be copied without a look at the values. */
 bool st_is_raw(const st_tensor *t);
+/* The number that st_tensor_set_origin gave the operation that `t` is the result, or a view or cast, of; 0: none. */
+uint32_t st_tensor_origin(const st_tensor *t);
 /* True when a view is its operand's elements in their order: only the shape differs. */
 bool st_view_is_plain(const st_tensor *t);
 /* True when a place is all elements of `t` in their order. */

@@ -139,12 +139,17 @@ function suite.test_the_line_whose_reading_fails()
    local m, path = support.model("cut.safetensors", { { "w", "F32", { 50, 100 }, numbers } })
    local sorted, here = m.w:sort(2), debug.getinfo(1, "l").currentline
    local total = m.w:sum()
+   local chain = (m.w * 2 + 1):reshape(-1)
    support.write(path, support.read(path):sub(1, 3000))
    for i, t in ipairs { sorted, total } do
       local e, built = late(function() return (t + 1):values() end)
       lu.assertEquals(built, here + i - 1)
       lu.assertStrContains(e.message, "cut.safetensors")
    end
+   local e, built = late(function() return chain:cast "F16":values() end)
+   lu.assertEquals({ built, e.tensor }, { here + 2, "w" })
+   _, built = late(function() return m.w:values() end)
+   lu.assertNil(built)
 end
 
 -- Lines without end, of code made as it runs, do not fill the memory: they go nameless then.

@@ -30,10 +30,7 @@ local function check(who, m, opts, known)
 end
 
 local function check_used(who, m, unused)
-   local misses = unused()
-   if #misses > 0 then
-      errors.throwf("name", "%s: only: no tensor of %s matches %s", who, lineage.formula(m), text.quote(misses[1]))
-   end
+   pattern.check_used(unused, who .. ": only", { m }, " of " .. lineage.formula(m))
 end
 
 -- A model like `m` with other tensors and without metadata that no longer holds.

@@ -194,10 +194,7 @@ local function compare(a, b, opts)
       local name = b:name(i)
       if test(name) and not a:find(name) then d.only_b[#d.only_b + 1] = name end
    end
-   local misses = unused()
-   if #misses > 0 then
-      errors.throwf("name", "st.diff: no tensor of either model matches %s", text.quote(misses[1]))
-   end
+   pattern.check_used(unused, "st.diff", { a, b }, " of either model")
    d.metadata = metadata(a, b)
    d.same_tensors = d.equal == #d and #d.only_a == 0 and #d.only_b == 0
    d.same = d.same_tensors and #d.metadata == 0

@@ -46,15 +46,7 @@ local function patterns_of(who, ...)
    return list
 end
 
--- A pattern that matches nothing is a misspelling where it says what to take.
-local function check_used(m, unused, who)
-   for _, glob in ipairs(unused()) do
-      local names = all_names(m)
-      local hint = text.did_you_mean(glob, names)
-      if hint == "" then hint = text.did_you_mean(glob, text.parts(names)) end
-      errors.throwf("name", "%s: no tensor of %s matches %s%s", who, lineage.formula(m), text.quote(glob), hint)
-   end
-end
+local function check_used(m, unused, who) pattern.check_used(unused, who, { m }, " of " .. lineage.formula(m)) end
 
 --- The tensor of that name, whatever methods there are.
 --
@@ -163,7 +155,7 @@ function Model:rename(what, to)
       owner[new] = old
    end
    errors.throw_all(problems, "cannot be renamed")
-   if type(what) == "string" and not changed then check_used(self, function() return { what } end, "rename") end
+   if type(what) == "string" and not changed then check_used(self, { what }, "rename") end
    local names = {}
    for new, old in pairs(owner) do names[old] = new end
    return rebuild(self, "rename", function(name, t) return names[name], t end)

@@ -98,6 +98,27 @@ function pattern.any(what)
    return test, unused
 end
 
+--- Refuses patterns that matched nothing: where they say what to take, they are misspelt.
+-- @tparam function unused as any gives it; or what it would give
+-- @tparam string who names the function, or function and option, in the message
+-- @tparam {model,...} models in which the names were looked for
+-- @tparam[opt] string of what the names are of, for the message: " of a.safetensors"
+-- @raise "name", with all of them, and the nearest names
+function pattern.check_used(unused, who, models, of)
+   local misses = type(unused) == "table" and unused or unused()
+   if #misses == 0 then return end
+   local names, lines = {}, {}
+   for _, m in ipairs(models) do
+      for i = 1, m:count() do names[#names + 1] = m:name(i) end
+   end
+   for i, glob in ipairs(misses) do
+      local hint = text.did_you_mean(glob, names)
+      if hint == "" then hint = text.did_you_mean(glob, text.parts(names)) end
+      lines[i] = ("%s: no tensor%s matches %s%s"):format(who, of or "", text.quote(glob), hint)
+   end
+   errors.throw("name", table.concat(lines, "\n"))
+end
+
 --- Compiles a renaming: the stars of `to` take, in order, what the stars of `from` matched; a plain `from` is
 -- replaced wherever it stands in a name.
 -- @tparam string from

@@ -138,11 +138,8 @@ function prune.prune(m, opts)
    for i = 1, m:count() do
       for _, test in pairs(tests) do test(m:name(i)) end
    end
-   for key, misses in pairs(unused) do
-      local miss = misses()[1]
-      if miss then
-         errors.throwf("name", "st.prune: %s: no tensor of %s matches %s", key, lineage.formula(m), text.quote(miss))
-      end
+   for _, key in ipairs { "keep", "drop" } do
+      pattern.check_used(unused[key] or {}, "st.prune: " .. key, { m }, " of " .. lineage.formula(m))
    end
    local report = { dropped = {}, averaged = 0, repaired = {}, baked = 0, before = bytes_of(m) }
    local averaged = {}

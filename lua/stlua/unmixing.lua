@@ -96,8 +96,7 @@ local function measure(m, sources, opts)
       done = done + m:tensor(i):nbytes()
       if opts.progress then opts.progress(done, total) end
    end
-   local misses = unused()
-   if #misses > 0 then errors.throwf("name", "st.unmix: no tensor matches %s", text.quote(misses[1])) end
+   pattern.check_used(unused, "st.unmix: only", { m })
    return found, left_out
 end
 

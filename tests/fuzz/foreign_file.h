@@ -1,9 +1,10 @@
-/* foreign_file.h - what the fuzz targets of formats besides safetensors share: a source over bytes in memory, and what
- * must hold of every listing that was accepted. Part of the tests. */
+/* foreign_file.h - what fuzz targets share: a source over bytes in memory, and what must hold of a reader of foreign
+ * formats and of every listing that it accepted. Part of the tests. */
 #ifndef FOREIGN_FILE_H
 #define FOREIGN_FILE_H
 
 #include "listing.h"
+#include "mem.h"
 #include "shape.h"
 
 #include <stdlib.h>
@@ -25,7 +26,15 @@ static st_status bytes_read(st_source *s, void *buf, uint64_t off, size_t n, st_
     return ST_OK;
 }
 
-static const st_source_ops bytes_ops = {.read = bytes_read};
+static st_status bytes_check(st_source *s, st_err *err)
+{
+    (void)s, (void)err;
+    return ST_OK;
+}
+
+static void bytes_close(st_source *s) { (void)s; }
+
+static const st_source_ops bytes_ops = {.read = bytes_read, .check = bytes_check, .close = bytes_close};
 
 static inline bytes_source bytes_of(const uint8_t *data, size_t size)
 {
@@ -57,6 +66,24 @@ static inline void check_memory(size_t size)
 {
     HOLD(st_memory_used() == 0);
     HOLD(st_memory_peak() <= (4u << 20) + 64 * (uint64_t)(size > 65536 ? size : 65536));
+}
+
+/* A reader's whole test: it accepts or says why, whether asked for all or for part of it. */
+static inline void check_reader(st_status (*read)(st_source *, const st_open_opts *, st_listing *, st_err *),
+                                const uint8_t *data, size_t size)
+{
+    bytes_source src = bytes_of(data, size);
+    const st_open_opts opts[2] = {{0}, {.skip = true, .has_dtype = true, .dtype = ST_BF16}};
+    for (int i = 0; i < 2; i++) {
+        st_err err = {0};
+        st_listing *l = st_calloc(1, sizeof *l);
+        HOLD(l);
+        st_status s = read(&src.base, &opts[i], l, &err);
+        HOLD(s == ST_OK || (err.code == s && err.message[0]));
+        if (s == ST_OK) check_listing(l, size);
+        st_listing_free(l);
+    }
+    check_memory(size);
 }
 
 #endif

@@ -1,39 +1,14 @@
 /* fuzz_pack.c - fuzz target: a packed file. Whatever the bytes, opening and reading end with a status, and what can be
  * read is as long as the original header says. Part of the tests. */
+#include "foreign_file.h"
 #include "header.h"
-#include "mem.h"
 #include "pack.h"
 
-#include <stdlib.h>
-#include <string.h>
 #include <xxhash.h>
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-#define HOLD(condition) \
-    if (!(condition)) abort()
 enum { READ_MOST = 1 << 22, PIECE = 70000 };
-
-typedef struct memory {
-    st_source base;
-    const uint8_t *bytes;
-} memory;
-
-static st_status memory_read(st_source *s, void *buf, uint64_t off, size_t n, st_err *err)
-{
-    (void)err;
-    HOLD(off <= s->size && n <= s->size - off);
-    if (n) memcpy(buf, ((memory *)(void *)s)->bytes + off, n);
-    return ST_OK;
-}
-static st_status memory_check(st_source *s, st_err *err)
-{
-    (void)s;
-    (void)err;
-    return ST_OK;
-}
-static void memory_close(st_source *s) { (void)s; }
-static const st_source_ops memory_ops = {.read = memory_read, .check = memory_check, .close = memory_close};
 
 static void read_original(st_source *s)
 {
@@ -75,7 +50,6 @@ static void mend(uint8_t *bytes, const st_header *h)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    memory m = {{&memory_ops, 1, size, "fuzz"}, data};
     st_header *h;
     uint64_t before = st_memory_used();
     if (st_header_parse("fuzz", data, size, size, &h, NULL) != ST_OK) return 0;
@@ -83,11 +57,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     HOLD(copy);
     memcpy(copy, data, size);
     mend(copy, h);
-    m.bytes = copy;
-    open_packed(&m.base, h, false);
-    open_packed(&m.base, h, true);
+    bytes_source file = bytes_of(copy, size);
+    open_packed(&file.base, h, false);
+    open_packed(&file.base, h, true);
     st_header_free(h);
     free(copy);
-    HOLD(st_memory_used() == before && m.base.refs == 1);
+    HOLD(st_memory_used() == before && file.base.refs == 1);
     return 0;
 }

@@ -1,5 +1,5 @@
-"""bench.py - `make bench`: times and memory of stlua beside cp, a PyTorch script, mergekit and sd-mecha, as one
-Markdown table on standard output. Progress goes to standard error.
+"""bench.py - `make bench`: times and memory of stlua beside cp, a PyTorch script, mergekit and sd-mecha, as
+Markdown tables on standard output, each when it is complete. Progress goes to standard error.
 
 Models are made on the spot from the layouts of real ones. In each row stlua and what its bar refers to run in turn,
 first one then the other, after one round that does not count: a virtual machine's first touch of memory costs more
@@ -23,7 +23,7 @@ import hostile
 import inspection
 from harness import (DIR, HERE, MIB, ONLY, PYTHON, RUNS, STLUA, TOOLS, Cost, Row, TimedRow, absolute, at, at_most,
                      at_most_slowest, cp, cp_sync, dd, measure, median, mergekit_folder, model, ratio, say, script,
-                     show, text, torch)
+                     show, show_machine, text, torch)
 
 
 def merge(*options):
@@ -215,7 +215,7 @@ METADATA = 'st.open(arg[1]):with_metadata({format = "pt", title = "edited"}):sav
 LLAMA3 = ("llama-a", "llama-b", "llama-c")
 LLAMAS, SD15S, SDXLS = ("llama-a", "llama-b"), ("sd15-a", "sd15-b"), ("sdxl-a", "sdxl-b")
 
-ROWS = [
+AVERAGES = [
     Row("average of two 2.2 GB BF16 models, `--no-sync`", "1.3 x `cp`; 8 x faster than mergekit",
         merge("--no-sync"), at_most(1.3, "cp", 8), {"cp": cp}, {"PyTorch": torch("average"), "mergekit": mergekit},
         LLAMAS),
@@ -229,16 +229,18 @@ ROWS = [
          "cp": cp}, (), LLAMAS, cold=True),
     Row("`0.5*a + 0.5*b` in `st.map`", "1.15 x `st.lerp`", script("natural.lua", NATURAL), at_most(1.15, "st.lerp"),
         {"st.lerp": script("lerp.lua", LERP)}, (), LLAMAS),
+]
+
+METHODS = [
     MergeRow("slerp", LLAMAS, 2, 10, 128),
     MergeRow("task_arithmetic", LLAMA3, 2, 6, 64),
     MergeRow("ties", LLAMA3, 5, 25, 256),
     MergeRow("dare_ties", LLAMA3, 3, 15, 128),
     MergeRow("model_stock", LLAMA3, 2, 5, 128),
     MergeRow("karcher", LLAMA3, 3, 6, 128),
-    Row("memory: average of two 2.2 GB models, 2 threads", "64 MiB", merge("--no-sync", "-j", "2"), absolute(mib=64),
-        None, (), LLAMAS, runs=1),
-    Row("memory: average of two 2.2 GB models, 16 threads", "64 MiB", merge("--no-sync", "-j", "16"),
-        absolute(mib=64), None, (), LLAMAS, runs=1),
+]
+
+EDITS = [
     Row("cast BF16 to F16, 2.2 GB", "1.3 x `cp`", cast("F16"), at_most(1.3, "cp"), {"cp": cp},
         {"PyTorch": torch("cast", "F16")}, ("llama-a",)),
     Row("cast BF16 to F8_E4M3, 2.2 GB", "1.3 x `cp`", cast("F8_E4M3"), at_most(1.3, "cp"), {"cp": cp},
@@ -251,18 +253,27 @@ ROWS = [
         {"cp": cp}, (), ("llama-a",)),
     Row("edit the metadata of a 2.2 GB model", "1.1 x `cp`", script("metadata.lua", METADATA), at_most(1.1, "cp"),
         {"cp": cp}, (), ("llama-a",)),
-    Row("`stlua info` of an SD 1.5 checkpoint", "10 ms", lambda a, out: [STLUA, "info", a], absolute(seconds=0.010),
-        None, {"Python": torch_info}, ("sd15-a",), runs=4 * RUNS),
-    Row("`stlua info` of 100,000 tensors", "100 ms, 64 MiB", lambda a, out: [STLUA, "info", a],
-        absolute(seconds=0.100, mib=64), None, {"Python": torch_info}, ("many",), runs=2 * RUNS),
-    Row("sum of every tensor of a 2.2 GB BF16 file", "3 x `dd bs=1M of=/dev/null`", script("sum.lua", TOTAL % "sum"),
-        at_most(3, "dd"), {"dd": dd}, (), ("llama-a",)),
-    Row("norm of every tensor of a 2.2 GB BF16 file", "3 x `dd bs=1M of=/dev/null`", script("norm.lua", TOTAL % "norm"),
-        at_most(3, "dd"), {"dd": dd}, (), ("llama-a",)),
+]
+
+LORA = [
     ExtractRow(),
     Row("`lora apply`, rank 32, to a 2.2 GB model, `--no-sync`",
         "1.5 x the average of two such models; 64 MiB + the factors", apply, apply_verdict,
         {"average": merge("--no-sync")}, (), LLAMAS),
+]
+
+LOOKS = [
+    Row("`stlua info` of an SD 1.5 checkpoint", "10 ms", lambda a, out: [STLUA, "info", a], absolute(seconds=0.010),
+        None, {"Python": torch_info}, ("sd15-a",), runs=4 * RUNS),
+    Row("`stlua info` of 100,000 tensors", "100 ms, 64 MiB", lambda a, out: [STLUA, "info", a],
+        absolute(seconds=0.100, mib=64), None, {"Python": torch_info}, ("many",), runs=2 * RUNS),
+]
+
+NUMBERS = [
+    Row("sum of every tensor of a 2.2 GB BF16 file", "3 x `dd bs=1M of=/dev/null`", script("sum.lua", TOTAL % "sum"),
+        at_most(3, "dd"), {"dd": dd}, (), ("llama-a",)),
+    Row("norm of every tensor of a 2.2 GB BF16 file", "3 x `dd bs=1M of=/dev/null`", script("norm.lua", TOTAL % "norm"),
+        at_most(3, "dd"), {"dd": dd}, (), ("llama-a",)),
     MatmulRow("matrix products, five shapes, 2 threads", "1.1 x a bare call of OpenBLAS", None, matmul_verdict),
     *(TimedRow("in memory, 8192 x 8192: " + name, "PyTorch on 2 threads", at_most(1, "PyTorch"), in_memory, operation)
       for operation, name in (
@@ -271,31 +282,53 @@ ROWS = [
         ("x + y F32", "`x + y`, F32"), ("lerp F32", "lerp, F32"), ("lerp BF16", "lerp, BF16"),
         ("chain F32", "`((x - y) * 0.3 + y):clamp(-1, 1):abs()`, F32"), ("exp F32", "exp, F32"),
         ("sigmoid F32", "sigmoid, F32"), ("where F32", "`where(x > 0, x, y)`, F32"))),
-    *inspection.ROWS,
-    *hostile.ROWS,
+]
+
+MEMORY = [
+    Row("memory: average of two 2.2 GB models, 2 threads", "64 MiB", merge("--no-sync", "-j", "2"), absolute(mib=64),
+        None, (), LLAMAS, runs=1),
+    Row("memory: average of two 2.2 GB models, 16 threads", "64 MiB", merge("--no-sync", "-j", "16"),
+        absolute(mib=64), None, (), LLAMAS, runs=1),
     Row("memory: average of two 7 GB SDXL checkpoints, 2 threads", "64 MiB", merge("--no-sync", "-j", "2"),
         absolute(mib=64), None, (), SDXLS, runs=1),
     Row("memory: average of two 7 GB SDXL checkpoints, 16 threads", "64 MiB", merge("--no-sync", "-j", "16"),
         absolute(mib=64), None, (), SDXLS, runs=1),
-    *compression.ROWS,
 ]
+
+SECTIONS = {
+    "Averages": AVERAGES,
+    "Merge methods": METHODS,
+    "Casts and edits": EDITS,
+    "LoRA": LORA,
+    "`.safetensors.zst`": compression.ZSTD_ROWS,
+    "`pack`": compression.PACK_ROWS,
+    "Looking at models": [*LOOKS, *inspection.ROWS],
+    "Numbers and arrays": NUMBERS,
+    "Memory": MEMORY,
+    "Hostile files": hostile.ROWS,
+}
+
+
+def results_of(rows):
+    for row in rows:
+        try:
+            yield row, row.run()
+        except (RuntimeError, OSError, subprocess.CalledProcessError) as e:
+            say("  failed:", e)
+            yield row, e
 
 
 def main():
     os.makedirs(DIR, exist_ok=True)
-    results = []
-    for row in ROWS:
-        if not ONLY.search(row.name):
-            continue
-        try:
-            results.append((row, row.run()))
-        except (RuntimeError, OSError, subprocess.CalledProcessError) as e:
-            say("  failed:", e)
-            results.append((row, e))
-    show(results)
+    failed = False
+    show_machine()
+    for title, rows in SECTIONS.items():
+        results = list(results_of([row for row in rows if ONLY.search(row.name)]))
+        show(title, results)
+        failed |= any(isinstance(costs, Exception) for _, costs in results)
     if not os.environ.get("BENCH_KEEP"):
         shutil.rmtree(DIR)
-    sys.exit(0 if all(not isinstance(c, Exception) for _, c in results) else 1)
+    sys.exit(failed)
 
 
 main()

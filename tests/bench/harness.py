@@ -313,10 +313,16 @@ def processor():
         return platform.processor() or platform.machine()
 
 
-def show(results):
-    print("%s, %s, %d cores, Linux %s; medians of %d rounds (peers %d), the highest peak of resident memory.\n" % (
+def show_machine():
+    print("%s, %s, %d cores, Linux %s; medians of %d rounds (peers %d), the highest peak of resident memory." % (
         time.strftime("%Y-%m-%d"), processor(), len(os.sched_getaffinity(0)), platform.release().split("-")[0], RUNS,
-        PEER_RUNS))
+        PEER_RUNS), flush=True)
+
+
+def show(title, results):
+    if not results:
+        return
+    print("\n## %s\n" % title)
     print("| work | bar | stlua | beside | ratio | holds |")
     print("| --- | --- | --- | --- | --- | --- |")
     for row, costs in results:
@@ -326,4 +332,4 @@ def show(results):
         beside = "; ".join("%s %s" % (label, cell(c)) for label, c in costs.items() if label != "stlua" and c)
         shown, holds = row.verdict(costs)
         cells = (row.name, row.bar, cell(costs["stlua"]), beside, shown, "yes" if holds else "**no**")
-        print("|", " | ".join(cells), "|")
+        print("|", " | ".join(cells), "|", flush=True)

@@ -105,11 +105,14 @@ typedef struct st_pack_base {
     const st_header *header; /* lent for as long as the source lives */
 } st_pack_base;
 
+/* Passes on why a base could not be read. Its damage is IO: it is none of the packed file, whose damage is FORMAT. */
+st_status st_pack_base_failed(st_status s, const st_err *why, const char *packed, st_err *err);
+
 /* A packed file's original bytes as a source. `h`, the header of `packed`, is lent until this returns. Without `base`
  * (NULL) tensors that need it cannot be read: the message says what is missing. */
 st_status st_pack_open(st_source *packed, const st_header *h, const st_pack_base *base, st_source **out, st_err *err);
 
-/* Makes every chunk, and lists those that are damaged. A base that is missing is IO. */
+/* Makes every chunk, and lists those that are damaged. A base that is missing or damaged is IO. */
 st_status st_pack_verify(st_source *s, st_ctx *ctx, st_damages *d, st_err *err);
 
 #endif

@@ -217,7 +217,7 @@ static st_status measure_header(packer *p, size_t *room, st_err *err)
 
 static st_status write_file(packer *p, st_sink *k, size_t room, st_err *err)
 {
-    ST_TRY(st_append_new(k, room, &p->append, err));
+    ST_TRY(st_append_new(k, room, p->ctx, &p->append, err));
     st_progress_begin(p->ctx, "pack", st_file_size(p->file));
     ST_TRY(st_ctx_run(p->ctx, st_ctx_threads(p->ctx), work, p, err));
     if (st_ctx_cancelled(p->ctx)) return st_fail_cancelled(err);

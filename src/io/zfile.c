@@ -111,7 +111,7 @@ static st_status open_packed(st_ctx *ctx, const st_file *f, const char *to, cons
     w.open_ended = true;
     st_status s = make_cuts(f, &cuts, err);
     if (s == ST_OK) s = st_writer_open(to, st_zcuts_most(&cuts), &w, &inner, err);
-    if (s == ST_OK) s = st_zsink_new(inner, &cuts, out, err);
+    if (s == ST_OK) s = st_zsink_new(inner, &cuts, ctx, out, err);
     st_zcuts_free(&cuts);
     return s;
 }

@@ -289,7 +289,7 @@ uint64_t st_zsink_stretch(const st_sink *k, uint64_t off)
     return z->cuts.starts[frame_at(z, off) + 1] - off;
 }
 
-static st_status set_up(zsink *z, const st_zcuts *cuts, st_err *err)
+static st_status set_up(zsink *z, const st_zcuts *cuts, st_ctx *ctx, st_err *err)
 {
     size_t n = cuts->n + 1;
     ST_TRY(st_zstd_load(err));
@@ -299,10 +299,10 @@ static st_status set_up(zsink *z, const st_zcuts *cuts, st_err *err)
     z->sums = st_calloc(n, sizeof *z->sums);
     if (!z->cuts.starts || !z->sizes || !z->sums) return st_fail_nomem(err, n * sizeof *cuts->starts);
     memcpy(z->cuts.starts, cuts->starts, n * sizeof *cuts->starts);
-    return st_append_new(z->inner, 0, &z->append, err);
+    return st_append_new(z->inner, 0, ctx, &z->append, err);
 }
 
-st_status st_zsink_new(st_sink *inner, const st_zcuts *cuts, st_sink **out, st_err *err)
+st_status st_zsink_new(st_sink *inner, const st_zcuts *cuts, st_ctx *ctx, st_sink **out, st_err *err)
 {
     *out = NULL;
     zsink *z = st_calloc(1, sizeof *z);
@@ -313,7 +313,7 @@ st_status st_zsink_new(st_sink *inner, const st_zcuts *cuts, st_sink **out, st_e
     }
     z->sink = (st_sink){.ops = &sink_ops, .size = cuts->end, .label = inner->label};
     z->inner = inner;
-    st_status s = set_up(z, cuts, err);
+    st_status s = set_up(z, cuts, ctx, err);
     if (s != ST_OK) {
         sink_free(&z->sink);
         return s;

@@ -78,9 +78,9 @@ bool st_pack_get_table(const void *end, uint64_t payload, const st_pack_tail *t,
 
 /* ---------------------------------------------------------------- chunks */
 
-/* What one thread needs to pack and to unpack. */
+/* What one thread needs to pack and to unpack. `label`, lent, is the file's for messages. */
 typedef struct st_coder st_coder;
-st_status st_coder_new(st_coder **c, st_err *err);
+st_status st_coder_new(const char *label, st_coder **c, st_err *err);
 void st_coder_free(st_coder *c);
 size_t st_coder_bound(size_t n); /* the most that a chunk of n bytes can take */
 /* Packs n bytes; `base` has as many, or is NULL. sizes[] gets one size per plane. */

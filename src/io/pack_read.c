@@ -56,7 +56,7 @@ static void *new_scratch(st_blocks *b)
     if (!s) return NULL;
     s->in = st_malloc(p->chunk_most);
     s->base = p->base ? st_malloc(p->chunk_most) : NULL;
-    if (s->in && (s->base || !p->base) && st_coder_new(&s->coder, NULL) == ST_OK) return s;
+    if (s->in && (s->base || !p->base) && st_coder_new(p->b.base.label, &s->coder, NULL) == ST_OK) return s;
     free_scratch(s);
     return NULL;
 }

@@ -71,7 +71,7 @@ static st_status take_scratch(zsink *z, scratch **out, st_err *err)
     if (!w) {
         w = st_calloc(1, sizeof *w);
         if (!w) return st_fail_nomem(err, sizeof *w);
-        st_status s = st_zstd_new(&w->z, err);
+        st_status s = st_zstd_new(z->inner->label, &w->z, err);
         if (s != ST_OK) {
             free_scratch(w);
             return s;

@@ -376,6 +376,19 @@ static void test_spool_faults(void **state)
         if (!i) assert_memory_equal(buf, p + 5000, 100); /* another folder will do */
         st_file_close(f);
     }
+    for (int second = 0; second < 2; second++) { /* neither folder will do: opening fails in one, asking in the other */
+        assert_ok(st_file_open(in_dir(dir, "m.zst"), &f, &err));
+        st_source *src = st_file_source(f);
+        assert_ok(src->ops->read(src, buf, n - 100, 100, &err));
+        sys_fault(SYS_open, 1, EACCES);
+        sys_fault(SYS_fstat, second ? 2 : 1, EIO);
+        assert_int_equal(src->ops->read(src, buf, 5000, 100, &err), ST_IO);
+        sys_fault(SYS_CALL_COUNT, 0, 0);
+        const char *what = second ? "m.zst: asking for the free space in /var/tmp, to which"
+                                  : "m.zst: creating a temporary file in /var/tmp, to which";
+        if (!strstr(err.message, what)) fail_msg("%s", err.message);
+        st_file_close(f);
+    }
     unsetenv("TMPDIR");
     assert_int_equal(count_entries(dir), 1);
     free(p);

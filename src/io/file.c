@@ -173,17 +173,10 @@ struct st_file {
     st_file *base;
 };
 
-enum {
-    /* A compressed header may be so many times larger than its file, beyond a length that no more than memory for one
-     * tile takes: a few bytes can claim any length. */
-    HEADER_TIMES = 64,
-    HEADER_FREE = 32 << 20,
-};
-
 static st_status check_header(const st_source *src, size_t len, st_err *err)
 {
     uint64_t stored = st_zsource_stored(src);
-    if (len <= HEADER_FREE || len / HEADER_TIMES <= stored) return ST_OK;
+    if (st_zsource_header_fits(len, stored)) return ST_OK;
     return st_fail(err, ST_LIMIT, src->label, NULL, "a header of %zu bytes in a compressed file of %llu", len,
                    (unsigned long long)stored);
 }

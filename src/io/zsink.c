@@ -5,6 +5,7 @@
 #include "append.h"
 #include "mem.h"
 #include "zcodec.h"
+#include "zsource.h"
 #include "ztable.h"
 
 #include <pthread.h>
@@ -238,6 +239,11 @@ static st_status finish(zsink *z, st_err *err)
                        z->cuts.n);
     ST_TRY(
         st_ztable_write(z->inner, st_append_end(z->append), z->cuts.starts, z->sizes, z->sums, z->cuts.n, &end, err));
+    if (!st_zsource_header_fits(z->cuts.head - 8, end))
+        return st_fail(err, ST_LIMIT, z->sink.label, NULL,
+                       "the header of %llu bytes says next to nothing (all compresses to %llu), and would be refused "
+                       "when it is read: save the model anew or with less metadata, or leave it uncompressed",
+                       (unsigned long long)z->cuts.head - 8, (unsigned long long)end);
     ST_TRY(z->inner->ops->end(z->inner, end, err));
     z->ended = true;
     return ST_OK;

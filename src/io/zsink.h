@@ -10,6 +10,7 @@ typedef struct st_zcuts {
     size_t n, cap;
     uint64_t frame; /* content that a frame may have */
     uint64_t end;   /* of what was added */
+    uint64_t head;  /* bytes of the header, length included */
 } st_zcuts;
 /* For a file of `size` bytes with a header of `head` bytes, length included, which gets a frame of its own. */
 st_status st_zcuts_begin(st_zcuts *c, uint64_t head, uint64_t size, const char *label, st_err *err);

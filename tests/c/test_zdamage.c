@@ -269,6 +269,14 @@ static void test_bombs(void **state)
         assert_int_equal(st_memory_used(), before);
         free(c);
     }
+    /* Nor is such a file made. */
+    uint64_t bytes;
+    spill(in_dir(dir, "padded"), p, N);
+    int before = count_entries(dir);
+    assert_int_equal(st_file_compress(ctx, in_dir(dir, "padded"), in_dir(dir, "padded.zst"), NULL, &bytes, &err),
+                     ST_LIMIT);
+    assert_non_null(strstr(err.message, "padded.zst: the header of 94371832 bytes"));
+    assert_int_equal(count_entries(dir), before);
     free(p);
 }
 

@@ -161,6 +161,9 @@ function suite.test_verify_an_index()
    lu.assertStrContains(v.problems[1], '"z"')
    support.write(index, '{"weight_map":{"w":"../a.safetensors","i":"/etc/passwd"}}')
    lu.assertEquals(#st.verify(index).problems, 2)
+   support.write(index, '{"weight_map":{}}')      -- nothing is damaged, but nothing was there to be looked at
+   lu.assertFalse(st.verify(index).ok)
+   lu.assertStrContains(tostring(st.verify(support.path("x"))), "index.json: the index lists no tensor")
    support.write(index, "[]")
    lu.assertStrContains(st.verify(index).problems[1], "no index")
 end

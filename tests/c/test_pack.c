@@ -7,6 +7,7 @@
 
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 static char *dir;
 
@@ -200,6 +201,14 @@ static void test_a_base(void **state)
     assert_int_equal(stats.deltas, 1);
     assert_int_equal(strlen(stats.base_sha256), 64);
     expect_bytes("tuned.packed", bytes, size);
+    /* Unpacking does not write over what it reads, whatever name that is given. */
+    uint64_t n;
+    assert_int_equal(symlink("base.safetensors", in_dir(dir, "link")), 0);
+    for (int link = 0; link < 2; link++) {
+        const char *to = link ? "link" : "base.safetensors";
+        assert_int_equal(st_file_decompress(ctx, in_dir(dir, "tuned.packed"), in_dir(dir, to), NULL, &n, &err), ST_ARG);
+        assert_non_null(strstr(err.message, "it is the base, without which"));
+    }
     free(bytes);
 }
 

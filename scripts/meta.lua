@@ -72,7 +72,7 @@ local function write_picture(args, metadata)
    local target = args.thumbnail_out
    local bytes = thumbnail.extract(metadata, core.escape(args.file))
    new_file.check(target, "picture", thumbnail.kind)
-   new_file.write(target, function(write) write(bytes) end)
+   new_file.write(target, bytes)
    cli.note(("%s: %s"):format(core.escape(target), core.size(#bytes)))
 end
 

@@ -287,6 +287,9 @@ st_status st_file_compress(st_ctx *ctx, const char *path, const char *to, const 
 st_status st_file_decompress(st_ctx *ctx, const char *path, const char *to, const st_copy_opts *opts, uint64_t *bytes,
                              st_err *err);
 
+/* Writes a small file of these bytes, a page or a picture, by the rules of a save. */
+st_status st_file_write(st_ctx *ctx, const char *path, const void *bytes, size_t n, st_err *err);
+
 /* A damaged place of a file, in the plain file's bytes. */
 typedef struct st_damage {
     uint64_t begin, end;

@@ -18,6 +18,9 @@ local function shards_of(index)
    local ok, decoded = pcall(core.json_decode, whole_file(index))
    local map = ok and type(decoded) == "table" and decoded.weight_map
    if type(map) ~= "table" then return {}, { ("%s: it is no index of a model"):format(core.escape(index)) } end
+   if next(map) == nil then
+      return {}, { ("%s: the index lists no tensor, so that nothing could be checked"):format(core.escape(index)) }
+   end
    local seen, paths, problems = {}, {}, {}
    for _, name in pairs(map) do
       if type(name) == "string" and not seen[name] then

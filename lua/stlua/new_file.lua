@@ -1,4 +1,4 @@
---- A small file that appears whole or not at all: written beside its place, then renamed.
+--- A small file that appears whole or not at all, by the rules of a save.
 -- Layer: Lua, above stlua.core.
 
 local core = require "stlua.core"
@@ -21,26 +21,8 @@ function new_file.check(path, kind, is_such)
 end
 
 --- @tparam string path
--- @tparam function body called with write(text)
--- @raise "io"; whatever `body` throws. The target is then as it was
-function new_file.write(path, body)
-   local temp = path .. ".part"
-   local file, why = io.open(temp, "wb")
-   if not file then errors.throw("io", ("%s: cannot write: %s"):format(core.escape(path), why:gsub("^.*: ", ""))) end
-   local function write(s)
-      local ok, message = file:write(s)
-      if not ok then errors.throw("io", ("%s: writing: %s"):format(core.escape(path), message)) end
-   end
-   local ok, e = pcall(body, write)
-   local closed, message = file:close()
-   if ok and not closed then ok, e = false, core.error("io", ("%s: writing: %s"):format(core.escape(path), message)) end
-   if ok then
-      local renamed, reason = os.rename(temp, path)
-      if renamed then return end
-      e = core.error("io", ("%s: %s"):format(core.escape(path), reason))
-   end
-   os.remove(temp)
-   error(e, 0)
-end
+-- @tparam string bytes
+-- @raise "io", "space". The target is then as it was
+function new_file.write(path, bytes) core.write_file(path, bytes) end
 
 return new_file

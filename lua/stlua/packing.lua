@@ -39,15 +39,6 @@ function pack.pack(path, opts)
    end, { base = "string", base_sha256 = "string" }, function(_, given) return { given.base } end)
 end
 
--- The base that reading a packed file will find.
-local function bases_of(path, given)
-   local named = given.base or open.pack_base
-   if named then return { named } end
-   local file = open.open(path):files()[1]
-   local beside = file and file.packed and file.packed.base
-   return { beside and (path:match("^(.*/)[^/]*$") or "") .. beside }
-end
-
 --- Writes what a packed file was packed from, byte for byte. The file stays.
 --
 --     > to = st.unpack("small.safetensors", { output = "again.safetensors" })
@@ -72,7 +63,7 @@ function pack.unpack(path, opts)
    return compressed.convert(path, opts, "st.unpack", derive, function(from, to, how, given)
       how.base = given.base or open.pack_base
       return core.decompress(from, to, how)
-   end, { base = "string" }, bases_of)
+   end, { base = "string" })
 end
 
 return pack

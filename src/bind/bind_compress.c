@@ -1,4 +1,4 @@
-/* bind_compress.c - files as wholes: core.compress, core.decompress, core.verify. Layer: bind. */
+/* bind_compress.c - files as wholes: core.compress, core.decompress, core.write_file, core.verify. Layer: bind. */
 #include "bind.h"
 
 typedef st_status (*copier)(st_ctx *ctx, const char *path, const char *to, const st_copy_opts *opts, uint64_t *bytes,
@@ -30,6 +30,19 @@ static int copy_with(lua_State *L, copier copy)
 /* core.compress(path, to [, { sync =, replace = }]) -> bytes on the disk; core.decompress takes `base` as well. */
 static int core_compress(lua_State *L) { return copy_with(L, st_file_compress); }
 static int core_decompress(lua_State *L) { return copy_with(L, st_file_decompress); }
+
+/* core.write_file(path, bytes) */
+static int core_write_file(lua_State *L)
+{
+    st_err err;
+    size_t n;
+    bind_top(L, 2);
+    const char *path = bind_path(L, 1), *bytes = bind_string(L, 2, &n);
+    bind_context *c = bind_enter(L);
+    st_status s = st_file_write(c->ctx, path, bytes, n, &err);
+    bind_leave(L, c, s, &err);
+    return 0;
+}
 
 #define VERDICT "stlua.Verdict"
 
@@ -89,8 +102,11 @@ static int core_verify(lua_State *L)
 
 void bind_compress_open(lua_State *L, int core)
 {
-    static const luaL_Reg functions[] = {
-        {"compress", core_compress}, {"decompress", core_decompress}, {"verify", core_verify}, {NULL, NULL}};
+    static const luaL_Reg functions[] = {{"compress", core_compress},
+                                         {"decompress", core_decompress},
+                                         {"write_file", core_write_file},
+                                         {"verify", core_verify},
+                                         {NULL, NULL}};
     luaL_newmetatable(L, VERDICT);
     lua_pushcfunction(L, verdict_gc);
     lua_setfield(L, -2, "__gc");

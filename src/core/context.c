@@ -311,19 +311,22 @@ static errand *start_errand(st_ctx *c, st_status (*work)(void *, st_err *), void
     return NULL;
 }
 
+void st_wait_briefly(pthread_cond_t *changed, pthread_mutex_t *lock)
+{
+    struct timespec until;
+    clock_gettime(CLOCK_REALTIME, &until);
+    until.tv_nsec += LOOK;
+    if (until.tv_nsec >= 1000000000) {
+        until.tv_nsec -= 1000000000;
+        until.tv_sec++;
+    }
+    pthread_cond_timedwait(changed, lock, &until);
+}
+
 /* Waits, with the lock held, until the errand has ended or a cancel comes. */
 static void wait_for(st_ctx *c, errand *e)
 {
-    while (!e->done && !st_ctx_cancelled(c)) {
-        struct timespec until;
-        clock_gettime(CLOCK_REALTIME, &until);
-        until.tv_nsec += LOOK;
-        if (until.tv_nsec >= 1000000000) {
-            until.tv_nsec -= 1000000000;
-            until.tv_sec++;
-        }
-        pthread_cond_timedwait(&c->back, &c->lock, &until);
-    }
+    while (!e->done && !st_ctx_cancelled(c)) st_wait_briefly(&c->back, &c->lock);
     if (!e->done) {
         e->left = true;
         sys_step_back(e->thread_id);

@@ -4,6 +4,8 @@
 
 #include "status.h"
 
+#include <pthread.h>
+
 /* Work for one thread: called once per worker with its number, 0 being the calling thread. It polls st_ctx_stopped and
  * stops early once another worker failed. */
 typedef st_status (*st_work_fn)(void *arg, unsigned worker, st_err *err);
@@ -14,6 +16,8 @@ st_status st_ctx_run(st_ctx *ctx, unsigned n, st_work_fn fn, void *arg, st_err *
 /* True when workers should stop: cancelled, or one of them failed. */
 bool st_ctx_stopped(const st_ctx *ctx);
 st_status st_fail_cancelled(st_err *err);
+/* Waits for the condition, but not for long: who waits in a run asks st_ctx_stopped each time. */
+void st_wait_briefly(pthread_cond_t *changed, pthread_mutex_t *lock);
 /* A number above 0 that no other call of this context gave. */
 uint64_t st_ctx_number(st_ctx *ctx);
 

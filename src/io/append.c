@@ -1,8 +1,8 @@
 /* append.c - putting results in order. Layer: io. */
 #include "append.h"
+#include "context.h"
 #include "mem.h"
 
-#include <pthread.h>
 #include <string.h>
 
 #define WAITING_MOST (256u << 20) /* bytes */
@@ -15,19 +15,25 @@ typedef struct late {
 
 struct st_append {
     st_sink *out;
+    st_ctx *ctx; /* NULL: nobody may wait */
     pthread_mutex_t lock;
-    uint64_t at; /* where number `next` goes */
+    pthread_cond_t moved; /* `next`, and so the room that is left */
+    uint64_t at;          /* where number `next` goes */
     size_t next, waiting;
     late *first; /* in the order of their numbers */
 };
 
-st_status st_append_new(st_sink *out, uint64_t at, st_append **a, st_err *err)
+st_status st_append_new(st_sink *out, uint64_t at, st_ctx *ctx, st_append **a, st_err *err)
 {
     st_append *x = *a = st_calloc(1, sizeof *x);
     if (!x) return st_fail_nomem(err, sizeof *x);
     x->out = out;
+    x->ctx = ctx;
     x->at = at;
-    if (pthread_mutex_init(&x->lock, NULL) == 0) return ST_OK;
+    if (pthread_mutex_init(&x->lock, NULL) == 0) {
+        if (pthread_cond_init(&x->moved, NULL) == 0) return ST_OK;
+        pthread_mutex_destroy(&x->lock);
+    }
     st_free(x);
     *a = NULL;
     return st_fail_nomem(err, sizeof *x);
@@ -40,6 +46,7 @@ void st_append_free(st_append *a)
         next = l->next;
         st_free(l);
     }
+    pthread_cond_destroy(&a->moved);
     pthread_mutex_destroy(&a->lock);
     st_free(a);
 }
@@ -52,17 +59,28 @@ static uint64_t take_place(st_append *a, size_t n)
     uint64_t at = a->at;
     a->at += n;
     a->next++;
+    pthread_cond_broadcast(&a->moved);
     return at;
+}
+
+/* Until its turn has come, or there is room for it. Who fails in its place has stopped the run. */
+static st_status wait_for_room(st_append *a, size_t number, size_t n, st_err *err)
+{
+    while (number != a->next && n > WAITING_MOST - a->waiting) {
+        if (!a->ctx)
+            return st_fail(err, ST_LIMIT, a->out->label, NULL,
+                           "the parts of a compressed file are made too far out of order: %zu bytes wait; save it by "
+                           "itself, or plain and compress it afterwards",
+                           a->waiting + n);
+        if (st_ctx_stopped(a->ctx)) return st_fail_cancelled(err);
+        st_wait_briefly(&a->moved, &a->lock);
+    }
+    return ST_OK;
 }
 
 /* Its turn has not come: a copy waits. */
 static st_status keep(st_append *a, size_t number, const void *buf, size_t n, st_err *err)
 {
-    if (n > WAITING_MOST - a->waiting)
-        return st_fail(err, ST_LIMIT, a->out->label, NULL,
-                       "the parts of a compressed file are made too far out of order: %zu bytes wait; save it by "
-                       "itself, or plain and compress it afterwards",
-                       a->waiting + n);
     late *l = st_malloc(sizeof *l + n), **to = &a->first;
     if (!l) return st_fail_nomem(err, sizeof *l + n);
     l->number = number;
@@ -95,9 +113,10 @@ st_status st_append_put(st_append *a, size_t number, const void *buf, size_t n, 
 {
     uint64_t at = 0;
     pthread_mutex_lock(&a->lock);
+    st_status s = wait_for_room(a, number, n, err);
     bool turn = number == a->next;
-    st_status s = turn ? ST_OK : keep(a, number, buf, n, err);
-    if (turn) at = take_place(a, n);
+    if (s == ST_OK && !turn) s = keep(a, number, buf, n, err);
+    if (s == ST_OK && turn) at = take_place(a, n);
     pthread_mutex_unlock(&a->lock);
     if (!turn || s != ST_OK) return s;
     s = a->out->ops->write(a->out, buf, at, n, err);

@@ -173,17 +173,10 @@ struct st_file {
     st_file *base;
 };
 
-enum {
-    /* A compressed header may be so many times larger than its file, beyond a length that no more than memory for one
-     * tile takes: a few bytes can claim any length. */
-    HEADER_TIMES = 64,
-    HEADER_FREE = 32 << 20,
-};
-
 static st_status check_header(const st_source *src, size_t len, st_err *err)
 {
     uint64_t stored = st_zsource_stored(src);
-    if (len <= HEADER_FREE || len / HEADER_TIMES <= stored) return ST_OK;
+    if (st_zsource_header_fits(len, stored)) return ST_OK;
     return st_fail(err, ST_LIMIT, src->label, NULL, "a header of %zu bytes in a compressed file of %llu", len,
                    (unsigned long long)stored);
 }
@@ -242,6 +235,14 @@ static st_status open_source(st_file *f, const char *path, char head[ST_SNIFF_BY
 
 static st_status open_file(const char *path, const st_open_opts *o, bool as_base, st_file **out, st_err *err);
 
+static st_status open_base(st_file *f, const char *path, bool may_lack, st_err *err)
+{
+    st_err why;
+    st_status s = open_file(path, NULL, true, &f->base, &why);
+    if (s == ST_IO && may_lack) return ST_OK;
+    return st_pack_base_failed(s, &why, f->src->label, err);
+}
+
 /* The base of a packed file: the one that was named, or what lies beside it. Not to be there is no failure: some
  * tensors can be read, and of the others it is said what they want. */
 static st_status find_base(st_file *f, const st_open_opts *o, st_err *err)
@@ -253,7 +254,7 @@ static st_status find_base(st_file *f, const st_open_opts *o, st_err *err)
     st_escape(shown, sizeof shown, name, len);
     f->base_name = st_strndup(shown, strlen(shown));
     if (!f->base_name) return st_fail_nomem(err, strlen(shown) + 1);
-    if (o && o->base) return open_file(o->base, NULL, true, &f->base, err);
+    if (o && o->base) return open_base(f, o->base, false, err);
     if (len == 0 || *name == '.' || memchr(name, '/', len) || memchr(name, '\0', len)) return ST_OK; /* no plain name */
     const char *slash = strrchr(path, '/');
     size_t folder = slash ? (size_t)(slash - path) + 1 : 0;
@@ -261,9 +262,9 @@ static st_status find_base(st_file *f, const st_open_opts *o, st_err *err)
     if (!beside) return st_fail_nomem(err, folder + len + 1);
     memcpy(beside, path, folder);
     memcpy(beside + folder, name, len + 1);
-    st_status s = open_file(beside, NULL, true, &f->base, err);
+    st_status s = open_base(f, beside, true, err);
     st_free(beside);
-    return s == ST_IO ? ST_OK : s;
+    return s;
 }
 
 /* From now on the file is what it was packed from. */
@@ -418,6 +419,15 @@ void st_file_note(const st_file *f, size_t i, st_note *kind, st_text *text)
 {
     *kind = f->l->notes[i].kind;
     *text = f->l->notes[i].text;
+}
+
+st_status st_file_spare_base(const st_file *f, const char *to, st_err *err)
+{
+    struct stat base, there;
+    if (!f->base || sys_stat(f->base->src->label, &base) < 0 || sys_stat(to, &there) < 0) return ST_OK;
+    if (base.st_dev != there.st_dev || base.st_ino != there.st_ino) return ST_OK;
+    return st_fail(err, ST_ARG, to, NULL, "it is the base, without which %s cannot be read; give another output",
+                   f->src->label);
 }
 
 bool st_file_packed(const st_file *f, st_pack_info *info)

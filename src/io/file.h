@@ -15,6 +15,9 @@ const st_listed *st_file_listed(const st_file *f, size_t i);
 /* ARG when it is no safetensors file: `doing` ("compressing it") is for those alone. */
 st_status st_file_want_safetensors(const st_file *f, const char *doing, st_err *err);
 
+/* ARG when `to` is a name of the base that a packed file is read with. */
+st_status st_file_spare_base(const st_file *f, const char *to, st_err *err);
+
 /* Opens a regular file as a source: follows symlinks, refuses directories, FIFOs, devices; one descriptor, O_CLOEXEC.
  */
 st_status st_source_open(const char *path, st_source **out, st_err *err);

@@ -78,9 +78,9 @@ bool st_pack_get_table(const void *end, uint64_t payload, const st_pack_tail *t,
 
 /* ---------------------------------------------------------------- chunks */
 
-/* What one thread needs to pack and to unpack. */
+/* What one thread needs to pack and to unpack. `label`, lent, is the file's for messages. */
 typedef struct st_coder st_coder;
-st_status st_coder_new(st_coder **c, st_err *err);
+st_status st_coder_new(const char *label, st_coder **c, st_err *err);
 void st_coder_free(st_coder *c);
 size_t st_coder_bound(size_t n); /* the most that a chunk of n bytes can take */
 /* Packs n bytes; `base` has as many, or is NULL. sizes[] gets one size per plane. */
@@ -105,11 +105,14 @@ typedef struct st_pack_base {
     const st_header *header; /* lent for as long as the source lives */
 } st_pack_base;
 
+/* Passes on why a base could not be read. Its damage is IO: it is none of the packed file, whose damage is FORMAT. */
+st_status st_pack_base_failed(st_status s, const st_err *why, const char *packed, st_err *err);
+
 /* A packed file's original bytes as a source. `h`, the header of `packed`, is lent until this returns. Without `base`
  * (NULL) tensors that need it cannot be read: the message says what is missing. */
 st_status st_pack_open(st_source *packed, const st_header *h, const st_pack_base *base, st_source **out, st_err *err);
 
-/* Makes every chunk, and lists those that are damaged. A base that is missing is IO. */
+/* Makes every chunk, and lists those that are damaged. A base that is missing or damaged is IO. */
 st_status st_pack_verify(st_source *s, st_ctx *ctx, st_damages *d, st_err *err);
 
 #endif

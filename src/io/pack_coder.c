@@ -23,11 +23,11 @@ struct st_coder {
     size_t room_cap;      /* bytes of a plane */
 };
 
-st_status st_coder_new(st_coder **c, st_err *err)
+st_status st_coder_new(const char *label, st_coder **c, st_err *err)
 {
     *c = st_calloc(1, sizeof **c);
     if (!*c) return st_fail_nomem(err, sizeof **c);
-    st_status s = st_zstd_new(&(*c)->z, err);
+    st_status s = st_zstd_new(label, &(*c)->z, err);
     if (s == ST_OK) return ST_OK;
     st_coder_free(*c);
     *c = NULL;

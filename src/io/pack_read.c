@@ -5,6 +5,7 @@
 #include "pack.h"
 #include "shape.h"
 
+#include <stdio.h>
 #include <string.h>
 #include <xxhash.h>
 
@@ -55,7 +56,7 @@ static void *new_scratch(st_blocks *b)
     if (!s) return NULL;
     s->in = st_malloc(p->chunk_most);
     s->base = p->base ? st_malloc(p->chunk_most) : NULL;
-    if (s->in && (s->base || !p->base) && st_coder_new(&s->coder, NULL) == ST_OK) return s;
+    if (s->in && (s->base || !p->base) && st_coder_new(p->b.base.label, &s->coder, NULL) == ST_OK) return s;
     free_scratch(s);
     return NULL;
 }
@@ -88,6 +89,25 @@ static st_status fail_no_base(const packed *p, size_t block, st_err *err)
                          p->base_name ? p->base_name : "a base");
 }
 
+st_status st_pack_base_failed(st_status s, const st_err *why, const char *label, st_err *err)
+{
+    if (s == ST_OK || !err) return s == ST_FORMAT ? ST_IO : s;
+    *err = *why;
+    if (s != ST_FORMAT) return s;
+    char shown[256];
+    size_t n = strlen(err->message);
+    st_escape(shown, sizeof shown, label, strlen(label));
+    snprintf(err->message + n, sizeof err->message - n, "; it is the base of %s: download or copy it again", shown);
+    return err->code = ST_IO;
+}
+
+static st_status read_base(const packed *p, void *buf, uint64_t off, size_t n, st_err *err)
+{
+    st_err why;
+    st_status s = p->base->ops->read(p->base, buf, off, n, &why);
+    return st_pack_base_failed(s, &why, p->b.base.label, err);
+}
+
 /* The XXH64 of the base's tensor is that of the one it was packed against. */
 static st_status check_base(const packed *p, const packed_tensor *t, char *buf, bool *same, st_err *err)
 {
@@ -98,7 +118,7 @@ static st_status check_base(const packed *p, const packed_tensor *t, char *buf, 
     for (uint64_t at = 0; s == ST_OK && at < t->tail.length; at += p->chunk_most) {
         uint64_t left = t->tail.length - at;
         size_t n = left < p->chunk_most ? (size_t)left : p->chunk_most;
-        s = p->base->ops->read(p->base, buf, t->base_at + at, n, err);
+        s = read_base(p, buf, t->base_at + at, n, err);
         if (s == ST_OK) XXH64_update(x, buf, n);
     }
     *same = XXH64_digest(x) == t->tail.base_hash;
@@ -135,9 +155,7 @@ static st_status make_chunk(const packed *p, const packed_tensor *t, uint32_t k,
     const char *why = "they are no such frame";
     *len = 0;
     if (needs_base && !p->base) return fail_no_base(p, block, err);
-    if (needs_base)
-        ST_TRY(
-            p->base->ops->read(p->base, planes ? s->base : out, t->base_at + ((uint64_t)k << t->tail.chunk), n, err));
+    if (needs_base) ST_TRY(read_base(p, planes ? s->base : out, t->base_at + ((uint64_t)k << t->tail.chunk), n, err));
     if (!planes) return ST_OK;
     for (size_t i = 0; i + 1 < row; i++) *len += sizes[i]; /* each at most n >> lane: n in all */
     ST_TRY(p->under->ops->read(p->under, s->in, p->at[t->first + k], *len, err));
@@ -193,7 +211,8 @@ static bool packed_identity(st_source *s, uint64_t id[2])
 static st_status packed_settle(st_source *s, st_err *err)
 {
     const packed *p = of(s);
-    if (p->base) ST_TRY(st_source_settle(p->base, err));
+    st_err why;
+    if (p->base) ST_TRY(st_pack_base_failed(st_source_settle(p->base, &why), &why, s->label, err));
     return st_source_settle(p->under, err);
 }
 

@@ -109,7 +109,7 @@ static st_status work(void *arg, unsigned worker, st_err *err)
     packer *p = arg;
     size_t most = (size_t)1 << ST_PACK_CHUNK_LOG2;
     bench w = {.raw = st_malloc(most), .base = st_malloc(most), .out = st_malloc(st_coder_bound(most))};
-    st_status s = w.raw && w.base && w.out ? st_coder_new(&w.coder, err) : st_fail_nomem(err, 4 * most);
+    st_status s = w.raw && w.base && w.out ? st_coder_new(p->src->label, &w.coder, err) : st_fail_nomem(err, 4 * most);
     /* One thread names the base while the others have begun. */
     if (s == ST_OK && worker == 0 && p->base && !*p->sha256)
         s = st_sha256_source(p->ctx, p->base, 0, p->base->size, p->sha256, err);
@@ -217,7 +217,7 @@ static st_status measure_header(packer *p, size_t *room, st_err *err)
 
 static st_status write_file(packer *p, st_sink *k, size_t room, st_err *err)
 {
-    ST_TRY(st_append_new(k, room, &p->append, err));
+    ST_TRY(st_append_new(k, room, p->ctx, &p->append, err));
     st_progress_begin(p->ctx, "pack", st_file_size(p->file));
     ST_TRY(st_ctx_run(p->ctx, st_ctx_threads(p->ctx), work, p, err));
     if (st_ctx_cancelled(p->ctx)) return st_fail_cancelled(err);

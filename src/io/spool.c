@@ -24,16 +24,26 @@ static int open_in(const char *dir)
     return fd;
 }
 
+static st_status fail(st_err *err, int errnum, const char *path, const char *doing, const char *dir)
+{
+    char shown[256], text[400];
+    st_escape(shown, sizeof shown, dir, strlen(dir));
+    snprintf(text, sizeof text, "%s in %s, to which it must be unpacked to be read in this order", doing, shown);
+    return st_fail_errno(err, errnum, path, text);
+}
+
 static st_status check_room(const char *path, const char *dir, uint64_t size, st_err *err)
 {
     uint64_t left = 0, most = sys_file_limit();
     int r = sys_free_space(dir, &left);
-    if (r < 0) return st_fail_errno(err, -r, dir, "asking for the free space");
+    if (r < 0) return fail(err, -r, path, "asking for the free space", dir);
     if (size <= left && size <= most) return ST_OK;
+    char shown[256];
+    st_escape(shown, sizeof shown, dir, strlen(dir));
     return st_fail(err, ST_SPACE, path, NULL,
                    "without a seek table it must be unpacked to be read in this order: %llu bytes are needed in %s, "
                    "there is room for %llu; set TMPDIR to another folder, or unpack it once with `stlua decompress`",
-                   (unsigned long long)size, dir, (unsigned long long)(left < most ? left : most));
+                   (unsigned long long)size, shown, (unsigned long long)(left < most ? left : most));
 }
 
 st_status st_spool_open(const char *path, uint64_t size, int *fd, st_err *err)
@@ -48,7 +58,7 @@ st_status st_spool_open(const char *path, uint64_t size, int *fd, st_err *err)
         s = check_room(path, dirs[i], size, err);
         if (s != ST_OK) continue;
         r = open_in(dirs[i]);
-        if (r < 0) s = st_fail_errno(err, -r, dirs[i], "creating a temporary file");
+        if (r < 0) s = fail(err, -r, path, "creating a temporary file", dirs[i]);
     }
     st_free(own);
     *fd = r;

@@ -443,3 +443,16 @@ static void writer_free(st_sink *k)
 
 static const st_sink_ops writer_ops = {writer_write, writer_copy,   writer_end, writer_flush,
                                        writer_sync,  writer_commit, writer_free};
+
+/* ---------------------------------------------------------------- small files */
+
+st_status st_file_write(st_ctx *ctx, const char *path, const void *bytes, size_t n, st_err *err)
+{
+    st_sink *k;
+    st_writer_opts o = {.ctx = ctx};
+    ST_TRY(st_writer_open(path, n, &o, &k, err));
+    st_status s = n > 0 ? k->ops->write(k, bytes, 0, n, err) : ST_OK;
+    if (s == ST_OK) s = k->ops->commit(k, err);
+    k->ops->free(k);
+    return s;
+}

@@ -28,6 +28,7 @@ enum {
 };
 
 struct st_zstd {
+    const char *label;
     ZSTD_CCtx *c;
     ZSTD_DCtx *d;
     int mode; /* that `c` is set to; -1: none */
@@ -48,12 +49,13 @@ static const ZSTD_customMem memory = {take, give, NULL};
 
 st_status st_zstd_load(st_err *err) { return st_lazy_load(&zstd, err); }
 
-st_status st_zstd_new(st_zstd **z, st_err *err)
+st_status st_zstd_new(const char *label, st_zstd **z, st_err *err)
 {
     *z = NULL;
     ST_TRY(st_lazy_load(&zstd, err));
     st_zstd *x = st_calloc(1, sizeof *x);
     if (!x) return st_fail_nomem(err, sizeof *x);
+    x->label = label;
     x->mode = -1;
     *z = x;
     return ST_OK;
@@ -67,10 +69,10 @@ void st_zstd_free(st_zstd *z)
     st_free(z);
 }
 
-static st_status fail_library(st_err *err, size_t code)
+static st_status fail_library(const st_zstd *z, size_t code, st_err *err)
 {
     if (zstd_fn.ZSTD_getErrorCode(code) == ZSTD_error_memory_allocation) return st_fail_nomem(err, 1 << 20);
-    return st_fail(err, ST_INTERNAL, NULL, NULL, "libzstd refused to compress (error %d)",
+    return st_fail(err, ST_INTERNAL, z->label, NULL, "libzstd refused to compress (error %d)",
                    (int)zstd_fn.ZSTD_getErrorCode(code));
 }
 
@@ -121,7 +123,7 @@ st_status st_zstd_compress(st_zstd *z, st_zstd_mode mode, bool checksum, const v
 {
     ST_TRY(set_mode(z, mode, checksum, err));
     size_t r = zstd_fn.ZSTD_compress2(z->c, dst, cap, src, n);
-    if (zstd_fn.ZSTD_isError(r)) return fail_library(err, r);
+    if (zstd_fn.ZSTD_isError(r)) return fail_library(z, r, err);
     *out = r;
     return ST_OK;
 }

@@ -8,9 +8,10 @@
 /* IO when the library is not installed. What follows calls it, too. */
 st_status st_zstd_load(st_err *err);
 
-/* What one thread needs: a compressor and a decompressor, each made when first used. */
+/* What one thread needs: a compressor and a decompressor, each made when first used. `label`, lent, is the
+ * file's for messages. */
 typedef struct st_zstd st_zstd;
-st_status st_zstd_new(st_zstd **z, st_err *err);
+st_status st_zstd_new(const char *label, st_zstd **z, st_err *err);
 void st_zstd_free(st_zstd *z);
 
 typedef enum st_zstd_mode {

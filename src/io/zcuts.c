@@ -27,7 +27,7 @@ static st_status cut_up(st_zcuts *c, uint64_t to, uint64_t frame, st_err *err)
 
 st_status st_zcuts_begin(st_zcuts *c, uint64_t head, uint64_t size, const char *label, st_err *err)
 {
-    *c = (st_zcuts){.frame = FRAME, .end = head};
+    *c = (st_zcuts){.frame = FRAME, .end = head, .head = head};
     while (c->frame < ST_BLOCK_MOST && size / c->frame > MANY) c->frame *= 2;
     if (size / c->frame > MANY)
         return st_fail(err, ST_LIMIT, label, NULL,

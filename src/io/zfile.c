@@ -111,7 +111,7 @@ static st_status open_packed(st_ctx *ctx, const st_file *f, const char *to, cons
     w.open_ended = true;
     st_status s = make_cuts(f, &cuts, err);
     if (s == ST_OK) s = st_writer_open(to, st_zcuts_most(&cuts), &w, &inner, err);
-    if (s == ST_OK) s = st_zsink_new(inner, &cuts, out, err);
+    if (s == ST_OK) s = st_zsink_new(inner, &cuts, ctx, out, err);
     st_zcuts_free(&cuts);
     return s;
 }
@@ -148,6 +148,7 @@ static st_status decompress(st_ctx *ctx, st_file *f, const char *to, const st_co
     st_sink *out;
     st_writer_opts w = writer_opts(ctx, o);
     if (!st_file_compression(f)) return st_fail(err, ST_ARG, st_file_path(f), NULL, "it is not compressed");
+    ST_TRY(st_file_spare_base(f, to, err));
     ST_TRY(st_writer_open(to, st_file_size(f), &w, &out, err));
     st_status s = copy(ctx, f, out, false, err);
     if (s == ST_OK) *bytes = st_file_size(f);

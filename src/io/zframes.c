@@ -35,9 +35,8 @@ static void free_scratch(void *p)
 
 static void *new_scratch(st_blocks *b)
 {
-    (void)b;
     scratch *w = st_calloc(1, sizeof *w);
-    if (w && st_zstd_new(&w->z, NULL) == ST_OK) return w;
+    if (w && st_zstd_new(b->base.label, &w->z, NULL) == ST_OK) return w;
     st_free(w);
     return NULL;
 }

@@ -5,6 +5,7 @@
 #include "append.h"
 #include "mem.h"
 #include "zcodec.h"
+#include "zsource.h"
 #include "ztable.h"
 
 #include <pthread.h>
@@ -71,7 +72,7 @@ static st_status take_scratch(zsink *z, scratch **out, st_err *err)
     if (!w) {
         w = st_calloc(1, sizeof *w);
         if (!w) return st_fail_nomem(err, sizeof *w);
-        st_status s = st_zstd_new(&w->z, err);
+        st_status s = st_zstd_new(z->inner->label, &w->z, err);
         if (s != ST_OK) {
             free_scratch(w);
             return s;
@@ -238,6 +239,11 @@ static st_status finish(zsink *z, st_err *err)
                        z->cuts.n);
     ST_TRY(
         st_ztable_write(z->inner, st_append_end(z->append), z->cuts.starts, z->sizes, z->sums, z->cuts.n, &end, err));
+    if (!st_zsource_header_fits(z->cuts.head - 8, end))
+        return st_fail(err, ST_LIMIT, z->sink.label, NULL,
+                       "the header of %llu bytes says next to nothing (all compresses to %llu), and would be refused "
+                       "when it is read: save the model anew or with less metadata, or leave it uncompressed",
+                       (unsigned long long)z->cuts.head - 8, (unsigned long long)end);
     ST_TRY(z->inner->ops->end(z->inner, end, err));
     z->ended = true;
     return ST_OK;
@@ -289,7 +295,7 @@ uint64_t st_zsink_stretch(const st_sink *k, uint64_t off)
     return z->cuts.starts[frame_at(z, off) + 1] - off;
 }
 
-static st_status set_up(zsink *z, const st_zcuts *cuts, st_err *err)
+static st_status set_up(zsink *z, const st_zcuts *cuts, st_ctx *ctx, st_err *err)
 {
     size_t n = cuts->n + 1;
     ST_TRY(st_zstd_load(err));
@@ -299,10 +305,10 @@ static st_status set_up(zsink *z, const st_zcuts *cuts, st_err *err)
     z->sums = st_calloc(n, sizeof *z->sums);
     if (!z->cuts.starts || !z->sizes || !z->sums) return st_fail_nomem(err, n * sizeof *cuts->starts);
     memcpy(z->cuts.starts, cuts->starts, n * sizeof *cuts->starts);
-    return st_append_new(z->inner, 0, &z->append, err);
+    return st_append_new(z->inner, 0, ctx, &z->append, err);
 }
 
-st_status st_zsink_new(st_sink *inner, const st_zcuts *cuts, st_sink **out, st_err *err)
+st_status st_zsink_new(st_sink *inner, const st_zcuts *cuts, st_ctx *ctx, st_sink **out, st_err *err)
 {
     *out = NULL;
     zsink *z = st_calloc(1, sizeof *z);
@@ -313,7 +319,7 @@ st_status st_zsink_new(st_sink *inner, const st_zcuts *cuts, st_sink **out, st_e
     }
     z->sink = (st_sink){.ops = &sink_ops, .size = cuts->end, .label = inner->label};
     z->inner = inner;
-    st_status s = set_up(z, cuts, err);
+    st_status s = set_up(z, cuts, ctx, err);
     if (s != ST_OK) {
         sink_free(&z->sink);
         return s;

@@ -10,6 +10,7 @@ typedef struct st_zcuts {
     size_t n, cap;
     uint64_t frame; /* content that a frame may have */
     uint64_t end;   /* of what was added */
+    uint64_t head;  /* bytes of the header, length included */
 } st_zcuts;
 /* For a file of `size` bytes with a header of `head` bytes, length included, which gets a frame of its own. */
 st_status st_zcuts_begin(st_zcuts *c, uint64_t head, uint64_t size, const char *label, st_err *err);
@@ -22,8 +23,9 @@ void st_zcuts_free(st_zcuts *c);
 uint64_t st_zcuts_most(const st_zcuts *c);
 
 /* A sink for the plain bytes [0, end of the cuts), in any order. `inner` is open-ended and written from its beginning
- * on; takes it over, on failure too. */
-st_status st_zsink_new(st_sink *inner, const st_zcuts *cuts, st_sink **out, st_err *err);
+ * on; takes it over, on failure too. With a context the bytes are written in its runs, and their writers begin in the
+ * order of the file: see append.h. */
+st_status st_zsink_new(st_sink *inner, const st_zcuts *cuts, st_ctx *ctx, st_sink **out, st_err *err);
 /* Bytes from `off` to the end of its frame. */
 uint64_t st_zsink_stretch(const st_sink *k, uint64_t off);
 /* After sync: how many bytes the file has. */

@@ -3,6 +3,13 @@
 #include "blocks.h"
 #include "zcodec.h"
 
+bool st_zsource_header_fits(uint64_t len, uint64_t stored)
+{
+    /* Below FREE it takes no more than memory for one tile. */
+    enum { TIMES = 64, FREE = 32 << 20 };
+    return len <= FREE || len / TIMES <= stored;
+}
+
 bool st_zsource_is(const void *head, size_t n)
 {
     const unsigned char *p = head;

@@ -13,6 +13,8 @@ bool st_zsource_is(const void *head, size_t n);
 st_status st_zsource_open(st_source *raw, st_source **out, st_err *err);
 /* Up to n bytes from the beginning, 8 at least if there are so many: no more frames are made than for these. */
 st_status st_zsource_peek(st_source *s, void *buf, size_t n, size_t *got, st_err *err);
+/* Whether a compressed file of `stored` bytes may hold a header of `len`: a few bytes can claim any length. */
+bool st_zsource_header_fits(uint64_t len, uint64_t stored);
 /* From now on errors name tensors, and the size is known. Keeps a reference. */
 st_status st_zsource_set_header(st_source *s, st_header *h, st_err *err);
 /* Bytes of the compressed file; whether any place of the plain one can be read without what lies before it. */

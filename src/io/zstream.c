@@ -52,13 +52,18 @@ static zstream *of(st_source *s) { return (zstream *)(void *)s; }
 
 /* ---------------------------------------------------------------- asleep and awake */
 
-static void fall_asleep(zstream *x)
+static void free_decoder(zstream *x)
 {
     st_zstd_stream_free(x->z);
     st_free(x->in);
     st_free(x->kept);
     x->z = NULL;
     x->in = x->kept = NULL;
+}
+
+static void fall_asleep(zstream *x)
+{
+    free_decoder(x);
     x->in_n = x->in_used = 0;
     x->in_at = x->front = x->sound = x->served = 0;
     x->between = true;
@@ -174,7 +179,7 @@ static st_status fill_input(zstream *x, st_err *err)
 
 static st_status keep_in_spool(zstream *x, const void *p, size_t n, st_err *err)
 {
-    if (x->spool < 0 || n == 0) return ST_OK;
+    if (x->spool < 0 || x->front + n <= x->spooled) return ST_OK; /* or it lies there since an earlier try */
     int r = sys_pwrite(x->spool, p, n, x->front);
     return r < 0 ? st_fail_errno(err, -r, x->base.label, "writing it to a temporary file to read it in this order")
                  : ST_OK;
@@ -224,11 +229,12 @@ static st_status advance(zstream *x, st_err *err)
         s = st_fail(&why, ST_FORMAT, x->base.label, NULL,
                     "it is cut short: its header describes %llu bytes, it holds %llu; download or copy it again",
                     (unsigned long long)x->base.size, (unsigned long long)x->front);
-    if (s == ST_OK) {
-        x->spooled = x->spool >= 0 ? x->front : 0;
-        return ST_OK;
+    if (s == ST_OK && x->spool >= 0) {
+        if (x->front > x->spooled) x->spooled = x->front;
+        if (x->done) free_decoder(x); /* all lies on the disk */
     }
-    if (s == ST_FORMAT || x->spool >= 0) {
+    if (s == ST_OK) return ST_OK;
+    if (s == ST_FORMAT) {
         x->failed = s;
         x->why = why;
     } else {

@@ -28,8 +28,8 @@ static st_status open_folder(plan_target *t, const st_writer_opts *w, st_err *er
     return st_writer_space(t->path, need > there ? need - there : 0, err);
 }
 
-/* Compressed, a file's size is known last. */
-static st_status open_unit(const plan_target *t, plan_unit *x, st_writer_opts w, st_err *err)
+/* Compressed, a file's size is known last. Several targets are not all written in the order of their bytes. */
+static st_status open_unit(const st_plan *p, const plan_target *t, plan_unit *x, st_writer_opts w, st_err *err)
 {
     bool packed = t->opts.compress;
     uint64_t size = packed ? st_zcuts_most(&x->cuts) : x->size;
@@ -41,7 +41,7 @@ static st_status open_unit(const plan_target *t, plan_unit *x, st_writer_opts w,
         ST_TRY(st_folder_open_ended(t->folder, x->name, size, &k, err));
     else
         ST_TRY(st_folder_file(t->folder, x->name, size, &k, err));
-    if (packed) return st_zsink_new(k, &x->cuts, &x->sink, err);
+    if (packed) return st_zsink_new(k, &x->cuts, p->n == 1 ? p->ctx : NULL, &x->sink, err);
     x->sink = k;
     return ST_OK;
 }
@@ -59,7 +59,7 @@ static st_status open_target(const st_plan *p, size_t number, st_err *err)
         ST_TRY(write_companion(t, &t->opts.companions[i], err));
     for (size_t u = 0; u < t->nunits; u++) {
         plan_unit *x = &t->units[u];
-        ST_TRY(open_unit(t, x, w, err));
+        ST_TRY(open_unit(p, t, x, w, err));
         ST_TRY(x->sink->ops->write(x->sink, x->head, 0, x->head_len, err));
     }
     for (size_t i = 0; i < t->npieces; i++) t->pieces[i].sink = t->units[t->pieces[i].group].sink;

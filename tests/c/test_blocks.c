@@ -7,6 +7,7 @@
 #include "mem.h"
 
 #include <string.h>
+#include <time.h>
 
 enum { BLOCKS = 200, THREADS = 4 };
 
@@ -264,7 +265,7 @@ static void test_results_in_order(void **state)
     job j = {0};
     assert_int_equal(st_ctx_new(&ctx, &err), ST_OK);
     st_ctx_set_threads(ctx, THREADS);
-    assert_int_equal(st_append_new(&k->base, 5, &j.a, &err), ST_OK);
+    assert_int_equal(st_append_new(&k->base, 5, NULL, &j.a, &err), ST_OK);
     assert_int_equal(st_ctx_run(ctx, THREADS, put_results, &j, &err), ST_OK);
     assert_int_equal(st_append_count(j.a), RESULTS);
     size_t at = 5;
@@ -283,7 +284,7 @@ static void test_backwards(void **state)
     memory_sink *k = st_calloc(1, sizeof *k);
     st_append *a;
     k->base.ops = &memory_ops;
-    assert_int_equal(st_append_new(&k->base, 0, &a, &err), ST_OK);
+    assert_int_equal(st_append_new(&k->base, 0, NULL, &a, &err), ST_OK);
     for (int i = 9; i >= 0; i--) assert_int_equal(st_append_put(a, (size_t)i, &(char){(char)i}, 1, &err), ST_OK);
     for (int i = 0; i < 10; i++) assert_int_equal(k->bytes[i], i);
     assert_int_equal(st_append_put(a, 11, "x", 1, &err), ST_OK); /* and never 10 */
@@ -291,6 +292,71 @@ static void test_backwards(void **state)
     assert_int_equal(st_append_put(a, 10, "x", 1, &err), ST_IO);
     st_append_free(a);
     st_free(k);
+}
+
+/* ---------------------------------------------------------------- a producer that is delayed */
+
+enum { LARGE = 64 << 20, DELAYED = 12, PRODUCERS = 4 };
+
+typedef struct slow {
+    st_sink sink;
+    st_append *a;
+    const char *bytes;
+    _Atomic size_t taken, written;
+    bool fails;
+} slow;
+
+static st_status count_write(st_sink *k, const void *buf, uint64_t off, size_t n, st_err *err)
+{
+    slow *s = (slow *)(void *)k;
+    (void)buf;
+    (void)err;
+    assert_true(off % LARGE == 0 && n == LARGE);
+    s->written++;
+    return ST_OK;
+}
+
+static void pause_ms(void)
+{
+    struct timespec t = {.tv_nsec = 1000000};
+    nanosleep(&t, NULL);
+}
+
+/* Who has the first result waits until all the others have one for which there is no room. */
+static st_status put_large(void *arg, unsigned worker, st_err *err)
+{
+    slow *s = arg;
+    (void)worker;
+    for (size_t i; (i = s->taken++) < DELAYED;) {
+        for (int k = 0; i == 0 && (s->taken < 4 + PRODUCERS || k < 20); k++) pause_ms();
+        if (i == 0 && s->fails) return st_fail(err, ST_IO, "first", NULL, "it fails");
+        ST_TRY(st_append_put(s->a, i, s->bytes, LARGE, err));
+    }
+    return ST_OK;
+}
+
+static void test_a_delayed_producer(void **state)
+{
+    (void)state;
+    static const st_sink_ops counts = {.write = count_write};
+    st_ctx *ctx;
+    st_err err;
+    char *bytes = calloc(1, LARGE);
+    assert_int_equal(st_ctx_new(&ctx, &err), ST_OK);
+    st_ctx_set_threads(ctx, PRODUCERS);
+    for (int fails = 0; fails < 2; fails++) {
+        slow s = {.sink = {.ops = &counts, .label = "sink"}, .bytes = bytes, .fails = fails};
+        assert_int_equal(st_append_new(&s.sink, 0, ctx, &s.a, &err), ST_OK);
+        uint64_t before = st_memory_used();
+        st_status status = st_ctx_run(ctx, PRODUCERS, put_large, &s, &err);
+        if (fails) assert_string_equal(err.message, "first: it fails");
+        assert_int_equal(status, fails ? ST_IO : ST_OK);
+        assert_int_equal(s.written, fails ? 0 : DELAYED);
+        assert_true(st_memory_used() - before < (fails ? 4ull * LARGE : 0) + (1 << 20));
+        st_append_free(s.a);
+    }
+    st_ctx_free(ctx);
+    free(bytes);
 }
 
 int main(void)
@@ -306,6 +372,7 @@ int main(void)
         cmocka_unit_test(test_many_threads),
         cmocka_unit_test(test_results_in_order),
         cmocka_unit_test(test_backwards),
+        cmocka_unit_test(test_a_delayed_producer),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

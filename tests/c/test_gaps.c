@@ -15,7 +15,7 @@ static st_err err;
 static int setup(void **state)
 {
     (void)state;
-    return st_zstd_new(&z, &err) == ST_OK ? 0 : -1;
+    return st_zstd_new("some/file", &z, &err) == ST_OK ? 0 : -1;
 }
 
 static int teardown(void **state)

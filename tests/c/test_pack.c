@@ -7,6 +7,7 @@
 
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 static char *dir;
 
@@ -200,6 +201,14 @@ static void test_a_base(void **state)
     assert_int_equal(stats.deltas, 1);
     assert_int_equal(strlen(stats.base_sha256), 64);
     expect_bytes("tuned.packed", bytes, size);
+    /* Unpacking does not write over what it reads, whatever name that is given. */
+    uint64_t n;
+    assert_int_equal(symlink("base.safetensors", in_dir(dir, "link")), 0);
+    for (int link = 0; link < 2; link++) {
+        const char *to = link ? "link" : "base.safetensors";
+        assert_int_equal(st_file_decompress(ctx, in_dir(dir, "tuned.packed"), in_dir(dir, to), NULL, &n, &err), ST_ARG);
+        assert_non_null(strstr(err.message, "it is the base, without which"));
+    }
     free(bytes);
 }
 
@@ -249,6 +258,37 @@ static void test_a_missing_or_wrong_base(void **state)
     free(got);
     free(bytes);
     free(base);
+}
+
+/* Damage of the base is told of the base: a check of the packed file cannot be made, and finds none there. */
+static void test_a_damaged_base(void **state)
+{
+    (void)state;
+    size_t size, n;
+    uint64_t stored;
+    free(make_file("base.safetensors", weights, WEIGHT_COUNT, 1, &size));
+    unsigned char *bytes = make_tuned(&size), *got = malloc(size);
+    assert_ok(st_file_compress(ctx, in_dir(dir, "base.safetensors"), in_dir(dir, "base.zst"), NULL, &stored, &err));
+    pack_file("tuned.safetensors", "tuned.packed", "base.zst", NULL);
+    assert_ok(read_all("tuned.packed", NULL, got, size));
+    unsigned char *base = slurp(in_dir(dir, "base.zst"), &n);
+    for (int header = 0; header < 2; header++) { /* a frame in the middle, then the header's */
+        base[header ? 60 : n / 2] ^= 1;
+        spill(in_dir(dir, "base.zst"), base, n);
+        for (int verify = 0; verify < 2; verify++) {
+            st_verdict v;
+            st_open_opts o = {.base = header ? in_dir(dir, "base.zst") : NULL};
+            st_status s = verify ? st_file_verify(ctx, in_dir(dir, "tuned.packed"), &o, &v, &err)
+                                 : read_all("tuned.packed", NULL, got, size);
+            assert_int_equal(s, ST_IO);
+            assert_int_equal(err.code, ST_IO);
+            assert_non_null(strstr(err.file, "/base.zst"));
+            assert_non_null(strstr(err.message, "/tuned.packed: download"));
+        }
+    }
+    free(base);
+    free(got);
+    free(bytes);
 }
 
 /* ---------------------------------------------------------------- damage */
@@ -353,6 +393,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_any_number_of_threads, setup_dir, teardown_dir),
         cmocka_unit_test_setup_teardown(test_a_base, setup_dir, teardown_dir),
         cmocka_unit_test_setup_teardown(test_a_missing_or_wrong_base, setup_dir, teardown_dir),
+        cmocka_unit_test_setup_teardown(test_a_damaged_base, setup_dir, teardown_dir),
         cmocka_unit_test_setup_teardown(test_every_damaged_byte, setup_dir, teardown_dir),
         cmocka_unit_test_setup_teardown(test_nothing_is_left_behind, setup_dir, teardown_dir),
     };

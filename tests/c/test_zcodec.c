@@ -53,7 +53,7 @@ static void test_round_trips(void **state)
     static const size_t sizes[] = {0, 1, 7, 1000, 5000, 131072, 131073, BIG};
     unsigned char *p = st_malloc(BIG);
     st_zstd *z;
-    assert_ok(st_zstd_new(&z, &err));
+    assert_ok(st_zstd_new("some/file", &z, &err));
     for (int kind = 0; kind < KINDS; kind++)
         for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
             fill(p, sizes[i], kind);
@@ -70,11 +70,11 @@ static void test_same_bytes(void **state)
     size_t cap = st_zstd_bound(BIG), first, again;
     unsigned char *p = st_malloc(BIG), *a = st_malloc(cap), *b = st_malloc(cap);
     st_zstd *z, *fresh;
-    assert_ok(st_zstd_new(&z, &err));
+    assert_ok(st_zstd_new("some/file", &z, &err));
     for (int round = 0; round < 40; round++) {
         fill(p, BIG, round % KINDS);
         size_t n = (size_t)BIG / (size_t)(1 + round % 3);
-        assert_ok(st_zstd_new(&fresh, &err));
+        assert_ok(st_zstd_new("some/file", &fresh, &err));
         assert_ok(st_zstd_compress_best(fresh, true, p, n, a, cap, &first, &err));
         assert_ok(st_zstd_compress_best(z, true, p, n, b, cap, &again, &err));
         assert_int_equal(first, again);
@@ -94,7 +94,7 @@ static void test_best(void **state)
     size_t cap = st_zstd_bound(BIG), best, one;
     unsigned char *p = st_malloc(BIG), *c = st_malloc(cap);
     st_zstd *z;
-    assert_ok(st_zstd_new(&z, &err));
+    assert_ok(st_zstd_new("some/file", &z, &err));
     for (int kind = 0; kind < KINDS; kind++) {
         fill(p, BIG, kind);
         assert_int_equal(st_zstd_repeats(p, BIG), kind != 0);
@@ -117,7 +117,7 @@ static void test_damage(void **state)
     size_t made;
     const char *why;
     st_zstd *z;
-    assert_ok(st_zstd_new(&z, &err));
+    assert_ok(st_zstd_new("some/file", &z, &err));
     for (int kind = 0; kind < KINDS; kind++) {
         fill(p, N, kind);
         assert_ok(st_zstd_compress_best(z, true, p, N, c, sizeof c, &made, &err));
@@ -167,7 +167,7 @@ static void test_stream(void **state)
     bool ended = false;
     st_zstd *z;
     st_zstd_stream *s;
-    assert_ok(st_zstd_new(&z, &err));
+    assert_ok(st_zstd_new("some/file", &z, &err));
     fill(p, 2 * N, 2);
     assert_ok(st_zstd_compress(z, ST_ZSTD_LEVEL3, true, p, N, c, st_zstd_bound(N), &first, &err));
     assert_ok(st_zstd_compress(z, ST_ZSTD_LITERALS, true, p + N, N, c + first, st_zstd_bound(N), &second, &err));
@@ -203,7 +203,7 @@ static void test_no_memory(void **state)
         const char *why;
         st_zstd *z;
         st_mem_fail_at(n, true);
-        st_status s = st_zstd_new(&z, &err);
+        st_status s = st_zstd_new("some/file", &z, &err);
         if (s == ST_OK) s = st_zstd_compress_best(z, true, p, sizeof p, c, sizeof c, &made, &err);
         if (s == ST_OK) s = st_zstd_decompress(z, c, made, back, sizeof back, &why, &err);
         st_mem_fail_at(0, false);
@@ -214,12 +214,26 @@ static void test_no_memory(void **state)
     assert_int_equal(st_memory_used(), before);
 }
 
+static void test_a_refusal_names_the_file(void **state)
+{
+    (void)state;
+    unsigned char p[1000], c[2];
+    size_t made;
+    st_zstd *z;
+    fill(p, sizeof p, 0);
+    assert_ok(st_zstd_new("some/file", &z, &err));
+    assert_int_equal(st_zstd_compress(z, ST_ZSTD_FAST, true, p, sizeof p, c, sizeof c, &made, &err), ST_INTERNAL);
+    assert_non_null(strstr(err.message, "some/file: libzstd refused"));
+    st_zstd_free(z);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_round_trips), cmocka_unit_test(test_same_bytes), cmocka_unit_test(test_best),
-        cmocka_unit_test(test_damage),      cmocka_unit_test(test_heads),      cmocka_unit_test(test_stream),
-        cmocka_unit_test(test_no_memory),
+        cmocka_unit_test(test_round_trips), cmocka_unit_test(test_same_bytes),
+        cmocka_unit_test(test_best),        cmocka_unit_test(test_damage),
+        cmocka_unit_test(test_heads),       cmocka_unit_test(test_stream),
+        cmocka_unit_test(test_no_memory),   cmocka_unit_test(test_a_refusal_names_the_file),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -269,6 +269,14 @@ static void test_bombs(void **state)
         assert_int_equal(st_memory_used(), before);
         free(c);
     }
+    /* Nor is such a file made. */
+    uint64_t bytes;
+    spill(in_dir(dir, "padded"), p, N);
+    int before = count_entries(dir);
+    assert_int_equal(st_file_compress(ctx, in_dir(dir, "padded"), in_dir(dir, "padded.zst"), NULL, &bytes, &err),
+                     ST_LIMIT);
+    assert_non_null(strstr(err.message, "padded.zst: the header of 94371832 bytes"));
+    assert_int_equal(count_entries(dir), before);
     free(p);
 }
 
@@ -376,8 +384,58 @@ static void test_spool_faults(void **state)
         if (!i) assert_memory_equal(buf, p + 5000, 100); /* another folder will do */
         st_file_close(f);
     }
+    for (int second = 0; second < 2; second++) { /* neither folder will do: opening fails in one, asking in the other */
+        assert_ok(st_file_open(in_dir(dir, "m.zst"), &f, &err));
+        st_source *src = st_file_source(f);
+        assert_ok(src->ops->read(src, buf, n - 100, 100, &err));
+        sys_fault(SYS_open, 1, EACCES);
+        sys_fault(SYS_fstat, second ? 2 : 1, EIO);
+        assert_int_equal(src->ops->read(src, buf, 5000, 100, &err), ST_IO);
+        sys_fault(SYS_CALL_COUNT, 0, 0);
+        const char *what = second ? "m.zst: asking for the free space in /var/tmp, to which"
+                                  : "m.zst: creating a temporary file in /var/tmp, to which";
+        if (!strstr(err.message, what)) fail_msg("%s", err.message);
+        st_file_close(f);
+    }
     unsetenv("TMPDIR");
     assert_int_equal(count_entries(dir), 1);
+    free(p);
+    free(c);
+}
+
+/* What failed for a reason that may pass can be tried again; when all lies on the disk, the decoder goes. */
+static void test_a_spool_that_was_full(void **state)
+{
+    (void)state;
+    static const size_t sizes[] = {12000000};
+    size_t n, m;
+    st_file *f;
+    unsigned char buf[100], *p = zmodel_make("w", sizes, &n), *c = zmodel_frames(p, n, n, true, &m);
+    spill(in_dir(dir, "m.zst"), c, m);
+    assert_ok(st_file_open(in_dir(dir, "m.zst"), &f, &err));
+    uint64_t asleep = st_memory_used();
+    st_source *src = st_file_source(f);
+    assert_ok(src->ops->read(src, buf, n - 100, 100, &err));
+    for (unsigned k = 1; k < 8; k += 3) { /* each time some more lies there */
+        sys_fault(SYS_pwrite, k, ENOSPC);
+        st_status s = src->ops->read(src, buf, 3000000, 100, &err);
+        sys_fault(SYS_CALL_COUNT, 0, 0);
+        assert_int_equal(s, ST_SPACE);
+        assert_non_null(strstr(err.message, "m.zst: "));
+    }
+    st_mem_fail_at(1, false);
+    assert_int_equal(src->ops->read(src, buf, 3000000, 100, &err), ST_NOMEM);
+    st_mem_fail_at(0, false);
+    assert_int_equal(st_memory_used(), asleep);
+    for (size_t at = 0; at < n - 100; at += 1000003) {
+        assert_ok(src->ops->read(src, buf, at, 100, &err));
+        assert_memory_equal(buf, p + at, 100);
+    }
+    assert_ok(src->ops->read(src, buf, n - 100, 100, &err));
+    assert_memory_equal(buf, p + n - 100, 100);
+    assert_ok(st_source_settle(src, &err));
+    assert_int_equal(st_memory_used(), asleep);
+    st_file_close(f);
     free(p);
     free(c);
 }
@@ -387,12 +445,19 @@ static void test_spool_faults(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(test_every_bit),      TEST(test_every_byte_of_a_stream),
-        TEST(test_cut_short),      TEST(test_places_are_named),
-        TEST(test_damaged_header), TEST(test_damaged_stream),
-        TEST(test_lies),           TEST(test_bombs),
-        TEST(test_other_files),    TEST(test_faults),
-        TEST(test_no_memory),      TEST(test_spool_faults),
+        TEST(test_every_bit),
+        TEST(test_every_byte_of_a_stream),
+        TEST(test_cut_short),
+        TEST(test_places_are_named),
+        TEST(test_damaged_header),
+        TEST(test_damaged_stream),
+        TEST(test_lies),
+        TEST(test_bombs),
+        TEST(test_other_files),
+        TEST(test_faults),
+        TEST(test_no_memory),
+        TEST(test_spool_faults),
+        TEST(test_a_spool_that_was_full),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

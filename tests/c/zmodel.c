@@ -101,7 +101,7 @@ unsigned char *zmodel_frames(const unsigned char *p, size_t n, size_t frame, boo
     size_t count = (n + frame - 1) / frame, cap = count * st_zstd_bound(frame), at = 0;
     unsigned char *out = malloc(cap);
     st_zstd *z;
-    assert_ok(st_zstd_new(&z, &err));
+    assert_ok(st_zstd_new("zmodel", &z, &err));
     for (size_t off = 0; off < n; off += frame) {
         size_t part = n - off < frame ? n - off : frame, one;
         assert_ok(st_zstd_compress(z, ST_ZSTD_LEVEL3, checksum, p + off, part, out + at, cap - at, &one, &err));

@@ -62,6 +62,9 @@ function suite.test_saves()
    support.raises("arg", "end in .zst", save, "x.safetensors", { compress = "zstd" })
    support.raises("arg", "is for what is compressed", save, "x.zst", { compress = "none" })
    support.raises("arg", "cannot be resumed", save, "x.zst", { resume = true })
+   -- What reading refuses is not written: 40 MB of one letter, which compress to nothing.
+   support.raises("limit", "says next to nothing", save, "x.zst", { metadata = { x = ("x"):rep(40 << 20) } })
+   lu.assertNil(io.open(support.path("x.zst")))
    lu.assertEquals(select("#", save("y.safetensors", { compress = "none", sync = false })), 1)
    -- In one pass with a plain one, and from a compressed input.
    local two = st.open(support.path("m.safetensors.zst"))
@@ -158,6 +161,9 @@ function suite.test_verify_an_index()
    lu.assertStrContains(v.problems[1], '"z"')
    support.write(index, '{"weight_map":{"w":"../a.safetensors","i":"/etc/passwd"}}')
    lu.assertEquals(#st.verify(index).problems, 2)
+   support.write(index, '{"weight_map":{}}')      -- nothing is damaged, but nothing was there to be looked at
+   lu.assertFalse(st.verify(index).ok)
+   lu.assertStrContains(tostring(st.verify(support.path("x"))), "index.json: the index lists no tensor")
    support.write(index, "[]")
    lu.assertStrContains(st.verify(index).problems[1], "no index")
 end

@@ -191,4 +191,18 @@ function suite.test_many()
    lu.assertTrue(counts.td < 128 * 30 + 2000)
 end
 
+-- Written as a model is: nothing beside the page is touched, and one that cannot be written leaves nothing.
+function suite.test_a_page_is_written_beside_nothing()
+   local page, part = support.path("page.html"), support.path("page.html.part")
+   support.write(part, "somebody's")
+   for _, title in ipairs { "one", "two" } do
+      html.write(page, html.page(title, {}, ""))
+      lu.assertStrContains(support.read(page), "<title>" .. title)
+   end
+   lu.assertEquals(support.read(part), "somebody's")
+   support.raises("exists", "is no page", html.write, part, "x")
+   support.raises("io", "nowhere/page.html", html.write, support.path("nowhere/page.html"), "x")
+   lu.assertEquals(support.read(part), "somebody's")
+end
+
 support.run("html", suite)

@@ -60,6 +60,14 @@ function suite.test_the_base_is_not_replaced()
    support.raises("arg", "is the base", st.unpack, packed, { output = base })
    support.raises("arg", "is the base", st.unpack, packed, { output = base, base = base })
    lu.assertEquals(support.read(base), before)
+   -- Its base is found by who reads the packed file, which is not opened a second time for that.
+   local open = require "stlua.open"
+   local whole = open.open
+   open.open = function() error("opened twice") end
+   local ok, to = pcall(st.unpack, packed, { output = support.path("again") })
+   open.open = whole
+   lu.assertTrue(ok, to)
+   lu.assertEquals(support.read(to), support.read(tuned))
 end
 
 function suite.test_a_packed_file_is_a_model_like_any()

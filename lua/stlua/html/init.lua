@@ -106,7 +106,7 @@ end
 -- @raise "io"; "exists"
 function html.write(path, page)
    html.check(path)
-   new_file.write(path, function(write) write(page) end)
+   new_file.write(path, page)
 end
 
 return html

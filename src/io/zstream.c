@@ -9,6 +9,7 @@
 #include "zsource.h"
 #include "ztable.h"
 
+#include <stdatomic.h>
 #include <string.h>
 
 enum {
@@ -40,12 +41,13 @@ typedef struct zstream {
     bool blind;                     /* a frame without a checksum was met */
     bool lost;                      /* behind a damaged frame that does not tell its size */
     uint64_t frame_at, frame_front; /* where the frame began, here and there */
-    uint64_t given, sound;          /* the end of the data that were read, of those a checksum vouches for */
+    uint64_t sound;                 /* the end of the data that a checksum vouches for */
     uint64_t served;                /* bytes read since it woke */
     st_status failed;               /* and so does every further read */
     st_err why;
     _Atomic int spool; /* -1: none */
     _Atomic uint64_t spooled;
+    _Atomic uint64_t given; /* the end of the data that were read */
 } zstream;
 
 static zstream *of(st_source *s) { return (zstream *)(void *)s; }
@@ -293,10 +295,19 @@ static st_status read_locked(zstream *x, char *dst, uint64_t off, size_t n, st_e
     return ST_OK;
 }
 
+/* Also without the lock. */
+static void note_given(zstream *x, uint64_t off, size_t n)
+{
+    uint64_t end = off + n, given = x->given;
+    if (!x->h || end <= st_header_data_start(x->h)) return;
+    while (given < end && !atomic_compare_exchange_weak(&x->given, &given, end)) {
+    }
+}
+
 /* What was read through once keeps nothing: the next shard's turn has come. */
 static void note_read(zstream *x, uint64_t off, size_t n)
 {
-    if (x->h && off + n > st_header_data_start(x->h) && off + n > x->given) x->given = off + n;
+    note_given(x, off, n);
     x->served += n;
     if (!x->h || x->spool >= 0 || !x->done || x->served < x->base.size) return;
     x->given = 0;
@@ -309,7 +320,10 @@ static st_status stream_read(st_source *s, void *buf, uint64_t off, size_t n, st
     if (off > s->size || n > s->size - off)
         return st_fail(err, ST_INTERNAL, s->label, NULL, "a read of %zu bytes at %llu leaves the %llu bytes there are",
                        n, (unsigned long long)off, (unsigned long long)s->size);
-    if (x->spool >= 0 && off + n <= x->spooled) return read_spool(x, buf, off, n, err);
+    if (x->spool >= 0 && off + n <= x->spooled) {
+        note_given(x, off, n);
+        return read_spool(x, buf, off, n, err);
+    }
     pthread_mutex_lock(&x->lock);
     st_status status = read_locked(x, buf, off, n, err);
     if (status == ST_OK) note_read(x, off, n);

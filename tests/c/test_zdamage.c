@@ -440,6 +440,34 @@ static void test_a_spool_that_was_full(void **state)
     free(c);
 }
 
+/* What lies on the disk of a frame that turned out to be damaged is not saved either. */
+static void test_a_spool_beyond_damage(void **state)
+{
+    (void)state;
+    enum { FRAME = 20000000 };
+    static const size_t sizes[] = {3 * FRAME};
+    size_t n, m, two;
+    st_file *f;
+    unsigned char buf[100], *p = zmodel_make("w", sizes, &n), *c = zmodel_frames(p, 2 * FRAME, FRAME, true, &two);
+    free(c);
+    c = zmodel_frames(p, n, FRAME, true, &m);
+    c[two - 1] ^= 1; /* the checksum of the second */
+    spill(in_dir(dir, "m.zst"), c, m);
+    assert_ok(st_file_open(in_dir(dir, "m.zst"), &f, &err));
+    st_source *src = st_file_source(f);
+    assert_ok(src->ops->read(src, buf, FRAME / 4 * 3, 100, &err));
+    assert_ok(src->ops->read(src, buf, 5000, 100, &err)); /* from now on by the disk */
+    assert_ok(st_source_settle(src, &err));
+    assert_int_equal(src->ops->read(src, buf, FRAME / 2 * 5, 100, &err), ST_FORMAT);
+    assert_ok(src->ops->read(src, buf, 5000, 100, &err));
+    assert_ok(st_source_settle(src, &err)); /* the first frame is sound */
+    if (src->ops->read(src, buf, FRAME / 2 * 3, 100, &err) == ST_OK)
+        assert_int_equal(st_source_settle(src, &err), ST_FORMAT);
+    st_file_close(f);
+    free(p);
+    free(c);
+}
+
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup_dir, teardown_dir)
 
 int main(void)
@@ -458,6 +486,7 @@ int main(void)
         TEST(test_no_memory),
         TEST(test_spool_faults),
         TEST(test_a_spool_that_was_full),
+        TEST(test_a_spool_beyond_damage),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -175,9 +175,10 @@ stlua: $B/stlua
 # The modules compiled, for a faster start: src/cli/cli_compiled.c.
 MODULES := $(filter-out %.d.lua,$(shell cd lua && find stlua -name '*.lua' | LC_ALL=C sort))
 compile = ./stlua src/cli/compile.lua
-lua/stlua/compiled: src/cli/compile.lua $(MODULES:%=lua/%) | stlua lua/stlua/core.so
+lua/stlua/compiled: src/cli/compile.lua $(MODULES:%=lua/%) stlua | lua/stlua/core.so
 	$(call say,LUA)
-	$Q$(compile) $@.tmp "$(CURDIR)/lua" "$(CURDIR)/lua" $(MODULES) && mv $@.tmp $@
+	$Q$(compile) $@.tmp "$(CURDIR)/lua" "$(CURDIR)/lua" $(MODULES) && mv $@.tmp $@ || \
+	   echo "  $@: not made; the program compiles its modules when it starts"
 
 # ---------------------------------------------------------------- tests
 
@@ -277,7 +278,8 @@ install: all $B/libst.a $B/libst.so ## install under PREFIX (/usr/local), DESTDI
 	install -m 755 lua/stlua/core.so $D$(LUALIBDIR)/stlua/core.so
 	find scripts -type f -exec install -D -m 644 '{}' '$D$(DATADIR)/stlua/{}' ';'
 	cd lua && find . -name '*.lua' -exec install -D -m 644 '{}' '$D$(LUADIR)/{}' ';'
-	$(compile) $D$(LUALIBDIR)/stlua/compiled lua '$(LUADIR)' $(MODULES)
+	$(compile) $B/compiled lua '$(LUADIR)' $(MODULES)
+	install -m 644 $B/compiled $D$(LUALIBDIR)/stlua/compiled
 	install -m 644 src/st.h $D$(PREFIX)/include/st.h
 	install -m 644 $B/libst.a $D$(LIBDIR)/libst.a
 	install -m 755 $B/libst.so $D$(LIBDIR)/libst.so.0
@@ -289,7 +291,7 @@ install: all $B/libst.a $B/libst.so ## install under PREFIX (/usr/local), DESTDI
 uninstall: ## remove what install put there
 	rm -f $D$(BINDIR)/stlua $D$(PREFIX)/include/st.h $D$(LIBDIR)/libst.a $D$(LIBDIR)/libst.so.0 $D$(LIBDIR)/libst.so
 	rm -f $(COMPLETIONS:%=$D$(DATADIR)/%) $(MAN1:src/cli/%=$D$(DATADIR)/man/man1/%)
-	rm -rf $D$(LUADIR)/stlua $D$(LUALIBDIR)/stlua $D$(DATADIR)/stlua
+	rm -rf $D$(LUADIR)/stlua $D$(LUALIBDIR)/stlua $D$(LIBDIR)/stlua $D$(DATADIR)/stlua
 
 clean: ## remove what was built
 	rm -rf .build stlua lua/stlua/core.so lua/stlua/compiled

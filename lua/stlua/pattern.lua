@@ -7,6 +7,8 @@ local text = require "stlua.text"
 
 local pattern = {}
 
+local TOLD = 5     -- patterns that matched nothing: the nearest names are looked for among all
+
 -- Cuts a glob at its stars: each segment is a list of Lua pattern items of one character each.
 local function segments(glob)
    local segs, seg, plain, wild = {}, {}, {}, false
@@ -103,19 +105,25 @@ end
 -- @tparam string who names the function, or function and option, in the message
 -- @tparam {model,...} models in which the names were looked for
 -- @tparam[opt] string of what the names are of, for the message: " of a.safetensors"
--- @raise "name", with all of them, and the nearest names
+-- @raise "name", with the first few of them, and the nearest names
 function pattern.check_used(unused, who, models, of)
    local misses = type(unused) == "table" and unused or unused()
    if #misses == 0 then return end
-   local names, lines = {}, {}
+   local names, lines, seen = {}, {}, {}
    for _, m in ipairs(models) do
-      for i = 1, m:count() do names[#names + 1] = m:name(i) end
+      for i = 1, m:count() do
+         local name = m:name(i)
+         if not seen[name] then names[#names + 1], seen[name] = name, true end
+      end
    end
-   for i, glob in ipairs(misses) do
+   local parts = text.parts(names)
+   for i = 1, math.min(#misses, TOLD) do
+      local glob = misses[i]
       local hint = text.did_you_mean(glob, names)
-      if hint == "" then hint = text.did_you_mean(glob, text.parts(names)) end
+      if hint == "" then hint = text.did_you_mean(glob, parts) end
       lines[i] = ("%s: no tensor%s matches %s%s"):format(who, of or "", text.quote(glob), hint)
    end
+   if #misses > TOLD then lines[#lines + 1] = ("  ... nor %d more patterns"):format(#misses - TOLD) end
    errors.throw("name", table.concat(lines, "\n"))
 end
 

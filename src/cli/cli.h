@@ -6,7 +6,7 @@
 #include <lua.h>
 
 /* cli_paths.c: sets package.path and package.cpath to our folders first, then the system's, without relative entries;
- * makes `require` load text only. */
+ * makes `require` load text, and bytecode only of our own modules. */
 void cli_paths(lua_State *L, const char *argv0);
 
 /* cli_compiled.c: takes what `make` has compiled from `file`; without it, and where it is another Lua's, nothing. */

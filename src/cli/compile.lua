@@ -14,5 +14,6 @@ for i = 4, select("#", ...) do
    texts[#texts + 1] = source .. code
 end
 
-local output <close> = assert(io.open(out, "wb"))
+local output = assert(io.open(out, "wb"))
 assert(output:write(string.pack("=s4s4s4", terminal.lua_ident, table.concat(directory), table.concat(texts))))
+assert(output:close())

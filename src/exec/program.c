@@ -686,6 +686,22 @@ static void *place_of(const span *s, int reg)
 }
 
 /* Makes the lane ready: the bytes of every file leaf, and constants, which stay from call to call. */
+/* The number (st_tensor_set_origin) of the operation that takes a leaf; 0 where there is none, or no memory to look. */
+static uint32_t reader_of(const st_program *p, const st_tensor *bytes)
+{
+    st_tensor **roots = st_calloc(p->nouts, sizeof *roots), **list = NULL;
+    size_t n = 0;
+    uint32_t origin = 0;
+    for (size_t i = 0; roots && i < p->nouts; i++) roots[i] = p->outs[i].t;
+    if (roots && st_topological(roots, p->nouts, ST_BELOW_FUSED, &list, &n, NULL) != ST_OK) n = 0;
+    for (size_t i = 0; !origin && i < n; i++)
+        for (int a = 0; a < list[i]->nargs; a++)
+            if (st_tensor_operation(list[i]->args[a]) == bytes) origin = list[i]->origin;
+    st_free(list);
+    st_free(roots);
+    return origin;
+}
+
 static st_status begin(const st_program *p, st_lane *lane, size_t block, uint64_t start, uint64_t count, st_err *err)
 {
     ST_TRY(reserve(p, lane, err));
@@ -698,7 +714,7 @@ static st_status begin(const st_program *p, st_lane *lane, size_t block, uint64_
         if (s != ST_OK) {
             if (err && !err->tensor[0])
                 memcpy(err->tensor, l->t->name, strnlen(l->t->name, sizeof err->tensor - 1) + 1);
-            if (err && !err->origin) err->origin = st_tensor_origin(p->outs[0].t);
+            if (err && !err->origin) err->origin = reader_of(p, l->t);
             return s;
         }
     }

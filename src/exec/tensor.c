@@ -92,8 +92,7 @@ const char *st_tensor_quant(const st_tensor *t) { return t->quant; }
 const char *st_tensor_file(const st_tensor *t) { return t->source ? t->source->label : NULL; }
 const char *st_tensor_name(const st_tensor *t) { return t->name; }
 
-/* Results are often views of what is computed. */
-static const st_tensor *operation_of(const st_tensor *t)
+const st_tensor *st_tensor_operation(const st_tensor *t)
 {
     while (t->node == ST_N_VIEW || t->node == ST_N_CAST) t = t->args[0];
     return t;
@@ -101,11 +100,9 @@ static const st_tensor *operation_of(const st_tensor *t)
 
 void st_tensor_set_origin(st_tensor *t, uint32_t origin)
 {
-    st_tensor *made = (st_tensor *)operation_of(t);
+    st_tensor *made = (st_tensor *)st_tensor_operation(t); /* results are often views of what is computed */
     if ((made->node == ST_N_WHOLE || made->node == ST_N_OP) && !made->origin) made->origin = origin;
 }
-
-uint32_t st_tensor_origin(const st_tensor *t) { return operation_of(t)->origin; }
 
 /* ---------------------------------------------------------------- leaves */
 

@@ -67,8 +67,8 @@ st_status st_node_new(st_node node, st_dtype dtype, int ndim, const int64_t *sha
                       st_tensor **out, st_err *err);
 /* True for a leaf whose bytes exist as they are: it can be copied without a look at the values. */
 bool st_is_raw(const st_tensor *t);
-/* The number that st_tensor_set_origin gave the operation that `t` is the result, or a view or cast, of; 0: none. */
-uint32_t st_tensor_origin(const st_tensor *t);
+/* What `t` is a view, or a cast, of. */
+const st_tensor *st_tensor_operation(const st_tensor *t);
 /* True when a view is its operand's elements in their order: only the shape differs. */
 bool st_view_is_plain(const st_tensor *t);
 /* True when a place is all elements of `t` in their order. */

@@ -424,10 +424,12 @@ void st_file_note(const st_file *f, size_t i, st_note *kind, st_text *text)
 st_status st_file_spare_base(const st_file *f, const char *to, st_err *err)
 {
     struct stat base, there;
+    char shown[256];
     if (!f->base || sys_stat(f->base->src->label, &base) < 0 || sys_stat(to, &there) < 0) return ST_OK;
     if (base.st_dev != there.st_dev || base.st_ino != there.st_ino) return ST_OK;
+    st_escape(shown, sizeof shown, f->src->label, strlen(f->src->label));
     return st_fail(err, ST_ARG, to, NULL, "it is the base, without which %s cannot be read; give another output",
-                   f->src->label);
+                   shown);
 }
 
 bool st_file_packed(const st_file *f, st_pack_info *info)

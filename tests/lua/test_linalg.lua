@@ -152,6 +152,25 @@ function suite.test_the_line_whose_reading_fails()
    lu.assertNil(built)
 end
 
+-- What is computed together is told apart.
+function suite.test_the_line_that_took_what_is_damaged()
+   if os.getenv "STLUA_EAGER" then return end
+   local whole = st.model { { "w", st.randn(300, 400) } }
+   local path = support.path("damaged.safetensors.zst")
+   whole:save(path)
+   local bytes = support.read(path)
+   local at = #bytes // 2
+   support.write(path, bytes:sub(1, at - 1) .. string.char(bytes:byte(at) ~ 1) .. bytes:sub(at + 1))
+   local damaged, here = st.open(path), debug.getinfo(1, "l").currentline
+   local good = st.model { { "w", whole.w * 2 } }
+   local bad = st.model { { "w", damaged.w * 3 } }
+   local one, two = support.path("one.safetensors"), support.path("two.safetensors")
+   for _, list in ipairs { { { good, one }, { bad, two } }, { { bad, two }, { good, one } } } do
+      local e, built = late(function() st.save_all(list) end)
+      lu.assertEquals({ e.code, e.tensor, built }, { "format", "w", here + 2 })
+   end
+end
+
 -- Lines without end, of code made as it runs, do not fill the memory: they go nameless then.
 function suite.test_lines_of_generated_code()
    support.write(support.path("lines.lua"), [[

@@ -2,6 +2,7 @@
 local support = require "support"
 local lu = require "luaunit"
 local pattern = require "stlua.pattern"
+local st = require "stlua"
 
 local suite = {}
 
@@ -62,6 +63,24 @@ end
 function suite.test_wrong_patterns()
    support.raises("arg", "may not be empty", pattern.compile, "")
    support.raises("arg", "must be a string, not a number", pattern.compile, 1)
+end
+
+-- A list of misspellings is told in a moment and on a screen, each name once.
+function suite.test_patterns_that_match_nothing()
+   local m, wrong = st.model {}, {}
+   for i = 1, 2000 do m:set(("model.layers.%d.weight"):format(i), st.zeros(1)) end
+   for i = 1, 300 do wrong[i] = ("modle.layers.%d.wieght"):format(i) end
+   local _, unused = pattern.any(wrong)
+   local start = os.clock()
+   local ok, e = pcall(pattern.check_used, unused, "f", { m, m }, " of m")
+   lu.assertFalse(ok)
+   lu.assertTrue(os.clock() - start < 2)
+   lu.assertStrContains(e.message,
+      'f: no tensor of m matches "modle.layers.1.wieght"; did you mean "model.layers.1.weight"')
+   lu.assertEquals(select(2, e.message:gsub('"model.layers.1.weight"', "")), 1)
+   lu.assertEquals(select(2, e.message:gsub("\n", "")), 5)
+   lu.assertStrContains(e.message, "nor 295 more patterns")
+   lu.assertNil(pattern.check_used({}, "f", { m }))
 end
 
 support.run("pattern", suite)

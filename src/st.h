@@ -453,8 +453,8 @@ const char *st_tensor_file(const st_tensor *t);
 const char *st_tensor_name(const st_tensor *t);
 
 /* A number of the caller's for whoever asked for the operation that made this tensor: errors found only when it is
- * computed bring it along. Operations keep the first one they get; views and casts pass it on to what they are of. To be
- * called before anybody else has the tensor. */
+ * computed bring it along. Operations keep the first one they get; views and casts pass it on to what they are of. To
+ * be called before anybody else has the tensor. */
 void st_tensor_set_origin(st_tensor *t, uint32_t origin);
 
 /* Values in memory: copies `nbytes` = the exact size for dtype and shape. */

@@ -1,4 +1,5 @@
-/* cli_compiled.c - our modules as `make` has compiled them: what starts the program in half the time. Layer: cli.
+/* cli_compiled.c - our modules and argparse as `make` has compiled them: what starts the program in half the time.
+ * Layer: cli.
  *
  * The file `compiled` lies beside core.so and is trusted as much. src/cli/compile.lua writes it: strings of a length
  * (4 bytes, in the machine's order) and that many bytes. The first is the Lua that made it; the second is the

@@ -2403,6 +2403,23 @@ st.dtypes = {}
 ---@return stlua.Tensor # eigenvectors (.., n, n), in columns
 function st.eigh(a) end
 
+--- Sums of products of elements, as an equation of letters says that name the dimensions: a letter that the output has
+--- not is summed over, one that stands twice in a term is a diagonal. Without `->` the output has the letters that stand
+--- once, sorted. Operands are joined from left to right.
+--- ```lua
+--- > a = st.tensor { { 1.0, 2 }, { 3, 4 } }
+--- > st.einsum("ij,jk->ik", a, a)
+--- Tensor[2x2 F32, 16 B]
+---    7.0000  10.0000
+---   15.0000  22.0000
+--- > st.einsum("ii", a):item()
+--- 5.0
+--- ```
+---@param equation string such as "bij,bjk->bik"; no "..."
+---@param ... stlua.Tensor one for each term
+---@return stlua.Tensor
+function st.einsum(equation, ...) end
+
 --- A mask: where two values are equal. (Lua's `==` asks whether two tensors are one object.)
 ---@param a stlua.Tensor|number|stlua.Model
 ---@param b stlua.Tensor|number|stlua.Model

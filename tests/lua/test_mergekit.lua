@@ -443,6 +443,8 @@ function suite.test_single_problems()
    wrong({ "weights add up to 0", "9 tensors" }, ("models: [%s, %s]\nmerge_method: linear"):format(A, B))
    wrong({ "merge_method", "linaer", "linear" }, ("models: [%s]\nmerge_method: linaer"):format(A))
    wrong({ "give merge_method" }, ("models: [%s]"):format(A))
+   wrong({ "c.yml: line 2: merge_method: cosine_a compares whole models", "stlua merge --method cosine_a" },
+      "models: [{ model: @a }, { model: @b }]\nmerge_method: cosine_a\nparameters: { alpha: 0.5 }")
    wrong({ "needs base_model" }, ("models: [%s, %s]\nmerge_method: ties"):format(A, B))
    wrong({ "not among the sources" }, "base_model: @b\nmerge_method: ties\n"
       .. "slices: [{ sources: [{ model: @a, layer_range: [0, 3], parameters: { weight: 1 } }] }]")

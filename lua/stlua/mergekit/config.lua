@@ -229,6 +229,11 @@ function Reader:method(map)
       self.problems:add(node, "merge_method must be a name")
    else
       local _, def = self.problems:try(node, "merge_method: ", merging.method, node.text)
+      -- A YAML file's tensors are merged one by one, each with parameters of its own.
+      if def and def.prepare then
+         self.problems:add(node, "merge_method: %s compares whole models before it merges, which a YAML file cannot "
+            .. "ask for: use stlua merge --method %s", def.name, def.name)
+      end
       return def
    end
 end

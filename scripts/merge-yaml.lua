@@ -35,7 +35,7 @@ local function shard_size(value)
       return nil, ("'%s' is not a size: write 5B, 500M or 5GB"):format(value)
    end
    local bytes = tonumber(digits) * ({ [""] = 1, K = 1e3, M = 1e6, B = 1e9 })[unit]
-   return bytes < 1 and 2 ^ 52 // 1 or bytes // 1
+   return math.tointeger(bytes < 1 and 2 ^ 52 or bytes // 1)
 end
 
 local function whole_number(value)
@@ -123,7 +123,7 @@ local function run(args)
       allow_crimes = args.allow_crimes, seed = args.random_seed, copy_tokenizer = not args.no_copy_tokenizer,
       model_card = not args.no_write_model_card, name = cli.basename(out) })
    for _, note in ipairs(merge.notes) do cli.note("note: " .. note) end
-   args.max_shard_size = args.out_shard_size or 5e9 // 1
+   args.max_shard_size = args.out_shard_size or 5000000000
    if args.dry_run then
       cli.write(merge.report, "\n")
       local wrong = dry_run.room(out, merge.bytes, ("%s at most for work on whole tensors"):format(
@@ -132,8 +132,8 @@ local function run(args)
       if wrong then errors.throw("space", "merge would fail: " .. wrong) end
       return cli.write("nothing was written (--dry-run)\n")
    end
-   cli.save({ { merge.model, out, files = merge.files,
-      recipe = { command = "merge", configuration = merge.source } } }, args)
+   merge.recipe.output = { max_shard_size = args.max_shard_size }
+   cli.save({ { merge.model, out, files = merge.files, recipe = merge.recipe } }, args)
 end
 
 return cli.command({

@@ -4,6 +4,7 @@
 local core = require "stlua.core"
 local dtype = require "stlua.dtype"
 local errors = require "stlua.errors"
+local lineage = require "stlua.lineage"
 local text = require "stlua.text"
 local whole_file = require "stlua.whole_file"
 
@@ -216,10 +217,33 @@ local function report(merge, doc, model)
    return table.concat(lines, "\n"), bytes
 end
 
+-- ---------------------------------------------------------------- recipe
+
+-- Which input of the result each model of the file is: as the file writes it -> number.
+function Merge:places(model)
+   local numbers, places = {}, {}
+   for i, leaf in ipairs(lineage.of(model).leaves) do numbers[leaf.model] = i end
+   for _, doc in ipairs(self.documents) do
+      for ref, source in pairs(doc.sources or {}) do
+         places[refs.place(ref)] = numbers[(source.plain or source).model]
+         if ref.lora then places[ref.lora] = numbers[source.adapter] end
+      end
+   end
+   return places
+end
+
+-- What makes the weights again, for `save`.
+function Merge:recipe(model)
+   local recipe = { command = "merge", configuration = self.source, models = self:places(model), seed = self.opts.seed,
+      allow_crimes = self.opts.allow_crimes or nil }
+   if self.opts.copy_tokenizer == false then recipe.copy_tokenizer = false end
+   return recipe
+end
+
 -- ---------------------------------------------------------------- the whole
 
 local KNOWN = { models_dir = "string", cache = "string", allow_crimes = "boolean", copy_tokenizer = "boolean",
-   model_card = "boolean", name = "string", seed = "number", source = "string" }
+   model_card = "boolean", name = "string", seed = "number", source = "string", found = "table" }
 
 local function read_source(path)
    local s = whole_file(path)
@@ -235,9 +259,10 @@ end
 --   `models_dir` = a folder of models, searched before the cache; `cache` = the hub's cache, if it is not where the
 --   environment says; `allow_crimes` = true merges different architectures; `seed` for methods with chance in them;
 --   `copy_tokenizer` = false, `model_card` = false leave those files out; `name` of the result, for the card;
---   `source` = the YAML text, if it is not in the file
--- @treturn table { model = deferred, files = { [name] = text } for `save`, notes = remarks, report = text, bytes = size
---   of the result, source = the YAML text }
+--   `source` = the YAML text, if it is not in the file; `found` = folders of models by what the file calls them,
+--   `owner/name` or `owner/name@revision`, which are looked up nowhere else
+-- @treturn table { model = deferred, files = { [name] = text } and recipe for `save`, notes = remarks, report = text,
+--   bytes = size of the result, source = the YAML text }
 -- @raise "arg" lists every problem with its line; "format" for what is no YAML; "io"
 function mergekit.load(path, opts)
    if type(path) ~= "string" then errors.throw("arg", "st.merge_config: give the path of a YAML file") end
@@ -258,7 +283,7 @@ function mergekit.load(path, opts)
    end
    local told, bytes = report(merge, doc, result.model)
    return { model = result.model, files = files, notes = merge.problems.notes, report = told, bytes = bytes,
-      source = source }
+      source = source, recipe = merge:recipe(result.model) }
 end
 
 return mergekit

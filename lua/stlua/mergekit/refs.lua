@@ -110,12 +110,17 @@ local function plain(path)
    return path
 end
 
+--- A reference's model as the file writes it, without its adapter.
+function refs.place(ref) return ref.path .. (ref.revision and "@" .. ref.revision or "") end
+
 --- The folder (or file) that a reference stands for.
 -- @tparam table ref
--- @tparam table opts models_dir, cache
+-- @tparam table opts models_dir, cache, found
 -- @treturn string
 -- @raise "io" tells where it was looked for
 function refs.find(ref, opts)
+   local known = opts.found and opts.found[refs.place(ref)]
+   if known then return known end
    if not ref.revision and exists(ref.path) then return plain(ref.path) end
    local places = {}
    if opts.models_dir then
@@ -160,6 +165,8 @@ function refs.with_adapter(source, ref, opts)
    local out = setmetatable({ ref = ref, label = core.escape(ref.key) }, { __index = source })
    out.model = require("stlua.lora.apply").apply(source.model, folder) -- few merges need it
    out.place = (source.place or source.label) .. "+" .. folder
+   local leaves = lineage.of(out.model).leaves
+   out.plain, out.adapter = source, leaves[#leaves].model
    return out
 end
 

@@ -330,6 +330,22 @@ out_dtype: bfloat16
    lu.assertEquals(config.layer_types, { "slide", "full", "full", "slide", "full" })
 end
 
+-- Entries of a list per layer come from the model of the layer, not from the one whose config is the result's.
+function suite.test_lists_per_layer_of_several_models()
+   make("a", 10) make("tall", 20, { layers = 5 })
+   local function types(text)
+      return st.json.decode(load_text(text .. "\nmerge_method: passthrough").files["config.json"]).layer_types
+   end
+   lu.assertEquals(types("slices: [{ sources: [{ model: @a, layer_range: [0, 2] }] }, "
+      .. "{ sources: [{ model: @tall, layer_range: [3, 5] }] }]"), { "full", "slide", "slide", "full" })
+   local text = "slices: [{ sources: [{ model: @a, layer_range: [0, 1] }] }, "
+      .. "{ sources: [{ model: @tall, layer_range: [3, 5] }] }, { sources: [{ model: @a, layer_range: [1, 3] }] }]"
+   lu.assertEquals(types(text), { "full", "slide", "full", "slide", "full" })
+   support.write(support.path "tall/config.json", '{"architectures": ["LlamaForCausalLM"]}')
+   support.raises("arg", { "c.yml: config.json", '"layer_types"', "none for layer 3 in " .. support.path "tall" },
+      types, text)
+end
+
 function suite.test_single_files_and_what_is_no_model()
    make("a", 10)
    support.shell "mkdir -p @/lora @/pickled && touch @/lora/adapter_config.json @/pickled/pytorch_model.bin @/empty.yml"

@@ -174,6 +174,7 @@ function Merge:run(doc)
    self.problems:throw()
    local files = self.opts.copy_tokenizer ~= false and companions.tokenizer(owner, template) or {}
    files["config.json"] = companions.config(donor, doc, renumbered, model, more.tie, self.problems)
+   self.problems:throw()
    companions.check_vocabulary(model, files["config.json"], self.problems)
    doc.renumbered, doc.result = renumbered, self:result(doc, model, files)
    return doc.result

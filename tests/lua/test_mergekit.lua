@@ -401,6 +401,24 @@ merge_method: linear
    lu.assertStrContains(table.concat(merge.notes, "\n"), "head of its own")
 end
 
+-- The last model is tied, the first is not: the last one's embeddings are the head.
+function suite.test_heads_of_slices()
+   make("a", 10, { head = 15 }) make("t", 20, { tied = true, headless = true })
+   local text = "slices: [{ sources: [{ model: @%s, layer_range: [0, 2] }] }, "
+      .. "{ sources: [{ model: @%s, layer_range: [2, 3] }] }]\nmerge_method: passthrough"
+   local function told(first, last, head, tied)
+      local merge = load_text(text:format(first, last))
+      lu.assertEquals(merge.model:find "lm_head.weight" and value(merge.model, "lm_head.weight"), head)
+      lu.assertEquals(st.json.decode(merge.files["config.json"]).tie_word_embeddings, tied)
+   end
+   told("a", "t", 20, false)
+   told("t", "a", 15, false)
+   told("t", "t", nil, true)
+   make("t", 20, { tied = true })      -- a file that has a head nevertheless
+   told("a", "t", 20, false)
+   told("t", "t", nil, true)
+end
+
 function suite.test_integers_and_buffers()
    local buffer = { "model.layers.0.rotary_emb.inv_freq", st.ones(2) }
    local function ids(v) return { "ids", st.full({ 2 }, v, { dtype = "I64" }) } end

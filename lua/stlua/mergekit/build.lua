@@ -250,12 +250,25 @@ function Builder:head_owner()
    end
 end
 
+-- The label of a tied source whose embeddings are the head, but not the result's embeddings; or nil.
+function Builder:head_apart()
+   for _, entry in ipairs(self.entries) do
+      if entry.apart then return self.sources[entry.slice.sources[1].ref].label end
+   end
+end
+
 -- Whether a head goes into the output, and what the output's config must say of it (nil: as it does).
 function Builder:decide_head(donor)
    local tied, owner = layers.is_tied(donor), self:head_owner()
    if tied and owner then
       self.problems:note(nil, "%s has a head of its own, %s takes its embeddings: the result has its own head, and its "
          .. "config says so (tie_word_embeddings)", owner.label, donor.label)
+      return true, false
+   end
+   local apart = not owner and self:head_apart()
+   if apart then
+      self.problems:note(nil, "the embeddings of %s are the head, those of the first slice the embeddings: the head is "
+         .. "written", apart)
       return true, false
    elseif not tied and not owner then
       return false, true

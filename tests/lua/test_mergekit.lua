@@ -374,6 +374,28 @@ function suite.test_dtype_casts_at_load()
    lu.assertEquals(value(load_text(text .. "dtype: bfloat16\nout_dtype: float32\n").model, "lm_head.weight"), 1)
 end
 
+-- As in mergekit: nothing is added to it.
+function suite.test_a_slice_of_the_base_alone()
+   make("a", 10) make("b", 20)
+   for _, method in ipairs { "ties", "task_arithmetic", "sce" } do
+      local merge = load_text(([[
+slices:
+  - sources: [{ model: @a, layer_range: [0, 1] }]
+  - sources: [{ model: @a, layer_range: [1, 3] }, { model: @b, layer_range: [1, 3]%s }]
+merge_method: %s
+base_model: @a
+dtype: bfloat16
+]]):format(method == "sce" and "" or ", parameters: { weight: 1 }", method))
+      lu.assertEquals(value(merge.model, "model.layers.0.mlp.weight"), 10)
+      lu.assertEquals(value(merge.model, "model.layers.1.mlp.weight"), 21)
+      lu.assertEquals(merge.model["model.layers.0.mlp.weight"]:dtype(), "BF16")
+   end
+   lu.assertEquals(value(load_text("models: [{ model: @a }]\nbase_model: @a\nmerge_method: ties").model,
+      "lm_head.weight"), 10)
+   support.raises("arg", { "slerp takes 1 model besides the base, not 0" }, load_text,
+      "models: [{ model: @a }]\nbase_model: @a\nmerge_method: slerp\nparameters: { t: 0.5 }")
+end
+
 function suite.test_promotion()
    make("a", 1, { dtype = "BF16" }) make("b", 2, { dtype = "F16" })
    local merge = load_text [[

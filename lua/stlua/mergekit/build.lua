@@ -54,6 +54,11 @@ function Builder:roles(slice)
    return slice.roles
 end
 
+-- Whether without a model besides the base the result is the base: what is added to it is a sum of differences.
+local function may_be_alone(def)
+   return def.base == "required" and def.params.lambda ~= nil or def.name == "sce"
+end
+
 function Builder:check_slice(slice)
    local def, roles, label = self.config.method, self:roles(slice), self.config.method.name
    if def.base ~= "none" and slice.base and not roles.base then
@@ -71,6 +76,7 @@ function Builder:check_slice(slice)
       end
    end
    local n, most = #roles.others, def.max
+   if n == 0 and roles.base and may_be_alone(def) then return end
    if n < def.min or (most and n > most) then
       local wanted = def.min == most and text.plural(def.min, "model")
          or most and ("%d to %d models"):format(def.min, most) or "at least " .. text.plural(def.min, "model")
@@ -216,7 +222,9 @@ end
 function Builder:compute(entry, list, opts)
    local roles, others = self:roles(entry.slice), {}
    for k, i in ipairs(roles.others) do others[k] = list[i] end
-   local result = merging.merge_tensors(self.config.method, opts, entry.name, roles.base and list[roles.base], others)
+   local base = roles.base and list[roles.base]
+   local result = #others == 0 and base
+      or merging.merge_tensors(self.config.method, opts, entry.name, base, others)
    local want = self.config.out_dtype or self.config.dtype or promoted(list)
    if not is_float(result) or result:is_leaf() and result:dtype() == want then return result end
    -- The cast rounds: what another document gets is what a file would hold.

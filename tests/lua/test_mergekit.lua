@@ -396,6 +396,21 @@ dtype: bfloat16
       "models: [{ model: @a }]\nbase_model: @a\nmerge_method: slerp\nparameters: { t: 0.5 }")
 end
 
+function suite.test_the_base_under_two_names()
+   make("a", 3) make("b", 5)
+   local text = "base_model: @./a\nmerge_method: %s\nmodels: [{ model: @a%s }, { model: @b%s }]\n"
+   -- It is not one more model.
+   local merge = load_text(text:format("linear", ", parameters: { weight: 1 }", ", parameters: { weight: 1 }"))
+   lu.assertEquals(value(merge.model, "lm_head.weight"), 4)
+   lu.assertEquals(#merge.notes, 0)
+   -- It needs no weight.
+   merge = load_text(text:format("ties", "", ", parameters: { weight: 1 }"))
+   lu.assertEquals(value(merge.model, "lm_head.weight"), 5)
+   merge = load_text("base_model: @./a\nmerge_method: ties\nslices: [{ sources: [{ model: @a, layer_range: [0, 3] }, "
+      .. "{ model: @b, layer_range: [0, 3], parameters: { weight: 1 } }] }]")
+   lu.assertEquals(value(merge.model, "lm_head.weight"), 5)
+end
+
 function suite.test_promotion()
    make("a", 1, { dtype = "BF16" }) make("b", 2, { dtype = "F16" })
    local merge = load_text [[

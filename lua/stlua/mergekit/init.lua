@@ -119,6 +119,18 @@ function Merge:check_twice(doc)
    end
 end
 
+-- A model that is listed under another name than base_model has, but is the same, is the base.
+local function name_bases(doc)
+   for _, module in ipairs(doc.modules) do
+      for _, slice in ipairs(module.slices or { { sources = module.models or {} } }) do
+         local base = slice.base or doc.base
+         for _, s in ipairs(base and slice.sources or {}) do
+            if doc.sources[s.ref] == doc.sources[base] then s.ref = base end
+         end
+      end
+   end
+end
+
 -- Models of different architectures seldom have the same tensors; where they have, it is seldom meant.
 function Merge:check_architectures(doc, list)
    if self.opts.allow_crimes then return end
@@ -164,6 +176,7 @@ function Merge:run(doc)
    local list = self:open_all(doc)
    if not list or doc.broken then self.problems:throw() end
    self:check_twice(doc)
+   name_bases(doc)
    self:check_architectures(doc, list)
    local donor = doc.sources[doc.base or doc.refs[1]]
    local owner = tokenizer.choose(doc, list, doc.sources, donor, self.problems)

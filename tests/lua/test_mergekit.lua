@@ -492,6 +492,23 @@ function suite.test_a_chain_of_documents()
    support.raises("arg", { "two documents are named" }, load_text, "name: x\n" .. first .. "---\nname: x\n" .. first)
 end
 
+-- What the first document drops is not what the second drops.
+function suite.test_chance_in_a_chain()
+   local function save(name, v)
+      st.model({ { "model.norm.weight", st.full({ 4000 }, v) } }):save(support.path(name), { max_shard_size = "1GB",
+         sync = false, force = true })
+   end
+   save("a", 0.0) save("b", 1.0)
+   local one = "merge_method: dare_linear\nbase_model: @a\nparameters: { rescale: false }\n"
+      .. "models: [{ model: %s, parameters: { weight: 1, density: 0.5 } }]\n"
+   local function kept(text) return load_text(text).model["model.norm.weight"] end
+   local chain = kept("name: mid\n" .. one:format "@b" .. "---\n" .. one:format "mid")
+   lu.assertAlmostEquals(chain:mean():item(), 0.25, 0.03)
+   -- The last draws what a merge by itself draws.
+   local alone = kept(one:format "@b")
+   lu.assertEquals((chain * (1 - alone)):sum():item(), 0)
+end
+
 function suite.test_everything_is_told_at_once()
    make("a", 1) make("deep", 2, { layers = 4 }) make("odd", 3, { more = { { "extra", st.ones(3) } } })
    support.raises("arg", { "c.yml: 7 problems", "unknown key \"dtpye\"", "weight is not a number",

@@ -224,7 +224,7 @@ function Builder:compute(entry, list, opts)
    for k, i in ipairs(roles.others) do others[k] = list[i] end
    local base = roles.base and list[roles.base]
    local result = #others == 0 and base
-      or merging.merge_tensors(self.config.method, opts, entry.name, base, others)
+      or merging.merge_tensors(self.config.method, opts, self.opts.stream .. entry.name, base, others)
    local want = self.config.out_dtype or self.config.dtype or promoted(list)
    if not is_float(result) or result:is_leaf() and result:dtype() == want then return result end
    -- The cast rounds: what another document gets is what a file would hold.
@@ -314,7 +314,7 @@ end
 
 --- Makes the model.
 -- @tparam table job config, sources, entries, slices, problems, donor (the model whose config is the output's), opts =
---   { seed = }
+--   { seed =, stream = what stands before the names of tensors where chance hangs on them }
 -- @treturn ?model nil where there are problems
 -- @treturn ?table { tie = what tie_word_embeddings must become, or nil }
 function build.model(job)

@@ -170,6 +170,11 @@ function Merge:result(doc, model, files)
       read = function(name) return files[name] end, files = files, doc = doc }
 end
 
+-- Two documents of a chain must not draw the same numbers; the last one draws those of a merge by itself.
+function Merge:stream(doc)
+   return doc == self.last and "" or doc.name .. ": "
+end
+
 function Merge:run(doc)
    if doc.result then return doc.result end
    doc.state = "started"
@@ -183,7 +188,8 @@ function Merge:run(doc)
    local template = tokenizer.template(doc, list, self.problems)
    local entries, renumbered, all = slices.plan(doc, doc.sources, self.problems)
    local model, more = build.model { config = doc, sources = doc.sources, entries = entries, slices = all,
-      problems = self.problems, donor = donor, opts = self.opts }
+      problems = self.problems, donor = donor,
+      opts = { seed = self.opts.seed, stream = self:stream(doc) } }
    self.problems:throw()
    local files = self.opts.copy_tokenizer ~= false and companions.tokenizer(owner, template) or {}
    files["config.json"] = companions.config(donor, doc, renumbered, model, more.tie, self.problems)
@@ -287,6 +293,7 @@ function mergekit.load(path, opts)
       documents = {}, named = {}, opened = {}, inputs = {} }, Merge)
    merge:read_documents()
    local doc = merge:final()
+   merge.last = doc
    local result = merge:run(doc)
    local files = result.files
    if opts.model_card ~= false then

@@ -163,7 +163,19 @@ function suite.test_references()
    for _, s in ipairs { "", "a+b+c", "a@b@c", "@x", "a+b@c@d" } do lu.assertNil((refs.parse_text(s))) end
    lu.assertEquals(refs.parse(parse("{ model: { path: x/y, revision: r } }")[1]).key, "x/y@r")
    lu.assertEquals(refs.parse(parse("{ model: m, lora: { path: l } }")[1]).lora, "l")
+   lu.assertEquals(refs.parse(parse("{ model: m, lora: { path: l, revision: r }, override_architecture: ~ }")[1]).key,
+      "m+l@r")
    lu.assertNil((refs.parse(parse("[a]")[1])))
+   local function refused(s, part)
+      local none, reason = refs.parse(parse(s)[1])
+      lu.assertNil(none)
+      lu.assertStrContains(reason, part)
+   end
+   refused("{ model: m, lora: [l] }", "lora must be a text, or a map of path and revision")
+   refused("{ model: { revision: r } }", "model must be a text")
+   refused("{ model: m, lorra: l }", 'unknown key "lorra"')
+   refused("{ model: { path: m, revison: r } }", 'model: unknown key "revison"')
+   refused("{ model: m, override_architecture: X }", "override_architecture is not supported")
 end
 
 function suite.test_finding_models()
@@ -364,6 +376,16 @@ function suite.test_single_files_and_what_is_no_model()
    support.raises("io", "nowhere.yml", st.merge_config, support.path "nowhere.yml")
    support.raises("arg", "no configuration", st.merge_config, support.path "empty.yml")
    support.raises("io", "", st.merge_config, support.path "lora")
+end
+
+-- A folder of models does not tell revisions.
+function suite.test_revisions_in_a_folder_of_models()
+   make("a", 10)
+   local text = "models: [{ model: x/a@v2, parameters: { weight: 1 } }]\nmerge_method: linear"
+   local merge = st.merge_config("c.yml", { source = text, models_dir = support.path "" })
+   lu.assertStrContains(merge.notes[1], "line 1: x/a@v2: taken from")
+   lu.assertStrContains(merge.notes[1], "nothing tells whether that is revision v2")
+   lu.assertEquals(st.merge_config("c.yml", { source = text:gsub("@v2", ""), models_dir = support.path "" }).notes, {})
 end
 
 function suite.test_dtype_casts_at_load()

@@ -84,6 +84,7 @@ function Merge:open(ref)
          return nil
       end
       local ok, source = self.problems:try(ref.line, "", refs.with_adapter, self:run(inner), ref, self.opts)
+      for _, remark in ipairs(ok and source.remarks or {}) do self.problems:note(ref.line, "%s", remark) end
       return ok and source or nil
    end
    local known = self.opened[ref.key]
@@ -98,6 +99,7 @@ function Merge:open(ref)
          self.inputs[known] = known
          table.insert(self.inputs, known)
       end
+      for _, remark in ipairs(known and known.remarks or {}) do self.problems:note(ref.line, "%s", remark) end
       self.opened[ref.key] = known
    end
    return known or nil
@@ -167,7 +169,7 @@ function Merge:result(doc, model, files)
    return { ref = { key = doc.name or self.label, path = doc.name or self.label }, label = doc.name or self.label,
       model = model, config_text = files["config.json"],
       config = files["config.json"] and core.json_decode(files["config.json"]) or nil,
-      read = function(name) return files[name] end, files = files, doc = doc }
+      read = function(name) return files[name] end, files = files, doc = doc, remarks = {} }
 end
 
 -- Two documents of a chain must not draw the same numbers; the last one draws those of a merge by itself.

@@ -256,6 +256,17 @@ function suite.test_vocabularies()
    lu.assertFalse(same)
    lu.assertEquals(reason, '3 tokens differ, such as "x": number 0 in A, number 1 in B')
    lu.assertNil((tokenizer.same(a, { label = "C", read = function() end })))
+   -- Files that are damaged, or are something else.
+   for s, part in pairs { ['{"model": {"vocab": {"a": 0'] = "B: JSON, line 1", ["[1]"] = "B: it is no JSON object",
+      [""] = "B: JSON", ['{"model": {"vocab": [3]}}'] = "model.vocab of B holds other",
+      ['{"added_tokens": [7]}'] = "added_tokens of B holds other", ['{"added_tokens": 7}'] = "added_tokens of B is no",
+      ['{"model": {"vocab": {"x": "y"}}}'] = "model.vocab of B holds other" } do
+      same, reason = tokenizer.same(a, { label = "B", read = function(name)
+         return name == "tokenizer.json" and s or nil
+      end })
+      lu.assertFalse(same)
+      lu.assertStrContains(reason, "tokenizer.json of A and B differ, and cannot be read: " .. part)
+   end
 end
 
 -- ---------------------------------------------------------------- whole merges
@@ -373,6 +384,8 @@ function suite.test_single_files_and_what_is_no_model()
    wrong({ "no such file or folder" }, "nowhere")
    support.write(support.path "a/config.json", "{")
    wrong({ "a/config.json" }, "a")
+   support.write(support.path "a/config.json", "[1]")
+   wrong({ "a/config.json: no JSON object" }, "a")
    support.raises("io", "nowhere.yml", st.merge_config, support.path "nowhere.yml")
    support.raises("arg", "no configuration", st.merge_config, support.path "empty.yml")
    support.raises("io", "", st.merge_config, support.path "lora")
@@ -531,6 +544,21 @@ function suite.test_chance_in_a_chain()
    lu.assertEquals((chain * (1 - alone)):sum():item(), 0)
 end
 
+function suite.test_chat_templates()
+   make("a", 1)
+   local function template(s)
+      support.write(support.path "a/tokenizer_config.json", s)
+      local merge = load_text "models: [{ model: @a }]\nmerge_method: passthrough\nchat_template: auto"
+      return merge.files["chat_template.jinja"]
+   end
+   lu.assertEquals(template '{"chat_template": "{x}"}', "{x}")
+   lu.assertEquals(template '{"chat_template": [3, {"name": "default", "template": "{y}"}]}', "{y}")
+   for _, s in ipairs { "[3]", "x", '{"chat_template": [3]}',
+      '{"chat_template": [{"name": "default", "template": 3}]}' } do
+      lu.assertNil(template(s), s)
+   end
+end
+
 function suite.test_everything_is_told_at_once()
    make("a", 1) make("deep", 2, { layers = 4 }) make("odd", 3, { more = { { "extra", st.ones(3) } } })
    support.raises("arg", { "c.yml: 7 problems", "unknown key \"dtpye\"", "weight is not a number",
@@ -575,6 +603,7 @@ function suite.test_single_problems()
       .. "merge_method: linear")
    wrong({ "neither auto nor" }, ("models: [%s]\nmerge_method: linear\nchat_template: chatml"):format(A))
    wrong({ "not both" }, ("models: [%s]\nmerge_method: linear\ntokenizer_source: base\ntokenizer: {}"):format(A))
+   wrong({ "modules must be a map that is not empty" }, "merge_method: linear\nmodules: {}")
    wrong({ "no multiple of 64" }, ("models: [%s]\nmerge_method: linear\ntokenizer: { source: base, %s }"):format(A,
       "pad_to_multiple_of: 64"))
 end

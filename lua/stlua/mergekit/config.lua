@@ -177,6 +177,7 @@ end
 
 function Reader:modules(node)
    if not self:map(node, "modules") then return end
+   if #node.pairs == 0 then self:broken(node, "modules must be a map that is not empty") end
    for _, pair in ipairs(node.pairs) do
       local where = "modules." .. pair.key
       if self:map(pair.value, where) then

@@ -229,7 +229,7 @@ function refs.open(ref, opts)
    source.config_text = source.read "config.json"
    if source.config_text then
       local ok, config = pcall(core.json_decode, source.config_text)
-      if not ok or type(config) ~= "table" then
+      if not ok or type(config) ~= "table" or not source.config_text:find "^%s*{" then
          errors.throwf("format", "%s/config.json: %s", core.escape(folder), ok and "no JSON object" or config.message)
       end
       source.config = config

@@ -544,6 +544,20 @@ function suite.test_chance_in_a_chain()
    lu.assertEquals((chain * (1 - alone)):sum():item(), 0)
 end
 
+function suite.test_quantised_models()
+   for _, name in ipairs { "q", "r" } do
+      st.model({ { "l.weight", st.ones(2, 2):cast("F8_E4M3") }, { "l.weight_scale", st.full({ 1 }, 0.5) },
+         { "n", st.ones(2) } }):save(support.path(name .. ".safetensors"), { sync = false })
+   end
+   local text = "models: [{ model: @q.safetensors, parameters: { weight: 1 } }, { model: @r.safetensors }]\n"
+      .. "merge_method: linear\n"
+   local e = support.raises("arg", { "c.yml: 3 problems:", "q.safetensors is quantised", "--dequantize",
+      "(2 tensors, such as l.weight", "r.safetensors is quantised", "linear needs weight" }, load_text,
+      text .. "dtype: float16")
+   lu.assertNotStrContains(e.message, "a cast on")
+   support.raises("arg", { "c.yml: ", "q.safetensors is quantised" }, load_text, text .. "parameters: { weight: 1 }")
+end
+
 function suite.test_chat_templates()
    make("a", 1)
    local function template(s)

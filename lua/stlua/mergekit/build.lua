@@ -41,6 +41,19 @@ function Builder:report_groups()
    end
 end
 
+-- fn(self, ...), or nil where it throws what is about a tensor: that goes to the problems.
+function Builder:attempt(entry, fn, ...)
+   local ok, result = pcall(fn, self, ...)
+   if ok then return result end
+   if not errors.is(result) or result.code == "cancelled" or result.code == "nomem" then error(result, 0) end
+   if result.code == "quant" and result.file then      -- one line for the whole model
+      self:about(entry.name, "%s is quantised, and its values mean nothing without their scales: dequantise the model "
+         .. "first (stlua cast --dequantize)", core.escape(result.file))
+   else
+      self:about(entry.name, "%s", result.message)
+   end
+end
+
 -- ---------------------------------------------------------------- the base and the others
 
 -- Splits a slice's sources as the method wants them: position of the base or nil, positions of the others.
@@ -133,8 +146,11 @@ function Builder:gather(entry)
    end
    if not complete then return nil end
    local list = {}
-   for i, s in ipairs(entry.slice.sources) do list[i] = self:load(self.sources[s.ref], at[i]) end
-   return list
+   for i, s in ipairs(entry.slice.sources) do
+      list[i] = self:attempt(entry, self.load, self.sources[s.ref], at[i])
+      complete = complete and list[i] ~= nil
+   end
+   return complete and list or nil
 end
 
 function Builder:miss(source, name)
@@ -240,10 +256,7 @@ function Builder:one(entry)
    if self.config.questionable or entry.slice.bad then return end      -- what it would say follows from what was said
    local opts = self:parameters(entry, self:roles(entry.slice).others)
    if not opts then return end
-   local ok, result = pcall(self.compute, self, entry, list, opts)
-   if ok then return result end
-   if not errors.is(result) or result.code == "cancelled" or result.code == "nomem" then error(result, 0) end
-   self:about(entry.name, "%s", result.message)
+   return self:attempt(entry, self.compute, entry, list, opts)
 end
 
 -- ---------------------------------------------------------------- tied heads

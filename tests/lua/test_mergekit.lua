@@ -520,7 +520,11 @@ function suite.test_a_chain_of_documents()
    lu.assertEquals(support.read(support.path "chain.safetensors"), support.read(support.path "steps.safetensors"))
    lu.assertEquals(chain.model:formula(), "linear(linear(a, b), c)")
    lu.assertEquals(#load_text("---\n" .. first .. "---\n").model, 9)
-   support.raises("arg", { "no configuration" }, load_text, "# nothing")
+   local e = support.raises("arg", "no configuration", load_text, "# nothing")
+   lu.assertEquals(e.message, "c.yml: the file holds no configuration")
+   -- What the result does not need is not run, whatever it says.
+   local merge = load_text(first .. "---\nname: other\n" .. second:format "@nowhere")
+   lu.assertEquals(merge.notes, { 'line 6: the document "other" is not run: the result does not need it' })
    support.raises("arg", { "circle" }, load_text,
       "name: x\n" .. second:format "y" .. "---\nname: y\n" .. second:format "x")
    support.raises("arg", { "2 documents could be the result" }, load_text, first .. "---\n" .. first)
@@ -617,6 +621,10 @@ function suite.test_single_problems()
       .. "merge_method: linear")
    wrong({ "neither auto nor" }, ("models: [%s]\nmerge_method: linear\nchat_template: chatml"):format(A))
    wrong({ "not both" }, ("models: [%s]\nmerge_method: linear\ntokenizer_source: base\ntokenizer: {}"):format(A))
+   wrong({ "models[1].model: it is empty: give a folder" }, "models: [{ model: '' }]\nmerge_method: linear")
+   wrong({ "line 3: chat_template must be a text" },
+      ("models: [%s]\nmerge_method: linear\nchat_template: [auto]"):format(A))
+   wrong({ "line 3: name must be a text" }, ("models: [%s]\nmerge_method: linear\nname: { a: b }"):format(A))
    wrong({ "modules must be a map that is not empty" }, "merge_method: linear\nmodules: {}")
    wrong({ "no multiple of 64" }, ("models: [%s]\nmerge_method: linear\ntokenizer: { source: base, %s }"):format(A,
       "pad_to_multiple_of: 64"))

@@ -42,7 +42,7 @@ function Merge:read_documents()
       end
    end
    if #documents == 0 then self.problems:add(nil, "the file holds no configuration") end
-   if #documents > #self.documents then self.problems:throw() end
+   if #documents == 0 or #documents > #self.documents then self.problems:throw() end
 end
 
 local function uses(doc, named)
@@ -297,6 +297,12 @@ function mergekit.load(path, opts)
    local doc = merge:final()
    merge.last = doc
    local result = merge:run(doc)
+   for _, other in ipairs(merge.documents) do
+      if not other.state then
+         merge.problems:note(other.line, "the document %s is not run: the result does not need it",
+            text.quote(other.name))
+      end
+   end
    local files = result.files
    if opts.model_card ~= false then
       local list = {}

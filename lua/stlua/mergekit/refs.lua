@@ -26,7 +26,8 @@ end
 function refs.parse_text(s)
    local model, lora = s:match("^([^+]*)%+([^+]*)$")
    if not model then model = s end
-   if s == "" or (model:find("+", 1, true)) then return nil, "at most one + (model+lora) may stand in it" end
+   if s == "" then return nil, "it is empty: give a folder, a file or owner/name" end
+   if model:find("+", 1, true) then return nil, "at most one + (model+lora) may stand in it" end
    local path, revision = split_revision(model)
    if not path or path == "" then return nil, "a model is written path or path@revision" end
    if lora and not split_revision(lora) then return nil, "a LoRA is written path or path@revision" end

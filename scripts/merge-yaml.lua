@@ -4,6 +4,7 @@
 --    stlua merge config.yml merged --dry-run
 
 local cli = require "stlua.cli"
+local core = require "stlua.core"
 local dry_run = require "stlua.dry_run"
 local errors = require "stlua.errors"
 local st = require "stlua"
@@ -115,6 +116,46 @@ local function target(args)
    return cli.target({ output = given, max_shard_size = true }, cli.stem(args.config):gsub("%.ya?ml$", "") .. "-merged")
 end
 
+-- The first file in a folder that makes it one of a model, or nil.
+local function model_in(folder)
+   for _, entry in ipairs(core.listdir(folder)) do
+      local name = entry.name
+      if name:find "%.safetensors$" or name:find "%.safetensors%.zst$" or name:find "%.safetensors%.index%.json$" then
+         return name
+      end
+   end
+end
+
+-- Why the folder could not be written, as saving would say; or nil.
+local function wrong_target(out, args)
+   local path = out:gsub("(.)/+$", "%1")
+   local base = path:match "[^/]*$"
+   local shown = cli.escape(out)
+   if base == "" or base == "." or base == ".." then return shown .. ": a folder that is replaced needs a name" end
+   local parent = path:match "^(.*)/[^/]*$"
+   local stat, around = core.stat(path), core.stat(parent == "" and "/" or parent or ".")
+   if not around then return ("%s: the folder %s does not exist: create it first"):format(shown, cli.escape(parent)) end
+   if around.type ~= "dir" then return ("%s: %s is no folder"):format(shown, cli.escape(parent)) end
+   if not stat then return nil end
+   if stat.type ~= "dir" then return shown .. " is no folder: name another" end
+   if args.no_replace or not args.output then
+      return ("%s exists: %s"):format(shown, args.output and "leave out --no-replace" or "give -o to replace it")
+   end
+   local part = not args.force and model_in(path)
+   return part and ("%s holds a model already (%s): give -f to replace it"):format(shown, cli.escape(part)) or nil
+end
+
+-- What would be written, and what would go wrong with it.
+local function tell(merge, out, args)
+   cli.write(merge.report, "\n")
+   local wrong = { wrong_target(out, args) }
+   wrong[#wrong + 1] = dry_run.room(out, merge.bytes, ("%s at most for work on whole tensors"):format(
+      cli.size((st.memory()))))
+   io.stdout:flush()
+   if #wrong > 0 then errors.throw("io", "merge would fail: " .. table.concat(wrong, "\n")) end
+   cli.write("nothing was written (--dry-run)\n")
+end
+
 local function run(args)
    refuse_unsupported(args)
    note_idle(args)
@@ -125,14 +166,7 @@ local function run(args)
       model_card = not args.no_write_model_card, name = cli.basename(out) })
    for _, note in ipairs(merge.notes) do cli.note("note: " .. note) end
    args.max_shard_size = args.out_shard_size or 5000000000
-   if args.dry_run then
-      cli.write(merge.report, "\n")
-      local wrong = dry_run.room(out, merge.bytes, ("%s at most for work on whole tensors"):format(
-         cli.size((st.memory()))))
-      io.stdout:flush()
-      if wrong then errors.throw("space", "merge would fail: " .. wrong) end
-      return cli.write("nothing was written (--dry-run)\n")
-   end
+   if args.dry_run then return tell(merge, out, args) end
    merge.recipe.output = { max_shard_size = args.max_shard_size }
    cli.save({ { merge.model, out, files = merge.files, recipe = merge.recipe } }, args)
 end

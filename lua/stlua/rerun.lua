@@ -5,6 +5,7 @@ local cli = require "stlua.cli"
 local core = require "stlua.core"
 local errors = require "stlua.errors"
 local json = require "stlua.json"
+local lineage = require "stlua.lineage"
 local merge_job = require "stlua.merge_job"
 local open = require "stlua.open"
 local save = require "stlua.save"
@@ -278,7 +279,11 @@ end
 
 local function of_job(recipe, chosen)
    local job, opened = merge_job.of_recipe(recipe), {}
-   for i, choice in ipairs(chosen) do opened[i] = choice.model end
+   for i, choice in ipairs(chosen) do
+      opened[i] = choice.model
+      -- A file that was compressed since has another name.
+      lineage.of(choice.model).label = recipe.inputs[i].name:gsub("#%d+$", "")
+   end
    return merge_job.build(job, opened), merge_job.recipe(job, #opened, recipe.output or {})
 end
 

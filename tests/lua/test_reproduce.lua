@@ -48,6 +48,15 @@ function suite.test_inputs_that_headers_do_not_tell_apart()
    lu.assertStrContains(err, "only files of that name with other values (SHA-256)")
 end
 
+function suite.test_an_input_that_was_compressed_since()
+   clean()
+   make("a.safetensors", 1) make("b.safetensors", 2)
+   support.stlua "merge a.safetensors b.safetensors -q -o out.safetensors --hash-inputs"
+   support.stlua "compress a.safetensors -q"
+   support.shell "rm @/a.safetensors"
+   lu.assertEquals({ select(2, support.stlua "reproduce out.safetensors") }, { "", 0 })
+end
+
 function suite.test_a_vae_may_be_that_of_a_model()
    clean()
    for i, name in ipairs { "a", "b" } do

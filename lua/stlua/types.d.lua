@@ -3045,11 +3045,12 @@ function st.merge(method, opts) end
 --- `opts`: `models_dir` = a folder of models, searched before the cache; `cache` = the hub's cache, if it is not
 --- where the environment says; `allow_crimes` = true merges different architectures; `seed` for methods with chance
 --- in them; `copy_tokenizer` = false, `model_card` = false leave those files out; `name` of the result, for the
---- card; `source` = the YAML text, if it is not in the file
+--- card; `source` = the YAML text, if it is not in the file; `found` = folders of models by what the file calls
+--- them, `owner/name` or `owner/name@revision`, which are looked up nowhere else
 ---@param opts? table
 ---
---- `result`: { model = deferred, files = { [name] = text } for `save`, notes = remarks, report = text, bytes = size
---- of the result, source = the YAML text }
+--- `result`: { model = deferred, files = { [name] = text } and recipe for `save`, notes = remarks, report = text,
+--- bytes = size of the result, source = the YAML text }
 ---@return table
 function st.merge_config(path, opts) end
 

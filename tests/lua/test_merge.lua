@@ -69,6 +69,21 @@ function suite.test_vectors()
    end
 end
 
+function suite.test_multislerp_without_directions()
+   local base, zero = st.tensor { 1.0, 2 }, st.tensor { 0.0, 0 }
+   for _, eps in ipairs { 1e-8, 0 } do
+      local opts = { models = { base, base, base }, base = base, weight = 1, eps = eps }
+      lu.assertEquals(support.values(st.merge("multislerp", opts)), { 1, 2 })
+      opts.models, opts.base = { zero, zero, zero }, nil
+      lu.assertEquals(support.values(st.merge("multislerp", opts)), { 0, 0 })
+   end
+   local cancelling = st.merge("multislerp", { models = { base, -base, base }, weight = { 1, 2, 1 }, name = "the.name",
+      normalize_weights = false })
+   local ok, e = pcall(support.values, cancelling)
+   lu.assertFalse(ok)
+   lu.assertStrContains(e.message, "multislerp: the.name: the weighted directions cancel each other")
+end
+
 --- All methods with one model, density 1 and weight 1 give the model back.
 function suite.test_one_model()
    for _, name in ipairs { "task_arithmetic", "ties", "dare_ties", "dare_linear", "breadcrumbs", "breadcrumbs_ties",

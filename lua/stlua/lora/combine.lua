@@ -120,6 +120,15 @@ local function term_of(entry, m)
       and not m.parts.mid and not m.parts.embedding_down, embedding = m.parts.embedding_down ~= nil }
 end
 
+-- Terms without those of alpha 0, unless all are.
+local function effective(terms)
+   local out = {}
+   for _, term in ipairs(terms) do
+      if term.factor ~= 0 then out[#out + 1] = term end
+   end
+   return #out > 0 and out or terms
+end
+
 -- All modules in the order in which they are met, with their terms; those of weight 0 count for nothing.
 local function gather(list)
    local out, by_name, wrong = {}, {}, {}
@@ -141,6 +150,7 @@ local function gather(list)
       end
    end
    errors.throw_all(wrong, "do not fit: are the adapters for different models?")
+   for _, place in ipairs(out) do place.terms = effective(place.terms) end
    if #out == 0 then errors.throwf("arg", "%s: all weights are 0: nothing is left", WHO) end
    return out
 end
@@ -162,12 +172,19 @@ local function scaled(t, factor, kind)
    return (math_.wide(t) * factor):cast(kind)
 end
 
--- Factors side by side. The first term's scale becomes alpha / rank, the others' are multiplied in where they differ;
--- "cat" is PEFT's way: alpha is the rank, and each A has its factor.
+-- The largest: others are multiplied by less than 1, so that no half precision overflows.
+local function scale_of(terms)
+   local scale = 0
+   for _, term in ipairs(terms) do scale = math.max(scale, math.abs(term.factor)) end
+   return scale > 0 and scale or 1
+end
+
+-- Factors side by side. The largest scale becomes alpha / rank, the others' are multiplied in where they differ; "cat"
+-- is PEFT's way: alpha is the rank, and each A has its factor.
 local function side_by_side(place, mode, kind)
    local ups, downs, rank = {}, {}, 0
    kind = kind or common_dtype(place)
-   local scale = mode == "cat" and 1 or math.abs(place.terms[1].factor)
+   local scale = mode == "cat" and 1 or scale_of(place.terms)
    for i, term in ipairs(place.terms) do
       local p, ratio = term.module.parts, term.factor / scale
       local b, a = term.b, term.a

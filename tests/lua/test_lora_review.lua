@@ -38,4 +38,50 @@ function suite.test_combine_by_the_largest_factor()
    near(st.zeros(4, 3), sum { { lora(0.0, 5) }, { lora(0.0, 2) } })
 end
 
+-- ---------------------------------------------------------------- convert
+
+local HADA = { hada_w1_a = { 8, 2 }, hada_w1_b = { 2, 6 }, hada_w2_a = { 8, 2 }, hada_w2_b = { 2, 6 } }
+
+local function loha(module)
+   local tensors = {}
+   for part, shape in pairs(HADA) do tensors[module .. "." .. part] = shape end
+   return tensors
+end
+
+-- Names without a table, and parts of what the other style has whole.
+function suite.test_convert_keeps_every_kind()
+   local out = st.lora.convert(model(loha("some.thing")), { to = "kohya" })
+   lu.assertEquals(support.names(out), "lora_unet_some_thing.hada_w1_a lora_unet_some_thing.hada_w1_b "
+      .. "lora_unet_some_thing.hada_w2_a lora_unet_some_thing.hada_w2_b")
+   out = st.lora.convert(model { ["some.thing.diff"] = { 8, 6 } }, { to = "kohya" })
+   lu.assertEquals(support.names(out), "lora_unet_some_thing.diff")
+   local q = "transformer.single_transformer_blocks.0.attn.to_q"
+   out = st.lora.convert(model { [q .. ".weight"] = { 8, 6 }, [q:gsub("_q$", "_k") .. ".lora_A.weight"] = { 2, 6 },
+      [q:gsub("_q$", "_k") .. ".lora_B.weight"] = { 8, 2 } }, { to = "peft" })
+   lu.assertStrContains(support.names(out), "base_model.model.single_transformer_blocks.0.attn.to_q.weight")
+   for _ = 1, 5 do
+      support.raises("format", { '.to_q"', "LoHa cannot be split or joined" }, st.lora.convert, model(loha(q)),
+         { to = "kohya" })
+   end
+end
+
+-- Flux' last modulation has its halves in the other order.
+function suite.test_convert_swaps_halves_of_every_kind()
+   local name = "norm_out.linear"
+   local base = model { ["double_blocks.0.img_attn.qkv.weight"] = st.zeros(12, 4),
+      ["final_layer.adaLN_modulation.1.weight"] = st.zeros(8, 4),
+      ["final_layer.adaLN_modulation.1.bias"] = st.zeros(8) }
+   for _, part in ipairs { "diff", "set_weight" } do
+      local a = model { ["transformer." .. name .. "." .. part] = { 8, 4 },
+         ["transformer." .. name .. (part == "diff" and ".diff_b" or ".set_bias")] = { 8 } }
+      local there = st.lora.convert(a, { to = "kohya", model = base })
+      for _, kind in ipairs { "weight", "bias" } do
+         local path = "final_layer.adaLN_modulation.1." .. kind
+         near(st.lora.apply(base, a)[path], st.lora.apply(base, there)[path])
+      end
+   end
+   support.raises("format", { name, "LoHa cannot be split" }, st.lora.convert, model(loha("transformer." .. name)),
+      { to = "kohya", model = base })
+end
+
 support.run("lora_review", suite)

@@ -133,8 +133,11 @@ local function changed(job, w)
    local m, kind = job.module, job.module.kind
    if m.transposed and w:ndim() == 2 and not job.turned then
       return changed(setmetatable({ turned = true }, { __index = job }), w:t()):t()
+   elseif kind == whole then
+      local v = rows_of(math_.wide(m.parts.whole), job.segment)
+      if v:numel() ~= w:numel() then wrong_shape(job, w) end
+      return whole.apply(w, { whole = v:reshape(w:shape()) }, how_of(job))
    elseif kind.apply then
-      if kind.id == "whole" and m.parts.whole:numel() ~= w:numel() then wrong_shape(job, w) end
       return kind.apply(w, f32(m.parts), how_of(job))
    elseif m.parts.dora then
       return dora(job, w)
@@ -183,8 +186,11 @@ local function bias(job, b)
    local m, s = job.module, job.segment
    local x, d = b, m.parts.bias_diff
    if m.parts.whole_bias then
-      if m.parts.whole_bias:numel() ~= b:numel() then wrong_shape(job, b) end
-      x = in_rows(x, s, function(part) return whole.apply_bias(part, f32(m.parts), how_of(job)) end)
+      local v = rows_of(math_.wide(m.parts.whole_bias):flatten(), s)
+      if v:numel() ~= (s.count or b:numel()) then wrong_shape(job, b) end
+      x = in_rows(x, s, function(part)
+         return whole.apply_bias(part, { whole_bias = v:reshape(part:shape()) }, how_of(job))
+      end)
    elseif m.kind.apply_bias and m.kind ~= whole then
       x = in_rows(x, s, function(part) return m.kind.apply_bias(part, f32(m.parts), how_of(job)) end)
    end

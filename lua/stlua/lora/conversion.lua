@@ -153,12 +153,21 @@ end
 
 -- Joining and splitting is for plain matrices.
 local function check_plain(m, a)
-   for part in pairs(m.parts) do
-      if not COMMON[part] or m.parts.down:ndim() ~= 2 then
-         errors.throw("format", ("%s: %s: %s cannot be split or joined (only plain LoRA of a matrix)"):format(a.label,
-            text.quote(m.name), formats.kind_of(m)))
-      end
-   end
+   local plain = m.kind.id == "lora" and m.parts.down and m.parts.down:ndim() == 2
+   for part in pairs(m.parts) do plain = plain and COMMON[part] end
+   if plain then return end
+   errors.throw("format", ("%s: %s: %s cannot be split or joined (only plain LoRA of a matrix): %s"):format(a.label,
+      text.quote(m.name), formats.kind_of(m), adapter.shapes(m)))
+end
+
+local BY_ROWS = { up = true, diff = true, bias_diff = true, whole = true, whole_bias = true }
+
+-- A module of a matrix whose halves stand in the other order: LoRA, differences and whole tensors have them as rows.
+local function swapped(m, a)
+   if m.kind.id ~= "difference" and m.kind.id ~= "whole" then check_plain(m, a) end
+   local parts = {}
+   for part, t in pairs(m.parts) do parts[part] = BY_ROWS[part] and fused.swap_halves(t) or t end
+   return setmetatable({ parts = parts }, { __index = m })
 end
 
 local function check_rows(m, want, a)
@@ -200,21 +209,21 @@ end
 
 function Job:add(m) self.modules[#self.modules + 1] = m end
 
+-- A module of any kind under another name.
+function Job:carry(m, name)
+   if m.kind.id == "lora" then return self:add(renamed(m, name, self.to)) end
+   local parts = {}
+   for part in pairs(m.parts) do parts[#parts + 1] = part end
+   table.sort(parts)
+   for _, part in ipairs(parts) do self.others[#self.others + 1] = { name .. m.suffixes[part], m.parts[part] } end
+end
+
 -- One module to one: other names, and halves in the other order where the styles differ in that.
 function Job:rename(g, entry, style)
-   local m, at = entry.module, entry.at
+   local m = entry.module
    local path = style == "diffusers" and g.row and g.row[2] or g.original
-   local name = self:name(g.part, path)
-   if m.kind.id ~= "lora" then
-      for part, t in pairs(m.parts) do self.others[#self.others + 1] = { name .. m.suffixes[part], t } end
-      return
-   end
-   local out = renamed(m, name, self.to)
-   if g.row and g.row.halves_swapped and at.style ~= style then
-      check_plain(m, self.adapter)
-      out.up = fused.swap_halves(out.up)
-   end
-   self:add(out)
+   if g.row and g.row.halves_swapped and entry.at.style ~= style then m = swapped(m, self.adapter) end
+   self:carry(m, self:name(g.part, path))
 end
 
 -- Parts of a matrix as the whole.
@@ -278,7 +287,7 @@ function Job:group(g)
       return self:split(g, first)
    elseif in_parts then
       for _, entry in ipairs(g.entries) do
-         self:add(renamed(entry.module, self:name(g.part, g.row[entry.at.index + 1]), self.to))
+         self:carry(entry.module, self:name(g.part, g.row[entry.at.index + 1]))
       end
       return
    end
@@ -327,7 +336,7 @@ function convert.modules(a, to, model)
    local job = setmetatable({ adapter = a, names = names, to = to, modules = {}, others = {}, shared = 0 }, Job)
    local plain = not names and dotted(a, to)
    if plain then
-      for _, entry in ipairs(plain) do job:add(renamed(entry.module, entry.name, to)) end
+      for _, entry in ipairs(plain) do job:carry(entry.module, entry.name) end
    elseif not names then
       unknown(a, a.modules)
    else

@@ -22,6 +22,24 @@ local function model(tensors)
    return st.model(list)
 end
 
+-- ---------------------------------------------------------------- apply
+
+function suite.test_biases_that_the_model_has_not()
+   local base = model { ["x.weight"] = st.zeros(4, 3) }
+   local lora = { ["x.lora_A.weight"] = { 2, 3 }, ["x.lora_B.weight"] = { 4, 2 } }
+   for _, part in ipairs { ".lora_B.bias", ".base_layer.bias", ".diff_b" } do
+      local a = model { ["x.lora_A.weight"] = lora["x.lora_A.weight"], ["x.lora_B.weight"] = lora["x.lora_B.weight"],
+         ["x" .. part] = { 4 } }
+      support.raises("name", { '"x" has a bias, the model\'s module has none' }, st.lora.apply, base, a)
+      local out = st.lora.apply(base, a, 1, { allow_unmatched = true })
+      lu.assertTrue(out["x.weight"]:norm():item() > 0)
+      lu.assertStrContains(table.concat(out:notes(), "\n"), "1 name left out")
+   end
+   support.raises("name", { '"x" has a weight, the model\'s module has none' }, st.lora.apply,
+      model { ["x.bias"] = { 4 } }, model(lora))
+   st.lora.apply(model { ["x.bias"] = { 4 } }, model { ["x.diff_b"] = { 4 } })
+end
+
 -- ---------------------------------------------------------------- combine
 
 -- The largest factor is the scale: the first may be nothing, or next to it.

@@ -147,12 +147,13 @@ end
 
 -- ---------------------------------------------------------------- all jobs
 
---- Whether a job does anything to a weight: some are for biases alone.
-function change.touches(job)
-   local m = job.module
-   return job.strength ~= 0 and not (m.kind.id == "difference" and not m.parts.diff)
-      and not (m.kind.id == "whole" and not m.parts.whole)
+--- Whether a module is for a weight: some are for biases alone.
+function change.has_weight(m)
+   return not (m.kind.id == "difference" and not m.parts.diff) and not (m.kind == whole and not m.parts.whole)
 end
+
+--- Whether a job does anything to a weight.
+function change.touches(job) return job.strength ~= 0 and change.has_weight(job.module) end
 
 --- The weight under all its jobs, in order; products that follow each other are added at once.
 function change.weight(w, jobs)

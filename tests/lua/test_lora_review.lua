@@ -22,6 +22,24 @@ local function model(tensors)
    return st.model(list)
 end
 
+-- ---------------------------------------------------------------- reading
+
+function suite.test_one_kind_in_a_module()
+   local base = model { ["x.weight"] = st.zeros(8, 6) }
+   local lora = { ["x.lora_A.weight"] = { 2, 6 }, ["x.lora_B.weight"] = { 8, 2 } }
+   for part, shape in pairs { diff = { 8, 6 }, hada_w1_a = { 8, 2 }, weight = { 8, 6 }, ["ia3_l"] = { 8, 1 } } do
+      local tensors = { ["x." .. part] = shape }
+      for name, own in pairs(lora) do tensors[name] = own end
+      support.raises("format", { '"x": "x.' .. part .. '" beside LoRA' }, st.lora.apply, base, model(tensors))
+   end
+   st.lora.apply(base, model { ["x.weight"] = { 8, 1 }, ["x.on_input"] = st.tensor(0.0) })
+end
+
+function suite.test_one_tensor_for_a_part()
+   local a = model { ["x.lora_A.weight"] = { 2, 6 }, ["x.lora_B.weight"] = { 8, 2 }, ["x.lora_down.weight"] = { 2, 6 } }
+   support.raises("format", { '"x.lora_A.weight" and "x.lora_down.weight" are the same part' }, st.lora.info, a)
+end
+
 -- ---------------------------------------------------------------- apply
 
 function suite.test_biases_that_the_model_has_not()

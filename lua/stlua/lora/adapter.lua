@@ -20,8 +20,9 @@ local function plain(module)
    return module
 end
 
-local function group(model)
-   local modules, by_name, others = {}, {}, {}
+-- Modules by their names, and the names of other tensors.
+local function group(model, label)
+   local modules, by_name, others, wrong = {}, {}, {}, {}
    for i = 1, model:count() do
       local name = model:name(i)
       local module, part, suffix = kinds.split(name)
@@ -35,9 +36,14 @@ local function group(model)
             by_name[module] = m
             modules[#modules + 1] = m
          end
+         if m.parts[part] then
+            wrong[#wrong + 1] = core.error("format", ("%s: %s and %s are the same part of a module: leave one out")
+               :format(label, text.quote(m.tensors[part]), text.quote(name)))
+         end
          m.parts[part], m.tensors[part], m.suffixes[part] = model:tensor(i), name, suffix
       end
    end
+   errors.throw_all(wrong, "cannot be read")
    return modules, others
 end
 
@@ -87,8 +93,21 @@ local function are_factors(m)
    return ok or errors.is(b) and b.code ~= "shape"
 end
 
+-- Tensors of another kind beside those of a module's: only one of them could be applied.
+local function strangers(m)
+   local out = {}
+   for part, name in pairs(m.tensors) do
+      local second = part:find("^embedding_") and m.parts.down
+      if second or not kinds.has_part(m.kind, part) then out[#out + 1] = text.quote(name) end
+   end
+   table.sort(out)
+   return #out > 0 and ("%s beside %s: a module is of one kind"):format(table.concat(out, ", "), m.kind.title) or nil
+end
+
 -- What is wrong with a module of a kind, or nil.
 local function fault(m)
+   local others = strangers(m)
+   if others then return others end
    if m.parts.dora and m.kind.apply then return "DoRA's magnitudes are of no use to " .. m.kind.title end
    if m.parts.alpha and m.parts.alpha:numel() ~= 1 then
       return ("alpha is a number, not %s"):format(text.shape(m.parts.alpha:shape()))
@@ -139,7 +158,7 @@ function adapter.of(model, label, config, config_text)
    local a = { label = label or lineage.formula(model), model = model, metadata = model:metadata(),
       config_text = config_text }
    a.config = config or peft.of_metadata(a.metadata)
-   a.modules, a.others = group(model)
+   a.modules, a.others = group(model, a.label)
    classify(a)
    local any = false
    for _, m in ipairs(a.modules) do

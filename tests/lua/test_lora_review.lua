@@ -58,6 +58,56 @@ function suite.test_biases_that_the_model_has_not()
    st.lora.apply(model { ["x.bias"] = { 4 } }, model { ["x.diff_b"] = { 4 } })
 end
 
+-- PEFT scales lora_B.bias, no program a difference beside the factors.
+function suite.test_biases_and_alpha()
+   local base = model { ["x.weight"] = st.zeros(4, 3), ["x.bias"] = st.zeros(4) }
+   for part, scale in pairs { ["lora_B.bias"] = 3, diff_b = 1 } do
+      local a = model { ["x.lora_A.weight"] = { 2, 3 }, ["x.lora_B.weight"] = { 4, 2 }, ["x.alpha"] = st.tensor(6.0),
+         ["x." .. part] = st.ones(4) }
+      near(st.full({ 4 }, scale), st.lora.apply(base, a)["x.bias"])
+      near(st.full({ 4 }, scale), st.lora.apply(base, (st.lora.resize(a, { rank = 1 })))["x.bias"])
+   end
+end
+
+local function lengths(x, dim) return x:double():norm(2, { dim = dim, keepdim = true }) end
+
+-- PEFT's merge of several: lengths are those of the model's weight with the adapter's own change.
+function suite.test_dora_after_another()
+   local base = model { ["x.weight"] = { 4, 4 } }
+   local function lora(seed, dora)
+      local out = { ["x.lora_A.weight"] = st.randn({ 2, 4 }, { seed = seed }),
+         ["x.lora_B.weight"] = st.randn({ 4, 2 }, { seed = seed + 1 }) }
+      if dora then out["x." .. dora] = 1 + st.arange(4):float() end
+      return model(out)
+   end
+   local function delta(a) return a["x.lora_B.weight"]:double():matmul(a["x.lora_A.weight"]:double()) end
+   local first, w = lora(5), base["x.weight"]:double()
+   for part, is_of_base in pairs { lora_magnitude_vector = true, dora_scale = false } do
+      local second = lora(9, part)
+      local m, x = second["x." .. part]:double():reshape(4, 1), w + delta(first)
+      local size = lengths((is_of_base and w or x) + delta(second), 2)
+      near((x + delta(second)) * (m / size), st.lora.apply(base, { { first }, { second } })["x.weight"])
+      near((w + delta(second)) * (m / lengths(w + delta(second), 2)), st.lora.apply(base, second)["x.weight"])
+   end
+end
+
+function suite.test_dora_of_an_embedding()
+   local base = model { ["m.x.weight"] = { 5, 5 } }
+   local name = "base_model.model.m.x."
+   local a = model { [name .. "lora_embedding_A"] = { 2, 5 }, [name .. "lora_embedding_B"] = { 5, 2 },
+      [name .. "lora_magnitude_vector"] = 1 + st.arange(5):float() }
+   a = a:with_metadata { ["stlua.adapter_config"] = '{"r":2,"lora_alpha":2,"use_dora":true,"peft_type":"LORA"}' }
+   local size = (1 + st.arange(5):float()):reshape(1, 5)
+   near(size, lengths(st.lora.apply(base, a)["m.x.weight"], 1))
+   near(size, lengths(st.lora.apply(base, st.lora.convert(a, { to = "peft" }))["m.x.weight"], 1))
+end
+
+function suite.test_dora_of_nothing()
+   local a = model { ["x.lora_A.weight"] = { 2, 4 }, ["x.lora_B.weight"] = st.zeros(4, 2),
+      ["x.dora_scale"] = st.ones(4, 1) }
+   near(st.zeros(4, 4), st.lora.apply(model { ["x.weight"] = st.zeros(4, 4) }, a)["x.weight"])
+end
+
 -- ---------------------------------------------------------------- combine
 
 -- The largest factor is the scale: the first may be nothing, or next to it.

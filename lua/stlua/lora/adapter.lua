@@ -229,9 +229,13 @@ function adapter.check_config(list)
    errors.throw_all(wrong, "cannot be used")
 end
 
---- Whether DoRA's magnitudes are those of columns: PEFT's are always of rows.
+--- Whether alpha / rank multiplies what is added to a module's bias: PEFT's lora_bias, no program's difference.
+function adapter.is_bias_scaled(m) return m.suffixes.bias_diff == ".lora_B.bias" end
+
+--- Whether DoRA's magnitudes are those of columns: PEFT's are of rows, but of embeddings.
 function adapter.by_column(m)
    local d = m.parts.dora
+   if m.parts.embedding_down then return true end
    return d:ndim() > 1 and d:shape()[1] == 1 and not m.suffixes.dora:find("magnitude")
 end
 

@@ -36,7 +36,10 @@ local function rows_of(t, s)
    return s.at and t:narrow(1, s.from + 1, s.count) or t
 end
 
--- The rows of a weight that a segment means, changed by fn.
+-- The rows of a weight that a segment means.
+local function segment_of(w, s) return s.at and w:narrow(1, s.at + 1, s.count) or w end
+
+-- A weight with these rows changed by fn.
 local function in_rows(w, s, fn)
    local rows = w:shape()[1]
    if not s.at or s.count == rows then return fn(w) end
@@ -109,30 +112,39 @@ end
 
 -- ---------------------------------------------------------------- what is not
 
+-- The lengths of rows (or columns); of nothing 1, so that nothing stays nothing.
+local function lengths(x, dims)
+   local size = reduce.norm(x, 2, { dim = dims, keepdim = true })
+   return size + size:eq(0)
+end
+
 -- W + dW with rows (or columns, where there are as many magnitudes) at the length that was learned, as LyCORIS and PEFT
--- have it; strength goes part of the way.
-local function dora(job, w)
-   local rows, columns = w:shape()[1], w:numel() // w:shape()[1]
-   local changed, magnitude = w + delta_of(job, w), math_.wide(job.module.parts.dora)
-   local result
+-- have it; strength goes part of the way. w0 is the weight whose lengths count.
+local function dora(job, w, w0)
+   local d, magnitude = delta_of(job, w), math_.wide(job.module.parts.dora)
+   local changed = w + d
+   local measured = w0 == w and changed or w0 + d
+   local rows, columns, factor = w:shape()[1], w:numel() // w:shape()[1]
    if not adapter.by_column(job.module) then
       magnitude = magnitude:flatten()
       if #magnitude ~= rows then magnitude = rows_of(magnitude, job.segment) end      -- of a fused matrix
-      local flat = changed:reshape(rows, columns)
-      result = flat * (magnitude:reshape(rows, 1) / reduce.norm(flat, 2, { dim = 2, keepdim = true }))
+      changed = changed:reshape(rows, columns)
+      factor = magnitude:reshape(rows, 1) / lengths(measured:reshape(rows, columns), 2)
    else
-      local c = changed:reshape(rows, w:shape()[2], columns // w:shape()[2])
-      result = c * (magnitude:reshape(1, w:shape()[2], 1) / reduce.norm(c, 2, { dim = { 1, 3 }, keepdim = true }))
+      local inner = w:shape()[2]
+      changed = changed:reshape(rows, inner, columns // inner)
+      factor = magnitude:reshape(1, inner, 1) / lengths(measured:reshape(rows, inner, columns // inner), { 1, 3 })
    end
-   result = result:reshape(w:shape())
+   local result = (changed * factor):reshape(w:shape())
    return signed(job) == 1 and result or w + signed(job) * (result - w)
 end
 
--- One job on the rows of its segment.
-local function changed(job, w)
+-- One job on the rows of its segment; w0 is the weight before any.
+local function changed(job, w, w0)
    local m, kind = job.module, job.module.kind
    if m.transposed and w:ndim() == 2 and not job.turned then
-      return changed(setmetatable({ turned = true }, { __index = job }), w:t()):t()
+      local x = w:t()
+      return changed(setmetatable({ turned = true }, { __index = job }), x, w0 == w and x or w0:t()):t()
    elseif kind == whole then
       local v = rows_of(math_.wide(m.parts.whole), job.segment)
       if v:numel() ~= w:numel() then wrong_shape(job, w) end
@@ -140,7 +152,7 @@ local function changed(job, w)
    elseif kind.apply then
       return kind.apply(w, f32(m.parts), how_of(job))
    elseif m.parts.dora then
-      return dora(job, w)
+      return dora(job, w, w0)
    end
    return w + signed(job) * delta_of(job, w)
 end
@@ -155,6 +167,13 @@ end
 --- Whether a job does anything to a weight.
 function change.touches(job) return job.strength ~= 0 and change.has_weight(job.module) end
 
+-- Whether a DoRA's lengths are those of the model's weight, whatever came before: PEFT's. Other programs take them of
+-- the weight as it is by then; so does taking out, when the model's is not there.
+local function of_base(job)
+   local suffix = job.module.suffixes.dora
+   return suffix ~= nil and suffix:find("magnitude") ~= nil and not job.invert
+end
+
 --- The weight under all its jobs, in order; products that follow each other are added at once.
 function change.weight(w, jobs)
    for _, job in ipairs(jobs) do
@@ -162,6 +181,7 @@ function change.weight(w, jobs)
       if base and base:numel() ~= w:numel() then w = base end     -- with a larger vocabulary
    end
    local x, products, rows = math_.wide(w), {}, w:shape()[1]
+   local original = x
    for _, job in ipairs(jobs) do
       local b, a = named(job, w, function() return factors(job) end)
       if b then
@@ -174,8 +194,11 @@ function change.weight(w, jobs)
          x = add_products(x, products)
          products = {}
          local before = x
+         local w0 = before ~= original and of_base(job) and original
          x = named(job, w, function()
-            return in_rows(before, job.segment, function(part) return changed(job, part) end)
+            return in_rows(before, job.segment, function(part)
+               return changed(job, part, w0 and segment_of(w0, job.segment) or part)
+            end)
          end)
       end
    end
@@ -198,7 +221,8 @@ local function bias(job, b)
    if d then
       d = rows_of(math_.wide(d):flatten(), s)
       if d:numel() ~= (s.count or b:numel()) then wrong_shape(job, b) end
-      x = in_rows(x, s, function(part) return part + (signed(job) * m.scale) * d:reshape(part:shape()) end)
+      local factor = signed(job) * (adapter.is_bias_scaled(m) and m.scale or 1)
+      x = in_rows(x, s, function(part) return part + factor * d:reshape(part:shape()) end)
    end
    return x
 end

@@ -140,7 +140,7 @@ end
 local function renamed(m, name, to)
    if m.parts.embedding_down then
       return { name = name, up = m.parts.embedding_down:t(), down = m.parts.embedding_up:t(), rank = m.rank,
-         alpha = adapter.alpha(m), embedding = true, base = m.parts.base }
+         alpha = adapter.alpha(m), embedding = true, base = m.parts.base, dora = m.parts.dora }
    end
    return { name = name, up = m.parts.up, down = m.parts.down, mid = m.parts.mid, rank = m.rank,
       alpha = adapter.alpha(m), alpha_tensor = m.parts.alpha, dora = m.parts.dora and magnitudes(m, to),
@@ -362,7 +362,7 @@ function convert.metadata(a)
    for i, m in ipairs(a.modules) do
       if not m.rank then return out end
       modules[i] = { name = m.name, rank = m.rank, alpha = adapter.alpha(m), dora = m.parts.dora,
-         bias = m.parts.bias_diff }
+         bias = adapter.is_bias_scaled(m) and m.parts.bias_diff or nil }
    end
    for key, format in pairs { [peft.KEY] = "peft", [peft.DIFFUSERS_KEY] = "diffusers" } do
       if out[key] and write.is_plain(format, modules, out[key]) then out[key] = nil end

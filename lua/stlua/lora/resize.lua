@@ -62,7 +62,7 @@ local function shrink(m, want, kind)
    local up, down = recompress.take(d, rank, kind or adapter.dtype(m))
    up, down = factors.shaped(up, down, tail)
    return { name = m.name, up = up, down = down, rank = rank, alpha = m.scale * rank, source = m,
-      embedding = m.parts.embedding_down ~= nil, bias = m.parts.bias_diff }, row
+      embedding = m.parts.embedding_down ~= nil, bias = adapter.is_bias_scaled(m) and m.parts.bias_diff or nil }, row
 end
 
 -- The tensors under their old names; alpha where there was one, and where nothing else says the scale.

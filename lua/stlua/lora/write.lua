@@ -202,7 +202,9 @@ local function add_module(add, m, format)
    if m.embedding then
       add(m.name .. write.suffix(format, "embedding_down"), m.up:t())
       add(m.name .. write.suffix(format, "embedding_up"), m.down:t())
-      if m.base then add(m.name .. write.suffix(format, "base"), m.base) end
+      for _, part in ipairs { "dora", "base" } do
+         if m[part] then add(m.name .. write.suffix(format, part), m[part]) end
+      end
    else
       for _, part in ipairs(ORDER) do
          if m[part] then add(m.name .. write.suffix(format, part), m[part]) end

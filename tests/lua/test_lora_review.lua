@@ -69,6 +69,25 @@ function suite.test_biases_and_alpha()
    end
 end
 
+-- OpenCLIP's projection is the transpose of transformers'; it is square, so that shapes do not tell.
+function suite.test_text_projection()
+   local te = "conditioner.embedders.1.model."
+   local base = model { [te .. "transformer.resblocks.0.attn.in_proj_weight"] = { 12, 4 },
+      [te .. "text_projection"] = { 4, 4 } }
+   local b, a = st.randn({ 4, 2 }, { seed = 7 }), st.randn({ 2, 4 }, { seed = 8 })
+   local w, d = base[te .. "text_projection"], b:matmul(a)
+   local name = "lora_te2_text_projection."
+   for _, parts in ipairs { { ["lora_down.weight"] = a, ["lora_up.weight"] = b }, { diff = d },
+      { set_weight = w:t() + d } } do
+      local tensors = {}
+      for part, t in pairs(parts) do tensors[name .. part] = t end
+      near(w + d:t(), st.lora.apply(base, model(tensors))[te .. "text_projection"])
+   end
+   local other = model { ["text_encoder_2.text_model.encoder.layers.0.self_attn.q_proj.weight"] = { 4, 4 },
+      ["text_encoder_2.text_projection.weight"] = w }
+   near(w + d, st.lora.apply(other, model { [name .. "diff"] = d })["text_encoder_2.text_projection.weight"])
+end
+
 local function lengths(x, dim) return x:double():norm(2, { dim = dim, keepdim = true }) end
 
 -- PEFT's merge of several: lengths are those of the model's weight with the adapter's own change.

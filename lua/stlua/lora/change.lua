@@ -70,13 +70,16 @@ end
 
 -- ---------------------------------------------------------------- what is added
 
+-- Whether the model has the transpose of what the adapter changes.
+local function is_turned(job) return (job.module.transposed == true) ~= (job.segment.turned == true) end
+
 -- B and A of an additive module for the rows of its segment, in F32; nil for other kinds.
 local function factors(job)
    local m = job.module
    if not m.kind.factors or m.parts.dora then return nil end
    local b, a = m.kind.factors(f32(m.parts))
    if not b then return nil end
-   if m.transposed then b, a = a:t(), b:t() end
+   if is_turned(job) then b, a = a:t(), b:t() end
    return rows_of(b, job.segment), a
 end
 
@@ -142,7 +145,7 @@ end
 -- One job on the rows of its segment; w0 is the weight before any.
 local function changed(job, w, w0)
    local m, kind = job.module, job.module.kind
-   if m.transposed and w:ndim() == 2 and not job.turned then
+   if is_turned(job) and w:ndim() == 2 and not job.turned then
       local x = w:t()
       return changed(setmetatable({ turned = true }, { __index = job }), x, w0 == w and x or w0:t()):t()
    elseif kind == whole then

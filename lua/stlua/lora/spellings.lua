@@ -4,7 +4,8 @@
 --
 -- A place is a list of segments, each a module of the checkpoint or some of its rows:
 --    { module =, weight = tensor's name, bias = its name, at =, count =, from = }
--- rows [at, at + count) of it (all without `at`) are rows [from, from + count) of the adapter's module; from 0.
+-- rows [at, at + count) of it (all without `at`) are rows [from, from + count) of the adapter's module; from 0. Of one
+-- that is `turned` the checkpoint has the transpose.
 
 local layouts = require "stlua.lora.layouts"
 local text = require "stlua.text"
@@ -106,6 +107,7 @@ end
 local function segment(part, path, more)
    local entry = part.modules.by_path[path]
    local s = { module = part.prefix .. path, weight = entry.weight, bias = entry.bias }
+   s.turned = part.layout.turned and part.layout.turned[path] and entry.weight == s.module or nil
    for k, v in pairs(more or {}) do s[k] = v end
    return s
 end

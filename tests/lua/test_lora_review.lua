@@ -143,6 +143,22 @@ function suite.test_combine_by_the_largest_factor()
    near(st.zeros(4, 3), sum { { lora(0.0, 5) }, { lora(0.0, 2) } })
 end
 
+-- --dtype is for factors: a rounded alpha would be another scale.
+function suite.test_dtype_leaves_alpha()
+   local a = model { ["lora_unet_a_x.lora_down.weight"] = { 4, 6 }, ["lora_unet_a_x.lora_up.weight"] = { 8, 4 },
+      ["lora_unet_a_x.alpha"] = st.tensor(3.7) }
+   a:save(support.path("a.safetensors"), { sync = false })
+   st.model { { "a.x.weight", st.zeros(8, 6) } }:save(support.path("base.safetensors"), { sync = false })
+   for command, alpha in pairs { ["resize --rank 2"] = 1.85, combine = 3.7,
+      ["convert --to kohya --model base.safetensors"] = 3.7 } do
+      local _, err, status = support.stlua(("lora %s a.safetensors --dtype BF16 -q --force -o out.safetensors"):format(command))
+      lu.assertEquals(status, 0, err)
+      local out = st.open(support.path("out.safetensors"))
+      lu.assertAlmostEquals(out["lora_unet_a_x.alpha"]:item(), alpha, 1e-6, command)
+      lu.assertEquals(out["lora_unet_a_x.lora_down.weight"]:dtype(), "BF16")
+   end
+end
+
 -- ---------------------------------------------------------------- convert
 
 local HADA = { hada_w1_a = { 8, 2 }, hada_w1_b = { 2, 6 }, hada_w2_a = { 8, 2 }, hada_w2_b = { 2, 6 } }

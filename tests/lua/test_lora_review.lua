@@ -127,7 +127,62 @@ function suite.test_dora_of_nothing()
    near(st.zeros(4, 4), st.lora.apply(model { ["x.weight"] = st.zeros(4, 4) }, a)["x.weight"])
 end
 
+-- The embedding that PEFT saved is for a larger vocabulary alone.
+function suite.test_embeddings_of_another_size()
+   local function apply(rows, columns)
+      local a = model { ["x.lora_embedding_A"] = { 2, rows }, ["x.lora_embedding_B"] = { columns, 2 },
+         ["x.base_layer.weight"] = { rows, columns } }
+      return st.lora.apply(model { ["x.weight"] = { 6, 4 } }, a)["x.weight"]:shape()
+   end
+   lu.assertEquals({ apply(8, 4), apply(6, 4) }, { { 8, 4 }, { 6, 4 } })
+   for _, shape in ipairs { { 5, 4 }, { 4, 6 }, { 8, 3 } } do
+      support.raises("shape", { '"x"', "does not fit [6, 4]" }, apply, table.unpack(shape))
+   end
+end
+
+function suite.test_names_that_differ_in_dots()
+   local base = model { ["x.a_b.weight"] = st.zeros(4, 4), ["x.a.b.weight"] = st.zeros(4, 4) }
+   for _, name in ipairs { "x.a.b", "x.a_b" } do
+      local out = st.lora.apply(base, model { [name .. ".diff"] = st.ones(4, 4) })
+      near(st.ones(4, 4), out[name .. ".weight"])
+      lu.assertEquals((out["x.a.b.weight"] + out["x.a_b.weight"]):sum():item(), 16)
+   end
+   support.raises("name", { '"lora_unet_x_a_b"', '"x.a.b"', '"x.a_b"' }, st.lora.apply, base,
+      model { ["lora_unet_x_a_b.diff"] = st.ones(4, 4) })
+end
+
+function suite.test_configurations()
+   local name = "base_model.model.m.x."
+   local a = model { [name .. "lora_A.weight"] = { 2, 4 }, [name .. "lora_B.weight"] = { 4, 2 } }
+   for config, want in pairs {
+      ['{"r":2,"lora_alpha":2,"kasa_config":{}}'] = "kasa_config is not supported",
+      ['{"r":2,"lora_alpha":2,"layer_replication":[[0,1]]}'] = "layer_replication is not supported",
+      ['{"r":2,"peft_type":"LORA"}'] = 'gives no number as lora_alpha, which scales "base_model.model.m.x"',
+      ['{"r":2,"lora_alpha":"2"}'] = "gives no number as lora_alpha",
+   } do
+      local m = a:with_metadata { ["stlua.adapter_config"] = config }
+      for _, call in ipairs { function() st.lora.apply(model { ["m.x.weight"] = { 4, 4 } }, m) end,
+         function() st.lora.resize(m, { rank = 1 }) end, function() st.lora.combine { m } end,
+         function() st.lora.convert(m, { to = "kohya" }) end } do
+         support.raises("format", want, call)
+      end
+   end
+   support.shell("mkdir -p @/peft")
+   a:save(support.path("peft/adapter_model.safetensors"), { sync = false })
+   for _, content in ipairs { "[]", "[1]", "3" } do
+      local file = assert(io.open(support.path("peft/adapter_config.json"), "w"))
+      file:write(content)
+      file:close()
+      support.raises("format", "adapter_config.json: not a JSON object", st.lora.info, support.path("peft"))
+   end
+end
+
 -- ---------------------------------------------------------------- combine
+
+function suite.test_combine_loses_no_tensor()
+   local a = model { ["x.lora_A.weight"] = { 2, 4 }, ["x.lora_B.weight"] = { 4, 2 }, token = { 3 } }
+   support.raises("name", '"token" is no tensor of an adapter', st.lora.combine, { { a } })
+end
 
 -- The largest factor is the scale: the first may be nothing, or next to it.
 function suite.test_combine_by_the_largest_factor()

@@ -211,12 +211,29 @@ function adapter.lacks_alpha(m)
    return m.rank ~= nil and not m.kind.unscaled and not m.alpha
 end
 
+-- Why an adapter of PEFT's configuration cannot be used, or nil.
+local function obstacle(a)
+   local why = peft.obstacle(a.config)
+   for _, m in ipairs(not why and not a.config.parts and a.modules or {}) do
+      if adapter.lacks_alpha(m) then
+         return ("%s gives no number as lora_alpha, which scales %s"):format(peft.CONFIG, text.quote(m.name))
+      end
+   end
+   return why
+end
+
+--- Refuses an adapter whose configuration says that more is to do, or does not say the scale.
+function adapter.check_obstacle(a)
+   local why = a.config and obstacle(a)
+   if why then errors.throwf("format", "%s: %s", a.label, why) end
+end
+
 --- Refuses what PEFT wrote and whose configuration says that more is to do, or is missing: without alpha its scale is
 -- a guess.
 function adapter.check_config(list)
    local wrong = {}
    for _, a in ipairs(list) do
-      local why = a.config and peft.obstacle(a.config)
+      local why = a.config and obstacle(a)
       if why then wrong[#wrong + 1] = core.error("format", ("%s: %s"):format(a.label, why)) end
       for _, m in ipairs(a.config and {} or a.modules) do
          if m.name:find("^base_model%.model%.") and adapter.lacks_alpha(m) then

@@ -177,11 +177,19 @@ local function of_base(job)
    return suffix ~= nil and suffix:find("magnitude") ~= nil and not job.invert
 end
 
+-- The embedding that PEFT saved, where its vocabulary is larger than the model's.
+local function with_base(job, w)
+   local base = job.module.parts.base
+   if not base or text.shape(base:shape()) == text.shape(w:shape()) then return w end
+   local s, own = base:shape(), w:shape()
+   if #s ~= 2 or #own ~= 2 or s[1] < own[1] or s[2] ~= own[2] then wrong_shape(job, w) end
+   return base
+end
+
 --- The weight under all its jobs, in order; products that follow each other are added at once.
 function change.weight(w, jobs)
    for _, job in ipairs(jobs) do
-      local base = job.module.parts.base
-      if base and base:numel() ~= w:numel() then w = base end     -- with a larger vocabulary
+      w = with_base(job, w)
    end
    local x, products, rows = math_.wide(w), {}, w:shape()[1]
    local original = x

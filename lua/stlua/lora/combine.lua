@@ -45,6 +45,18 @@ local function check_bases(list)
    end
 end
 
+-- Tensors of no module cannot be added up, and would be lost.
+local function check_others(list)
+   local wrong = {}
+   for _, entry in ipairs(list) do
+      for _, name in ipairs(entry.adapter.others) do
+         wrong[#wrong + 1] = core.error("name", ("%s: %s is no tensor of an adapter"):format(entry.adapter.label,
+            text.quote(name)))
+      end
+   end
+   errors.throw_all(wrong, "cannot be combined")
+end
+
 local REFUSED = { lora = false, loha = false, lokr = false, difference = false }
 
 local function check_kinds(list, expands)
@@ -268,6 +280,7 @@ local function check(list, opts)
    if type(list) ~= "table" or map.is_model(list) then list = {} end
    list = adapter.list(list, { who = WHO, word = "weight" })
    check_bases(list)
+   check_others(list)
    check_kinds(list, mode == "svd")
    local adapters = {}
    for i, entry in ipairs(list) do adapters[i] = entry.adapter end
@@ -316,14 +329,7 @@ function combine.combine(list, opts)
       end
    end
    local out = write.model(modules, format, metadata_of(list, modules, format))
-   local notes = {}
-   for _, entry in ipairs(list) do
-      if #entry.adapter.others > 0 then
-         notes[#notes + 1] = ("%s: %s of no module left out"):format(entry.adapter.label,
-            text.plural(#entry.adapter.others, "tensor"))
-      end
-   end
-   return lineage.derived(out, operands, { call = "lora.combine" }, { merged = true, notes = notes }), rows
+   return lineage.derived(out, operands, { call = "lora.combine" }, { merged = true }), rows
 end
 
 return combine

@@ -7,6 +7,7 @@
 -- rows [at, at + count) of it (all without `at`) are rows [from, from + count) of the adapter's module; from 0. Of one
 -- that is `turned` the checkpoint has the transpose.
 
+local errors = require "stlua.errors"
 local layouts = require "stlua.lora.layouts"
 local text = require "stlua.text"
 
@@ -97,10 +98,20 @@ local function sizes(model, entry, n)
 end
 
 local function add(part, path, segments)
-   local key = flat(path)
+   local key, place = flat(path), { part = part, path = path, segments = segments }
+   part.exact[path] = part.exact[path] or place
    if not part.index[key] then
-      part.index[key] = { part = part, path = path, segments = segments }
+      part.index[key] = place
       part.spelled[#part.spelled + 1] = path
+   end
+end
+
+-- Paths of the checkpoint that differ in dots and underscores alone.
+local function add_twins(part)
+   part.twins = {}
+   for _, path in ipairs(part.modules.list) do
+      local first = part.index[flat(path)].path
+      if first ~= path then part.twins[flat(path)] = { first, path } end
    end
 end
 
@@ -159,8 +170,10 @@ end
 
 local function build(model, part)
    local by_path = part.modules.by_path
-   part.index, part.spelled, part.rows = {}, {}, part.layout.rows and part.layout.rows(part.modules) or {}
+   part.index, part.exact, part.spelled = {}, {}, {}
+   part.rows = part.layout.rows and part.layout.rows(part.modules) or {}
    for _, path in ipairs(part.modules.list) do add(part, path, { segment(part, path) }) end
+   add_twins(part)
    for _, row in ipairs(part.rows) do
       local others = true
       for i = 2, #row do others = others and by_path[row[i]] ~= nil end
@@ -185,16 +198,29 @@ function spellings.of(model)
    return self
 end
 
+-- The place of a name behind its prefix: letter for letter, else whatever its dots and underscores.
+local function place_of(part, module, size)
+   local path = module:sub(size + 1)
+   if part.exact[path] then return part.exact[path] end
+   local twins = part.twins[flat(path)]
+   if twins then
+      errors.throwf("name", "%s may be %s or %s of the model: dots in its name would tell", text.quote(module),
+         text.quote(part.prefix .. twins[1]), text.quote(part.prefix .. twins[2]))
+   end
+   return part.index[flat(path)]
+end
+
 --- The place of an adapter's module.
 -- @tparam string module as the adapter spells it, without the suffix
 -- @treturn ?table { part =, path =, segments = }
+-- @raise "name" where two modules of the checkpoint have this name but for dots and underscores
 function Spellings:find(module)
    local key = flat(module)
    for _, part in ipairs(self.parts) do
       for _, prefix in ipairs(part.layout.read) do
          local p = flat(prefix)
          if key:sub(1, #p) == p then
-            local place = part.index[key:sub(#p + 1)]
+            local place = place_of(part, module, #p)
             if place then return place end
          end
       end

@@ -40,6 +40,30 @@ function suite.test_one_tensor_for_a_part()
    support.raises("format", { '"x.lora_A.weight" and "x.lora_down.weight" are the same part' }, st.lora.info, a)
 end
 
+-- Numbers of blocks that no model has.
+function suite.test_large_numbers()
+   local huge = ("9"):rep(25)
+   local names = { "lora_unet_double_blocks_%s_img_attn_qkv", "lora_unet_joint_blocks_%s_x_block_attn_qkv",
+      "lora_unet_input_blocks_%s_1_proj_in", "unet.down_blocks.%s.attentions.%s.proj_in", "lora_te4_layers_%s_x",
+      "base_model.model.layers.%s.self_attn.q_proj", "lora_unet_blocks_%s_self_attn_q" }
+   for _, name in ipairs(names) do
+      for _, number in ipairs { "5000", huge } do
+         local module = name:gsub("%%s", number)
+         local a = model { [module .. ".lora_A.weight"] = { 2, 4 }, [module .. ".lora_B.weight"] = { 4, 2 },
+            [module .. ".alpha"] = st.tensor(2.0) }
+         local start = os.clock()
+         st.lora.info(a)
+         pcall(st.lora.convert, a, { to = "diffusers" })
+         local path = module:gsub("^unet%.", "")
+         st.lora.apply(model { [path .. ".weight"] = { 4, 4 }, ["double_blocks.0.img_attn.qkv.weight"] = { 12, 4 },
+            ["double_blocks." .. number .. ".img_attn.proj.weight"] = { 4, 4 } }, a)
+         st.lora.apply(model { [path .. ".weight"] = { 4, 4 }, ["down_blocks.0.resnets.0.conv1.weight"] = { 4, 4 },
+            ["input_blocks.0.0.weight"] = { 4, 4 }, ["input_blocks." .. number .. ".0.op.weight"] = { 4, 4 } }, a)
+         lu.assertTrue(os.clock() - start < 1, module)
+      end
+   end
+end
+
 -- ---------------------------------------------------------------- apply
 
 function suite.test_biases_that_the_model_has_not()
@@ -167,6 +191,8 @@ function suite.test_configurations()
          support.raises("format", want, call)
       end
    end
+   local wrong = a:with_metadata { ["stlua.adapter_config"] = '{"r":2,"lora_alpha":2,"alpha_pattern":{"(a|b)*":1}}' }
+   support.raises("arg", { 'with_metadata(model): adapter_config.json: the pattern "(a|b)*"' }, st.lora.info, wrong)
    support.shell("mkdir -p @/peft")
    a:save(support.path("peft/adapter_model.safetensors"), { sync = false })
    for _, content in ipairs { "[]", "[1]", "3" } do
@@ -206,7 +232,8 @@ function suite.test_dtype_leaves_alpha()
    st.model { { "a.x.weight", st.zeros(8, 6) } }:save(support.path("base.safetensors"), { sync = false })
    for command, alpha in pairs { ["resize --rank 2"] = 1.85, combine = 3.7,
       ["convert --to kohya --model base.safetensors"] = 3.7 } do
-      local _, err, status = support.stlua(("lora %s a.safetensors --dtype BF16 -q --force -o out.safetensors"):format(command))
+      local _, err, status = support.stlua("lora " .. command
+         .. " a.safetensors --dtype BF16 -q --force -o out.safetensors")
       lu.assertEquals(status, 0, err)
       local out = st.open(support.path("out.safetensors"))
       lu.assertAlmostEquals(out["lora_unet_a_x.alpha"]:item(), alpha, 1e-6, command)

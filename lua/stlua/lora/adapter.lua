@@ -139,7 +139,9 @@ local function classify(a)
       elseif why then
          wrong[#wrong + 1] = core.error("format", ("%s: %s: %s"):format(a.label, text.quote(m.name), why))
       else
-         set_scale(m, a.config)
+         local ok, e = pcall(set_scale, m, a.config)
+         if not ok and not errors.is(e) then error(e, 0) end
+         if not ok then wrong[#wrong + 1] = core.error(e.code, ("%s: %s"):format(a.label, e.message)) end
          kept[#kept + 1] = m
       end
    end

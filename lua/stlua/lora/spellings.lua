@@ -55,7 +55,7 @@ local function modules_of(model, prefix)
       local n = 0
       for _, path in ipairs(m.list) do
          local number = path:sub(1, #beginning) == beginning and path:match("^%d+", #beginning + 1)
-         if number then n = math.max(n, number + 1) end
+         if number and #number < 4 then n = math.max(n, tonumber(number) + 1) end     -- no model has 1000
       end
       return n
    end

@@ -259,7 +259,10 @@ function extract.extract(base, tuned, opts)
       notes[#notes + 1] = ("the rank is clamped in %s, which %s smaller"):format(text.plural(clamped, "layer"),
          clamped == 1 and "is" or "are")
    end
-   if #equal > 0 then notes[#notes + 1] = ("%s do not differ: left out"):format(text.plural(#equal, "layer")) end
+   if #equal > 0 then
+      notes[#notes + 1] = ("%s %s not differ: left out"):format(text.plural(#equal, "layer"),
+         #equal == 1 and "does" or "do")
+   end
    if #used == 0 and #p.whole == 0 then
       fail("nothing differs that an adapter can hold%s", #notes > 0 and ": " .. table.concat(notes, "; ") or "")
    end

@@ -22,6 +22,14 @@ local function model(tensors)
    return st.model(list)
 end
 
+local HADA = { hada_w1_a = { 8, 2 }, hada_w1_b = { 2, 6 }, hada_w2_a = { 8, 2 }, hada_w2_b = { 2, 6 } }
+
+local function loha(module)
+   local tensors = {}
+   for part, shape in pairs(HADA) do tensors[module .. "." .. part] = shape end
+   return tensors
+end
+
 -- ---------------------------------------------------------------- reading
 
 function suite.test_one_kind_in_a_module()
@@ -241,15 +249,19 @@ function suite.test_dtype_leaves_alpha()
    end
 end
 
--- ---------------------------------------------------------------- convert
+-- ---------------------------------------------------------------- resize
 
-local HADA = { hada_w1_a = { 8, 2 }, hada_w1_b = { 2, 6 }, hada_w2_a = { 8, 2 }, hada_w2_b = { 2, 6 } }
-
-local function loha(module)
-   local tensors = {}
-   for part, shape in pairs(HADA) do tensors[module .. "." .. part] = shape end
-   return tensors
+-- What becomes LoRA gets LoRA's configuration.
+function suite.test_configuration_of_resized_loha()
+   local a = model(loha("base_model.model.m.x")):with_metadata { ["stlua.adapter_config"] = '{"peft_type":"LOHA",'
+      .. '"r":2,"alpha":2,"init_weights":true,"module_dropout":0,"rank_dropout":0,"base_model_name_or_path":"base"}' }
+   local config = st.json.decode((st.lora.resize(a, { rank = 2 })):metadata()["stlua.adapter_config"])
+   lu.assertEquals({ config.peft_type, config.r, config.lora_alpha, config.base_model_name_or_path },
+      { "LORA", 2, 2, "base" })
+   lu.assertNil(config.alpha or config.init_weights or config.module_dropout or config.rank_dropout)
 end
+
+-- ---------------------------------------------------------------- convert
 
 -- Names without a table, and parts of what the other style has whole.
 function suite.test_convert_keeps_every_kind()

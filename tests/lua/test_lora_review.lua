@@ -299,4 +299,71 @@ function suite.test_convert_swaps_halves_of_every_kind()
       { to = "kohya", model = base })
 end
 
+-- ---------------------------------------------------------------- extract
+
+local function extract(base, tuned, opts)
+   local b, t = model(base), model(tuned)
+   return b, t, st.lora.extract(b, t, opts)
+end
+
+-- GPT-2's weights are (in, out); PEFT's factors of them are those of a layer (out, in).
+function suite.test_extract_of_gpt2()
+   local base, tuned = {}, {}
+   for name, shape in pairs { ["c_attn"] = { 6, 18 }, c_proj = { 6, 6 } } do
+      local module = "h.0.attn." .. name
+      base[module .. ".weight"], tuned[module .. ".weight"] = st.zeros(table.unpack(shape)), shape
+      base[module .. ".bias"], tuned[module .. ".bias"] = st.zeros(shape[2]), st.zeros(shape[2])
+   end
+   local b, t, found = extract(base, tuned, { rank = 6, dtype = "F32" })
+   lu.assertTrue(found.config.fan_in_fan_out)
+   lu.assertEquals(found.model["base_model.model.h.0.attn.c_attn.lora_A.weight"]:shape(), { 6, 6 })
+   lu.assertEquals(found.model["base_model.model.h.0.attn.c_attn.lora_B.weight"]:shape(), { 18, 6 })
+   for name, w in pairs(t) do near(w, st.lora.apply(b, found.model)[name]) end
+   for i, format in ipairs { "kohya", "peft" } do
+      b, t, found = extract({ ["h.0.mlp.c_fc.weight"] = st.zeros(12, 6), ["h.0.mlp.c_fc.bias"] = st.zeros(12) },
+         { ["h.0.mlp.c_fc.weight"] = { 12, 6 }, ["h.0.mlp.c_fc.bias"] = st.zeros(12) }, { format = format })
+      near(t["h.0.mlp.c_fc.weight"], st.lora.apply(b, found.model)["h.0.mlp.c_fc.weight"], 1e-2)
+      lu.assertEquals(i == 2 and found.config.fan_in_fan_out, false)
+   end
+end
+
+-- Tensors saved whole, whatever the format; alone, too.
+function suite.test_extract_saves_whole_tensors()
+   local te = "cond_stage_model.transformer.text_model."
+   local base = { ["model.diffusion_model.input_blocks.0.0.weight"] = { 4, 4 },
+      [te .. "encoder.layers.0.self_attn.q_proj.weight"] = { 4, 4 }, [te .. "final_layer_norm.weight"] = { 4 } }
+   local tuned = { [te .. "final_layer_norm.weight"] = st.ones(4) }
+   for name, shape in pairs(base) do tuned[name] = tuned[name] or shape end
+   local b, t, found = extract(base, tuned, { format = "kohya", modules_to_save = "norm" })
+   near(t[te .. "final_layer_norm.weight"], st.lora.apply(b, found.model)[te .. "final_layer_norm.weight"])
+   te = "conditioner.embedders.1.model."
+   local clip = { [te .. "transformer.resblocks.0.attn.in_proj_weight"] = { 12, 4 },
+      [te .. "text_projection"] = { 4, 4 } }
+   b, t, found = extract(clip, { [te .. "transformer.resblocks.0.attn.in_proj_weight"] = st.ones(12, 4),
+      [te .. "text_projection"] = st.arange(16):float():reshape(4, 4) }, { format = "kohya", modules_to_save = "*" })
+   for name, w in pairs(t) do near(w, st.lora.apply(b, found.model)[name]) end
+   b, t, found = extract({ ["model.norm.weight"] = { 4 } }, { ["model.norm.weight"] = st.ones(4) },
+      { modules_to_save = "norm" })
+   near(t["model.norm.weight"], st.lora.apply(b, found.model)["model.norm.weight"])
+end
+
+function suite.test_extract_names_what_the_patterns_choose()
+   local base, tuned = {}, {}
+   for i = 0, 2 do
+      local name = ("model.layers.%d.mlp.up_proj.weight"):format(i)
+      base[name], tuned[name] = st.zeros(4, 4), { 4, 4 }
+   end
+   local _, _, found = extract(base, tuned, { except = "layers.1." })
+   lu.assertEquals(found.config.target_modules, { "model.layers.0.mlp.up_proj", "model.layers.2.mlp.up_proj" })
+   _, _, found = extract(base, tuned)
+   lu.assertEquals(found.config.target_modules, { "up_proj" })
+end
+
+function suite.test_extract_beyond_half_precision()
+   local base, tuned = { ["m.x.weight"] = st.zeros(8, 6) }, { ["m.x.weight"] = st.full({ 8, 6 }, 1e9) }
+   support.raises("arg", { '"m.x.weight"', "beyond the range of F16", "norm of the difference" }, extract, base, tuned,
+      { dtype = "F16", distribute = "up" })
+   extract(base, tuned, { dtype = "BF16", distribute = "up" })
+end
+
 support.run("lora_review", suite)

@@ -164,9 +164,10 @@ function adapter.of(model, label, config, config_text)
    classify(a)
    local any = false
    for _, m in ipairs(a.modules) do
-      -- Plain weights alone are a model.
+      -- Plain weights alone are a model, but by PEFT's names.
       local suffix = m.suffixes.whole or m.suffixes.whole_bias
       any = any or m.kind.id ~= "whole" or suffix ~= ".weight" and suffix ~= ".bias"
+         or m.name:find("^base_model%.model%.") ~= nil
    end
    if not any then
       errors.throwf("format", "%s: no tensor of it is part of an adapter (LoRA, LoHa, LoKr, OFT, IA3, differences)",

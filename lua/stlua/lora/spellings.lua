@@ -22,14 +22,17 @@ local flat = spellings.flat
 
 -- ---------------------------------------------------------------- the checkpoint's modules
 
--- "a.b" and "weight" of "a.b.weight"; "attn.in_proj_weight" is a weight as well, and the scale of a norm.
-local function split(name)
+--- A tensor's module and "weight" or "bias": "a.b" and "weight" of "a.b.weight"; "attn.in_proj_weight" is a weight as
+-- well, and the scale of a norm, and what has no such ending.
+function spellings.split(name)
    for _, kind in ipairs { "weight", "bias" } do
       local module = name:match("^(.+)[._]" .. kind .. "$")
       if module then return module, kind end
    end
    return name:match("^(.+)%.scale$") or name, "weight"
 end
+
+local split = spellings.split
 
 -- All modules below a prefix: list in the model's order, by path: { weight =, bias = }.
 local function modules_of(model, prefix)
@@ -210,12 +213,25 @@ local function place_of(part, module, size)
    return part.index[flat(path)]
 end
 
+-- The place of a module that is named as the checkpoint names it, which says that nothing is turned.
+local function own_place(part, module)
+   local place = module:sub(1, #part.prefix) == part.prefix and part.exact[module:sub(#part.prefix + 1)]
+   if not place or not place.segments[1].turned then return place end
+   local s = {}
+   for k, v in pairs(place.segments[1]) do s[k] = k ~= "turned" and v or nil end
+   return { part = part, path = place.path, segments = { s } }
+end
+
 --- The place of an adapter's module.
 -- @tparam string module as the adapter spells it, without the suffix
 -- @treturn ?table { part =, path =, segments = }
 -- @raise "name" where two modules of the checkpoint have this name but for dots and underscores
 function Spellings:find(module)
    local key = flat(module)
+   for _, part in ipairs(self.parts) do
+      local own = own_place(part, module)
+      if own then return own end
+   end
    for _, part in ipairs(self.parts) do
       for _, prefix in ipairs(part.layout.read) do
          local p = flat(prefix)

@@ -30,7 +30,7 @@ end
 --- PEFT's configuration. alpha is the rank everywhere, so that B A is added as it is.
 -- @tparam {table,...} layers rank, module = its name in the adapter
 -- @tparam table more base = what to load the base from, causal, left_out = modules like these without an adapter,
---   saved = modules saved whole
+--   saved = modules saved whole, turned = whether factors are those of the transpose
 -- @treturn table
 function about.config(layers, more)
    local r, patterns = 1, {}
@@ -40,6 +40,7 @@ function about.config(layers, more)
    end
    local out = write.config_defaults()
    out.task_type, out.base_model_name_or_path = more.causal and "CAUSAL_LM" or core.null, more.base or core.null
+   out.fan_in_fan_out = more.turned or false
    out.r, out.lora_alpha, out.rank_pattern, out.alpha_pattern = r, r, patterns, patterns
    out.target_modules = targets(layers, more.left_out)
    out.modules_to_save = #more.saved > 0 and core.array(more.saved) or core.null

@@ -211,7 +211,46 @@ function suite.test_configurations()
    end
 end
 
+-- GPT-2, BERT and alike are published without what a head puts in front of names.
+function suite.test_names_behind_a_head()
+   for _, name in ipairs { "transformer.h.0.attn.c_attn", "bert.h.0.attn.c_attn", "h.0.attn.c_attn" } do
+      local a = model { ["base_model.model." .. name .. ".weight"] = st.ones(3, 4) }
+      near(st.ones(3, 4), st.lora.apply(model { ["h.0.attn.c_attn.weight"] = { 3, 4 } }, a)["h.0.attn.c_attn.weight"])
+   end
+end
+
+-- Old diffusers mean to_out.0, other models have a to_out.
+function suite.test_modules_that_are_to_out()
+   local a = { ["x.attn.to_out.lora_A.weight"] = { 2, 4 }, ["x.attn.to_out.lora_B.weight"] = { 4, 2 } }
+   for _, name in ipairs { "x.attn.to_out", "x.attn.to_out.0" } do
+      local base = model { [name .. ".weight"] = st.zeros(4, 4) }
+      for i, m in ipairs { model(a), st.lora.convert(model(a), { to = "kohya", model = base }),
+         st.lora.combine { { model(a) } }, (st.lora.resize(model(a), { rank = 2 })) } do
+         lu.assertTrue(st.lora.apply(base, m)[name .. ".weight"]:norm():item() > 0.1, name .. i)
+      end
+   end
+   lu.assertEquals(st.lora.convert(model(a), { to = "peft" }):name(1), "base_model.model.x.attn.to_out.lora_A.weight")
+end
+
 -- ---------------------------------------------------------------- combine
+
+-- A kernel of 1 x 1 is written as a matrix by some.
+function suite.test_combine_of_points()
+   local function lora(kernel)
+      local down, up = st.ones(2, 6), st.ones(4, 2)
+      if kernel then down, up = st.ones(2, 6, kernel, kernel), st.ones(4, 2, 1, 1) end
+      return model { ["lora_unet_x.lora_down.weight"] = down, ["lora_unet_x.lora_up.weight"] = up }
+   end
+   local base = model { ["x.weight"] = st.zeros(4, 6, 1, 1) }
+   for _, list in ipairs { { lora(), lora(1) }, { lora(1), lora() } } do
+      for _, opts in ipairs { {}, { rank = 2 }, { mode = "cat" } } do
+         local out = st.lora.combine({ { list[1] }, { list[2], 2 } }, opts)
+         lu.assertEquals(out["lora_unet_x.lora_down.weight"]:ndim(), 4)
+         near(st.full({ 4, 6, 1, 1 }, 6), st.lora.apply(base, out)["x.weight"])
+      end
+   end
+   support.raises("shape", "[4, 6, 3, 3]", st.lora.combine, { { lora() }, { lora(3) } })
+end
 
 function suite.test_combine_loses_no_tensor()
    local a = model { ["x.lora_A.weight"] = { 2, 4 }, ["x.lora_B.weight"] = { 4, 2 }, token = { 3 } }
@@ -345,6 +384,7 @@ function suite.test_extract_saves_whole_tensors()
    b, t, found = extract({ ["model.norm.weight"] = { 4 } }, { ["model.norm.weight"] = st.ones(4) },
       { modules_to_save = "norm" })
    near(t["model.norm.weight"], st.lora.apply(b, found.model)["model.norm.weight"])
+   lu.assertEquals(found.config.target_modules, "dummy-target-modules")
 end
 
 function suite.test_extract_names_what_the_patterns_choose()

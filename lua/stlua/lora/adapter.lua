@@ -14,10 +14,11 @@ local text = require "stlua.text"
 
 local adapter = {}
 
--- Old diffusers: attention processors, of which the output has no number.
+-- Old diffusers: attention processors, of which the output has no number. Of a name that other programs may give, too,
+-- it is the second as well, to be looked up first.
 local function plain(module)
-   module = module:gsub("%.processor%.to_", ".to_"):gsub("%.to_out$", ".to_out.0")
-   return module
+   local name = module:gsub("%.processor%.to_", ".to_"):gsub("%.to_out$", ".to_out.0")
+   return name, name == module .. ".0" and module or nil
 end
 
 -- Modules by their names, and the names of other tensors.
@@ -29,10 +30,11 @@ local function group(model, label)
       if not module then
          others[#others + 1] = name
       else
-         module = plain(module)
+         local written
+         module, written = plain(module)
          local m = by_name[module]
          if not m then
-            m = { name = module, parts = {}, tensors = {}, suffixes = {} }
+            m = { name = module, written = written, parts = {}, tensors = {}, suffixes = {} }
             by_name[module] = m
             modules[#modules + 1] = m
          end
@@ -154,8 +156,9 @@ end
 -- @tparam[opt] string label for messages: by default the model's
 -- @tparam[opt] table config as peft.read gives it
 -- @tparam[opt] string config_text its file
--- @treturn table label; modules = { { name, kind, parts, tensors, suffixes, rank, alpha, scale, config = PEFT's for it,
---   transposed }, ... }, tensors being the names; others = names that belong to no kind; config, config_text; metadata
+-- @treturn table label; modules = { { name, written = the name before ".0" was added to ".to_out", kind, parts,
+--   tensors, suffixes, rank, alpha, scale, config = PEFT's for it, transposed }, ... }, tensors being the names; others
+--   = names that belong to no kind; config, config_text; metadata
 function adapter.of(model, label, config, config_text)
    local a = { label = label or lineage.formula(model), model = model, metadata = model:metadata(),
       config_text = config_text }

@@ -68,7 +68,7 @@ local function assign(found, list, opts)
    for _, entry in ipairs(list) do
       local label = entry.adapter.label
       for _, m in ipairs(entry.adapter.modules) do
-         local place = found:find(m.name)
+         local place = found:place(m)
          local why = place and lacking(m, place)
          if not place or why then
             missing[#missing + 1] = { adapter = entry.adapter, module = m, name = m.name, why = why }

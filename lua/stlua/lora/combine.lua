@@ -121,6 +121,13 @@ local function shape_of(term)
    return term.tail and { term.rows, table.unpack(term.tail) } or { term.rows, term.columns }
 end
 
+-- Whether two terms are for one weight, of which a kernel of 1 x 1 may be written as a matrix.
+local function fit(a, b)
+   if text.shape(shape_of(a)) == text.shape(shape_of(b)) then return true end
+   local point = not factors.is_convolution(a.tail) and not factors.is_convolution(b.tail)
+   return point and not (a.tail and b.tail) and a.rows == b.rows and a.columns == b.columns
+end
+
 -- What one adapter adds to a module.
 local function term_of(entry, m)
    local b, a, tail = factors.of(m)
@@ -149,20 +156,24 @@ local function gather(list)
          local term = term_of(entry, m)
          local place = by_name[m.name]
          if not place then
-            place = { name = m.name, terms = {} }
+            place = { name = m.written or m.name, terms = {} }
             by_name[m.name] = place
             out[#out + 1] = place
          end
          local first = place.terms[1]
-         if first and text.shape(shape_of(first)) ~= text.shape(shape_of(term)) then
+         if first and not fit(first, term) then
             wrong[#wrong + 1] = core.error("shape", ("%s: %s in %s, %s in %s"):format(text.quote(m.name),
                text.shape(shape_of(first)), first.adapter.label, text.shape(shape_of(term)), term.adapter.label))
          end
          place.terms[#place.terms + 1] = term
+         place.tail = place.tail or term.tail
       end
    end
    errors.throw_all(wrong, "do not fit: are the adapters for different models?")
-   for _, place in ipairs(out) do place.terms = effective(place.terms) end
+   for _, place in ipairs(out) do
+      place.terms = effective(place.terms)
+      for _, term in ipairs(place.terms) do term.tail = place.tail end
+   end
    if #out == 0 then errors.throwf("arg", "%s: all weights are 0: nothing is left", WHO) end
    return out
 end

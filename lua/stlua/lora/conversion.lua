@@ -50,7 +50,8 @@ end
 local function dotted(a, to)
    local out = {}
    for i, m in ipairs(a.modules) do
-      local path = m.name:match("^base_model%.model%.(.+)$") or m.name:match("^diffusion_model%.(.+)$") or m.name
+      local name = m.written or m.name
+      local path = name:match("^base_model%.model%.(.+)$") or name:match("^diffusion_model%.(.+)$") or name
       if not path:find(".", 1, true) or to == "diffusers" then return nil end
       out[i] = { name = to == "kohya" and "lora_unet_" .. flat(path) or "base_model.model." .. path, module = m }
    end
@@ -298,7 +299,7 @@ end
 local function place_all(a, names, id, to, given)
    local list, missing, unnamed, parts = {}, {}, {}, {}
    for _, m in ipairs(a.modules) do
-      local place = names:find(m.name)
+      local place = names:place(m)
       if not place then
          missing[#missing + 1] = m
       elseif not names:prefix(place.part, to) then

@@ -159,9 +159,15 @@ add { id = "qwen-te", title = "Qwen text encoder", part = "te", prefixes = QWEN_
 add { id = "clip", title = "CLIP text encoder", part = "te", prefixes = { "" }, has = CLIP_L,
    read = table.move(TE2, 1, #TE2, #TE1 + 1, { table.unpack(TE1) }),
    kohya = { "lora_te_", "original" }, diffusers = { "text_encoder.", "original" } }
+-- What stands in front of names where there is a head behind the model, which many checkpoints are published without.
+local HEADS = {}
+for i, base in ipairs { "transformer", "bert", "roberta", "distilbert", "deberta", "electra", "gpt_neox", "vit" } do
+   HEADS[i] = "base_model.model." .. base .. "."
+end
+
 -- Anything else: language models, whose adapters are PEFT's.
 add { id = "model", title = "modules of no diffusion model", part = "model", prefixes = { "" }, rows = language_rows,
-   read = { "base_model.model.", "diffusion_model.", "lycoris_", "lora_unet_", "" },
+   read = { "base_model.model.", "diffusion_model.", "lycoris_", "lora_unet_", "", table.unpack(HEADS) },
    kohya = { "lora_unet_", "original" }, peft = { "base_model.model.", "original" }, last = true }
 
 return list

@@ -244,6 +244,9 @@ function Spellings:find(module)
    return nil
 end
 
+--- The place of a module as adapter.of gives it, by the name that is written, else the usual one.
+function Spellings:place(m) return m.written and self:find(m.written) or self:find(m.name) end
+
 --- The spelling nearest to a name that is not there, with the same beginning; nil where none is near.
 function Spellings:nearest(module)
    for _, part in ipairs(self.parts) do

@@ -24,7 +24,7 @@ local function targets(layers, left_out)
    end
    for key in pairs(set) do out[#out + 1] = key end
    table.sort(out)
-   return core.array(out)
+   return #out > 0 and core.array(out) or "dummy-target-modules"      -- what PEFT calls none
 end
 
 --- PEFT's configuration. alpha is the rank everywhere, so that B A is added as it is.

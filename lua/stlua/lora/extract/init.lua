@@ -218,7 +218,8 @@ end
 local function check_stored(layers, to)
    local lines = {}
    for _, layer in ipairs(layers) do
-      if not (layer.stored_error < math.huge) then
+      local x = layer.stored_error
+      if x ~= x or x == math.huge then
          lines[#lines + 1] = ("  %s: norm of the difference %g"):format(text.quote(layer.name), layer.norm)
       end
    end

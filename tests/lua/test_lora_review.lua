@@ -387,6 +387,24 @@ function suite.test_extract_saves_whole_tensors()
    lu.assertEquals(found.config.target_modules, "dummy-target-modules")
 end
 
+-- OpenCLIP's in_proj: formats have its parts.
+function suite.test_extract_of_openclip()
+   local te = "conditioner.embedders.1.model.transformer.resblocks.0."
+   local base = { ["model.diffusion_model.input_blocks.0.0.weight"] = { 4, 4 },
+      ["model.diffusion_model.label_emb.0.0.weight"] = { 4, 4 },
+      [te .. "attn.in_proj_weight"] = st.zeros(12, 4), [te .. "mlp.c_fc.weight"] = st.zeros(8, 4) }
+   local tuned = { [te .. "attn.in_proj_weight"] = { 12, 4 }, [te .. "mlp.c_fc.weight"] = { 8, 4 } }
+   for name, t in pairs(base) do tuned[name] = tuned[name] or t end
+   for _, format in ipairs { "kohya", "diffusers" } do
+      local b, t, found = extract(base, tuned, { format = format, dtype = "F32", only = "resblocks" })
+      lu.assertEquals(#found.layers, 4)
+      lu.assertEquals(found.differing, {})
+      for name, w in pairs(t) do
+         if name:find("resblocks") then near(w, st.lora.apply(b, found.model)[name]) end
+      end
+   end
+end
+
 function suite.test_extract_names_what_the_patterns_choose()
    local base, tuned = {}, {}
    for i = 0, 2 do

@@ -327,6 +327,20 @@ function Spellings:part_rows(part, row)
    return out
 end
 
+-- The part that a tensor is of, its module's path there, prefix and style of a format; nil where it has no names.
+local function spelling(self, tensor, format, final)
+   for _, part in ipairs(self.parts) do
+      if tensor:sub(1, #part.prefix) == part.prefix then
+         local path = split(tensor:sub(#part.prefix + 1))
+         local prefix, style = self:prefix(part, format)
+         if not part.modules.by_path[path] or not prefix or final and not self:prefix(part, final) then return nil end
+         return part, path, prefix, style
+      end
+   end
+end
+
+local function written(format, prefix, path) return format == "kohya" and prefix .. flat(path) or prefix .. path end
+
 --- The name that a format has for a module of the checkpoint, nil where it has none: convert makes it of another
 -- format's, where that one has other matrices.
 -- @tparam string tensor a weight's name
@@ -334,14 +348,27 @@ end
 -- @tparam[opt] string final a format that must have names for this part of the checkpoint, too
 -- @treturn ?string
 function Spellings:spell(tensor, format, final)
-   for _, part in ipairs(self.parts) do
-      if tensor:sub(1, #part.prefix) == part.prefix then
-         local path = split(tensor:sub(#part.prefix + 1))
-         local prefix, style = self:prefix(part, format)
-         if not part.modules.by_path[path] or not prefix or final and not self:prefix(part, final) then return nil end
-         path = styled(part, path, style)
-         if not path then return nil end
-         return format == "kohya" and prefix .. flat(path) or prefix .. path
+   local part, path, prefix, style = spelling(self, tensor, format, final)
+   path = part and styled(part, path, style)
+   return path and written(format, prefix, path) or nil
+end
+
+--- The names that a format has for the parts of a matrix that the checkpoint has whole.
+-- @tparam string tensor
+-- @tparam string format
+-- @tparam[opt] string final as of spell
+-- @treturn ?{table,...} { module = name, own = path in that style, at = row, count = rows }; nil where there are none
+function Spellings:spell_parts(tensor, format, final)
+   local part, path, prefix, style = spelling(self, tensor, format, final)
+   for _, row in ipairs(style == "diffusers" and part.rows or {}) do
+      if row[1] == path and #row > 2 then
+         local out, at = {}, 0
+         for i, count in ipairs(self:part_rows(part, row)) do
+            out[i] = { module = written(format, prefix, row[i + 1]), own = part.prefix .. row[i + 1], at = at,
+               count = count }
+            at = at + count
+         end
+         return out
       end
    end
    return nil

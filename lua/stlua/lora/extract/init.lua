@@ -77,6 +77,7 @@ local function delta(base, tuned, layer)
    local to = (a:dtype() == "F64" or b:dtype() == "F64") and "F64" or "F32"
    local d = core.apply("sub", a:cast(to), b:cast(to))
    if to == "F64" then d = d:cast("F32") end
+   if layer.at then d = d:narrow(1, layer.at + 1, layer.shape[1]) end
    return #layer.shape == 2 and d or d:reshape(layer.shape[1], -1)
 end
 

@@ -103,14 +103,22 @@ local function best_names(names, rows, format)
    return best, list
 end
 
+-- The layers of a matrix that no format has whole: one for each part.
+local function add_parts(layers, row, parts)
+   for _, part in ipairs(parts) do
+      layers[#layers + 1] = { name = row.name, shape = { part.count, table.unpack(row.shape, 2) }, module = part.module,
+         kernel = row.kernel, own = part.own, at = part.at, embedding = false }
+   end
+end
+
 --- Sorts the tensors of two models.
 -- @tparam model base
 -- @tparam model tuned
 -- @tparam table opts of extract, checked
--- @treturn table layers = { { name =, shape =, module =, own =, kernel =, embedding = }, ... } to decompose,
---   turned = whether PEFT's factors are those of the transpose, whole = names saved as they are, rest = { { name =,
---   why = }, ... }, unchosen = names that the patterns leave out, format, via = the format of `module` where it has to
---   be converted, parts
+-- @treturn table layers = { { name =, shape =, module =, own =, kernel =, embedding =, at = the row of a part that is
+--   no whole tensor }, ... } to decompose, turned = whether PEFT's factors are those of the transpose, whole = names
+--   saved as they are, rest = { { name =, why = }, ... }, unchosen = names that the patterns leave out, format, via =
+--   the format of `module` where it has to be converted, parts
 -- @raise "name", "shape": all tensors that one model has not, or has in another shape
 function plan.make(base, tuned, opts)
    local names = spellings.of(base)
@@ -150,6 +158,8 @@ function plan.make(base, tuned, opts)
       elseif modules[i] then
          out.layers[#out.layers + 1] = { name = row.name, shape = row.shape, module = modules[i], kernel = row.kernel,
             own = row.name:gsub("[._]weight$", ""), embedding = embedding }
+      elseif names:spell_parts(row.name, via, out.format) then
+         add_parts(out.layers, row, names:spell_parts(row.name, via, out.format))
       else
          out.rest[#out.rest + 1] = { name = row.name, why = ("has no name in adapters of format %s"):format(
             out.format) }

@@ -355,6 +355,7 @@ function suite.test_extract_of_gpt2()
    end
    local b, t, found = extract(base, tuned, { rank = 6, dtype = "F32" })
    lu.assertTrue(found.config.fan_in_fan_out)
+   lu.assertEquals(found.config.target_modules, { "c_attn", "c_proj" })
    lu.assertEquals(found.model["base_model.model.h.0.attn.c_attn.lora_A.weight"]:shape(), { 6, 6 })
    lu.assertEquals(found.model["base_model.model.h.0.attn.c_attn.lora_B.weight"]:shape(), { 18, 6 })
    for name, w in pairs(t) do near(w, st.lora.apply(b, found.model)[name]) end

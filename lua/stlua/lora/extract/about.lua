@@ -16,8 +16,11 @@ local function own_name(layer) return (layer.module:gsub("^base_model%.model%.",
 
 -- Last components of module names where these name no module that was left out, else the whole names.
 local function targets(layers, left_out)
-   local kept_back, set, out = {}, {}, {}
-   for _, module in ipairs(left_out) do kept_back[last_part(module)] = true end
+   local is_in, kept_back, set, out = {}, {}, {}, {}
+   for _, layer in ipairs(layers) do is_in[own_name(layer)] = true end
+   for _, module in ipairs(left_out) do
+      if not is_in[module] then kept_back[last_part(module)] = true end      -- else it is its bias
+   end
    for _, layer in ipairs(layers) do
       local last = last_part(own_name(layer))
       set[kept_back[last] and own_name(layer) or last] = true

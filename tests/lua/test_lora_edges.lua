@@ -425,4 +425,4 @@ function suite.test_extract_beyond_half_precision()
    extract(base, tuned, { dtype = "BF16", distribute = "up" })
 end
 
-support.run("lora_review", suite)
+support.run("lora_edges", suite)

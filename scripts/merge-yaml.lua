@@ -4,6 +4,7 @@
 --    stlua merge config.yml merged --dry-run
 
 local cli = require "stlua.cli"
+local core = require "stlua.core"
 local dry_run = require "stlua.dry_run"
 local errors = require "stlua.errors"
 local st = require "stlua"
@@ -35,7 +36,7 @@ local function shard_size(value)
       return nil, ("'%s' is not a size: write 5B, 500M or 5GB"):format(value)
    end
    local bytes = tonumber(digits) * ({ [""] = 1, K = 1e3, M = 1e6, B = 1e9 })[unit]
-   return bytes < 1 and 2 ^ 52 // 1 or bytes // 1
+   return math.tointeger(bytes < 1 and 2 ^ 52 or bytes // 1)
 end
 
 local function whole_number(value)
@@ -76,6 +77,7 @@ local function options(parser)
    parser:flag("--no-copy-tokenizer", "Leave the tokenizer's files out.")
    parser:flag("--no-write-model-card", "Leave README.md and mergekit_config.yml out.")
    parser:flag("--no-sync", "Do not wait until the data is safe on the disk.")
+   parser:flag("--resume", "Keep what is done if the merge is interrupted; the same command then goes on from it.")
    parser:flag("--no-recipe", "Leave the recipe out of the metadata.")
    parser:flag("--hash-inputs", "Add the SHA-256 of whole input files to the recipe.")
    mergekit_options(parser)
@@ -114,6 +116,46 @@ local function target(args)
    return cli.target({ output = given, max_shard_size = true }, cli.stem(args.config):gsub("%.ya?ml$", "") .. "-merged")
 end
 
+-- The first file in a folder that makes it one of a model, or nil.
+local function model_in(folder)
+   for _, entry in ipairs(core.listdir(folder)) do
+      local name = entry.name
+      if name:find "%.safetensors$" or name:find "%.safetensors%.zst$" or name:find "%.safetensors%.index%.json$" then
+         return name
+      end
+   end
+end
+
+-- Why the folder could not be written, as saving would say; or nil.
+local function wrong_target(out, args)
+   local path = out:gsub("(.)/+$", "%1")
+   local base = path:match "[^/]*$"
+   local shown = cli.escape(out)
+   if base == "" or base == "." or base == ".." then return shown .. ": a folder that is replaced needs a name" end
+   local parent = path:match "^(.*)/[^/]*$"
+   local stat, around = core.stat(path), core.stat(parent == "" and "/" or parent or ".")
+   if not around then return ("%s: the folder %s does not exist: create it first"):format(shown, cli.escape(parent)) end
+   if around.type ~= "dir" then return ("%s: %s is no folder"):format(shown, cli.escape(parent)) end
+   if not stat then return nil end
+   if stat.type ~= "dir" then return shown .. " is no folder: name another" end
+   if args.no_replace or not args.output then
+      return ("%s exists: %s"):format(shown, args.output and "leave out --no-replace" or "give -o to replace it")
+   end
+   local part = not args.force and model_in(path)
+   return part and ("%s holds a model already (%s): give -f to replace it"):format(shown, cli.escape(part)) or nil
+end
+
+-- What would be written, and what would go wrong with it.
+local function tell(merge, out, args)
+   cli.write(merge.report, "\n")
+   local wrong = { wrong_target(out, args) }
+   wrong[#wrong + 1] = dry_run.room(out, merge.bytes, ("%s at most for work on whole tensors"):format(
+      cli.size((st.memory()))))
+   io.stdout:flush()
+   if #wrong > 0 then errors.throw("io", "merge would fail: " .. table.concat(wrong, "\n")) end
+   cli.write("nothing was written (--dry-run)\n")
+end
+
 local function run(args)
    refuse_unsupported(args)
    note_idle(args)
@@ -123,17 +165,10 @@ local function run(args)
       allow_crimes = args.allow_crimes, seed = args.random_seed, copy_tokenizer = not args.no_copy_tokenizer,
       model_card = not args.no_write_model_card, name = cli.basename(out) })
    for _, note in ipairs(merge.notes) do cli.note("note: " .. note) end
-   args.max_shard_size = args.out_shard_size or 5e9 // 1
-   if args.dry_run then
-      cli.write(merge.report, "\n")
-      local wrong = dry_run.room(out, merge.bytes, ("%s at most for work on whole tensors"):format(
-         cli.size((st.memory()))))
-      io.stdout:flush()
-      if wrong then errors.throw("space", "merge would fail: " .. wrong) end
-      return cli.write("nothing was written (--dry-run)\n")
-   end
-   cli.save({ { merge.model, out, files = merge.files,
-      recipe = { command = "merge", configuration = merge.source } } }, args)
+   args.max_shard_size = args.out_shard_size or 5000000000
+   if args.dry_run then return tell(merge, out, args) end
+   merge.recipe.output = { max_shard_size = args.max_shard_size }
+   cli.save({ { merge.model, out, files = merge.files, recipe = merge.recipe } }, args)
 end
 
 return cli.command({

@@ -22,7 +22,8 @@ local function options(parser)
    parser:option("--base", "The model that the others were made from, for methods that take one."):argname("<model>")
    parser:option("--block-weights", "A number for each block of Stable Diffusion 1, 2, XL or Flux in place of one "
       .. "parameter (alpha, or NAME=...): numbers, a preset such as GRAD_V, IN00-IN03=0.2,OUT*=0.7, or "
-      .. "BLOCKS:ELEMENTS:RATIO. Alone it means --method weighted_sum."):argname("<spec>"):count("*")
+      .. "BLOCKS:ELEMENTS:RATIO; blocks without one take --alpha (0.5). Alone it means --method weighted_sum.")
+      :argname("<spec>"):count("*")
    parser:option("--seed", "Seed of the methods with chance in them (0)."):argname("<n>"):convert(cli.integer)
    parser:option("--missing", "A tensor that some model has not: error (the default), first (copy it from the first "
       .. "model that has it) or skip."):choices { "error", "first", "skip" }
@@ -54,13 +55,12 @@ local function run(args)
    if args.list_methods then return cli.write(table.concat(st.merge_methods(), "\n"), "\n") end
    local paths, entries = merge.read(args)
    local inputs = merge.order(entries[1].job, paths, args.base, args.vae)
+   for _, e in ipairs(entries) do e.job.base, e.job.vae = entries[1].job.base, entries[1].job.vae end
    if args.dry_run then return merge.dry_run(inputs, entries, args) end
-   for _, e in ipairs(entries) do
-      e.job.base, e.job.vae = entries[1].job.base, entries[1].job.vae
-      tell(e, inputs, #entries > 1)
-   end
+   for _, e in ipairs(entries) do tell(e, inputs, #entries > 1) end
    local opened, results = {}, {}
    for i, input in ipairs(inputs) do opened[i] = st.open(input.path) end
+   merge.check_twice(inputs, opened)
    for i, e in ipairs(entries) do
       results[i] = { merge.build(e.job, opened), e.path, recipe = merge.recipe(e.job, #inputs, output_of(args)) }
    end

@@ -69,12 +69,29 @@ local function memory_need(job, largest)
    return tiles + held * largest
 end
 
-local function target_problems(problems, path, args)
-   local stat = core.stat(path)
-   if stat and not args.output or stat and args.no_replace then
-      problems[#problems + 1] = ("%s exists: %s"):format(core.escape(path), args.output and "leave out --no-replace"
-         or "give -o to replace it")
+--- What is wrong with a target before a byte is written, in words; nil if nothing is seen.
+-- @tparam string path
+-- @tparam table args of the command line: output, no_replace, max_shard_size, align
+-- @treturn ?string
+function dry_run.target_problem(path, args)
+   local shown, stat = core.escape(path), core.stat(path)
+   local folder = path:gsub("/+$", ""):match("^(.*)/[^/]*$") or "."
+   if folder == "" then folder = "/" end
+   local above = core.stat(folder)
+   local align = args.align and math.tointeger(args.align)
+   if path == "" then return "-o is empty: give the name of a file" end
+   if not above then return ("%s: the folder %s does not exist: create it first"):format(shown, core.escape(folder)) end
+   if above.type ~= "dir" then return ("%s: %s is no folder"):format(shown, core.escape(folder)) end
+   if align and (align < 8 or align > 1048576 or align % 8 ~= 0) then
+      return ("--align %d: a multiple of 8 up to 1048576 is expected"):format(align)
    end
+   if not stat then return nil end
+   if stat.type == "dir" and not args.max_shard_size then return shown .. ": this is a folder: name a file in it" end
+   if stat.type ~= "dir" and args.max_shard_size then
+      return shown .. ": this is no folder: shards are saved to a folder"
+   end
+   if args.output and not args.no_replace then return nil end
+   return ("%s exists: %s"):format(shown, args.output and "leave out --no-replace" or "give -o to replace it")
 end
 
 -- Whether models fit, where something else is wrong before that is seen: as a plain average of them would tell.
@@ -89,12 +106,12 @@ end
 
 -- What one file would be.
 local function describe(entry, opened, args, problems)
+   problems[#problems + 1] = dry_run.target_problem(entry.path, args)
    local result, e = attempt(problems, merge_job.build, entry.job, opened)
    if not result then
       if e.code == "arg" then compare(entry.job, opened, problems) end
       return nil
    end
-   target_problems(problems, entry.path, args)
    local bytes, largest = sizes(result, args.dtype)
    cli.write(("%s: %s, %s\n"):format(core.escape(entry.path), text.plural(result:count(), "tensor"), core.size(bytes)))
    for _, note in ipairs(result:notes()) do cli.write("   note: ", note, "\n") end
@@ -114,7 +131,11 @@ function dry_run.report(inputs, entries, args)
             cli.count_dtypes(opened[i])))
       end
    end
-   if #problems > 0 then compare(entries[1].job, opened, problems) end
+   if #problems > 0 then
+      compare(entries[1].job, opened, problems)
+      attempt(problems, merge_job.check_parameters, entries[1].job, #inputs)
+   end
+   if #problems == 0 then attempt(problems, merge_job.check_twice, inputs, opened) end
    for _, entry in ipairs(#problems == 0 and entries or {}) do
       local bytes, need = describe(entry, opened, args, problems)
       total, memory = total + (bytes or 0), math.max(memory, need or 0)

@@ -62,6 +62,13 @@ local function is_input(result, inputs)
    return false
 end
 
+-- The first model whose tensor is not floating, or nil.
+local function whole_input(row, inputs)
+   for k = 1, inputs.n do
+      if not dtype.is_float(fit.dtype(row, inputs.from[k])) then return inputs.from[k] end
+   end
+end
+
 -- Holds a callback's result to the rules about integers and about the dtype it is saved in. Returns the tensor (nil:
 -- dropped), and the one before the cast, with which arithmetic on models goes on.
 local function settle(result, row, inputs, labels, opts)
@@ -70,18 +77,21 @@ local function settle(result, row, inputs, labels, opts)
       throw_about(row, "arg", "the callback returned %s", result == nil and "nil (st.drop leaves a tensor out)"
          or "a " .. type(result) .. " instead of a tensor")
    end
-   local first, copied = row.dtype, is_input(result, inputs)
+   local copied = is_input(result, inputs)
    if not copied and result:is_cast() then return result, result end
    if not copied and inputs.n > 1 and not result:is_leaf() then
       if not row.float then
          local same = copy_equal(row, inputs, labels)
          return same, same
-      elseif not dtype.is_float(first) and dtype.is_float(result:dtype()) then
+      end
+      -- A callback may have looked at the floating ones alone; the methods of merging take all.
+      local whole = not dtype.is_float(row.dtype) and inputs.from[1] or opts.fixed and whole_input(row, inputs)
+      if whole and dtype.is_float(result:dtype()) then
          throw_about(row, "dtype", "%s values of %s are not interpolated with floating ones: "
-            .. "return one of the tensors, or cast", first, labels[inputs.from[1]])
+            .. "return one of the tensors, or cast", fit.dtype(row, whole), labels[whole])
       end
    end
-   local own, want = result:dtype(), opts.dtype or first
+   local own, want = result:dtype(), opts.dtype or row.dtype
    if own ~= want and dtype.is_float(own) and dtype.is_float(want) then
       return result:cast(want, { saturate = opts.saturate }), result
    end
@@ -128,6 +138,10 @@ local function collect(problems, row, e)
    problems[#problems + 1] = e
 end
 
+local function copied_note(n)
+   return text.plural(n, "tensor") .. " not in every model: copied from the first that has it"
+end
+
 -- Asks for every row. Returns the model, its raw tensors (or nil) and the remarks.
 local function run_rows(rows, job)
    local out, n, opts = core.model(), #job.models, job.opts
@@ -157,20 +171,20 @@ local function run_rows(rows, job)
       notes[#notes + 1] = ("%s in different dtypes (%s): the result has %s"):format(
          text.plural(mixed[key], "tensor"), key, opts.dtype or "the first one's")
    end
-   if filled > 0 and opts.missing == "first" then
-      notes[#notes + 1] = text.plural(filled, "tensor") .. " not in every model: copied from the first that has it"
-   end
+   if filled > 0 and opts.missing == "first" then notes[#notes + 1] = copied_note(filled) end
    return out, raw, notes
 end
 
--- The rows that are computed; and those that are copied from the first model, whatever the others have.
-local function set_aside(rows, keep, drop)
+-- The rows that are computed; and those that are copied, whatever the others have: from the first model, or, where
+-- keep says "any", from the first that has them.
+local function set_aside(rows, keep, drop, missing)
    if not keep and not drop then return rows, {} end
    local computed, kept = {}, {}
    for _, row in ipairs(rows) do
       if drop and drop(row.name) then goto next end
-      if keep and keep(row.name) then
-         if row[1] then kept[#kept + 1] = row end
+      local how = keep and keep(row.name)
+      if how then
+         if row[1] or how == "any" and missing ~= "skip" then kept[#kept + 1] = row end
       else
          computed[#computed + 1] = row
       end
@@ -181,15 +195,21 @@ end
 
 --- The engine. `opts` as of st.map, and for model arithmetic: `fixed` = "copy" (what is not floating never reaches
 -- `fn`), `node` and `operands` for the lineage; `shapes` may be a function of a row that tells whether shapes may
--- differ; `keep` and `drop`, functions of a name: tensors copied from the first model, and left out.
+-- differ; `keep` and `drop`, functions of a name: tensors copied from the first model (where keep
+-- gives "any", from the first that has it), and left out.
 function map.run(models, fn, opts)
    local job = { models = models, fn = fn, opts = opts, labels = fit.labels(models), records = {} }
    for i, model in ipairs(models) do job.records[i] = lineage.of(model) end
-   local rows, kept = set_aside(fit.gather(models), opts.keep, opts.drop)
+   local rows, kept = set_aside(fit.gather(models), opts.keep, opts.drop, opts.missing)
    local missing_ok = opts.names == "intersection" or (opts.missing or "error") ~= "error"
    fit.check(rows, models, missing_ok, opts.shapes == "any" or type(opts.shapes) == "function" and opts.shapes)
    local out, raw, notes = run_rows(rows, job)
-   for _, row in ipairs(kept) do out:add(row.name, models[1]:tensor(row[1])) end
+   local found = 0
+   for _, row in ipairs(kept) do
+      out:add(row.name, models[row.holder]:tensor(row[row.holder]))
+      if not row[1] then found = found + 1 end
+   end
+   if found > 0 then notes[#notes + 1] = copied_note(found) end
    local t = models[1]:metadata()
    meta.drop_hashes(t)
    meta.set(out, t)
@@ -202,12 +222,13 @@ local CHOICES = {
    names = { "union", "intersection" }, missing = { "error", "first", "skip", "pass" }, shapes = { "same", "any" },
 }
 
-local function check_choices(opts)
+--- Refuses words that the options names, missing and shapes cannot be.
+function map.check_choices(opts, who)
    for key, choices in pairs(CHOICES) do
       local found = opts[key] == nil
       for _, choice in ipairs(choices) do found = found or opts[key] == choice end
       if not found then
-         errors.throwf("arg", "st.map: %s = %s is not one of %s", key, text.quote(opts[key]),
+         errors.throwf("arg", "%s: %s = %s is not one of %s", who, key, text.quote(tostring(opts[key])),
             table.concat(choices, ", "))
       end
    end
@@ -250,7 +271,7 @@ function map.map(models, fn, opts)
       errors.throwf("arg", "st.map: the callback must be a function, not a %s", type(fn))
    end
    opts = errors.check_options(opts, KNOWN, "st.map")
-   check_choices(opts)
+   map.check_choices(opts, "st.map")
    return map.run(models, fn, { names = opts.names, missing = opts.missing, shapes = opts.shapes,
       saturate = opts.saturate, dtype = opts.dtype and dtype.check(opts.dtype, true, "st.map") })
 end

@@ -18,23 +18,8 @@ local text = require "stlua.text"
 
 local merge_job = {}
 
--- A model that is given twice would count twice.
-local function check_twice(inputs)
-   local seen = {}
-   for _, input in ipairs(inputs) do
-      local stat = input.role ~= "vae" and core.stat(input.path)
-      local other = stat and seen[stat.id]
-      if other then
-         errors.throwf("usage", "merge: %s and %s are the same model, given twice: give it a larger weight instead",
-            text.quote(other), text.quote(input.path))
-      end
-      if stat then seen[stat.id] = input.path end
-   end
-end
-
 --- The order of inputs in a job: models as they were given, the base where the method's results take it, the VAE last.
 -- @treturn {table,...} inputs { role = "model", "base" or "vae", path = }
--- @raise "usage" for a model that is given twice
 function merge_job.order(job, paths, base, vae)
    local inputs = {}
    for i, path in ipairs(paths) do inputs[i] = { role = "model", path = path } end
@@ -46,8 +31,27 @@ function merge_job.order(job, paths, base, vae)
    for i, input in ipairs(inputs) do
       if input.role ~= "model" then job[input.role] = i end
    end
-   check_twice(inputs)
    return inputs
+end
+
+--- Refuses a model that is given twice, also as a folder and as the file in it: it would count twice.
+-- @tparam {table,...} inputs as of order
+-- @tparam {model,...} opened
+-- @raise "usage"
+function merge_job.check_twice(inputs, opened)
+   local seen = {}
+   for i, input in ipairs(inputs) do
+      for _, file in ipairs(input.role ~= "vae" and opened[i]:files() or {}) do
+         local stat = core.stat(file.path)
+         local other = stat and seen[stat.id]
+         if other and other ~= input then
+            errors.throwf("usage", "merge: %s and %s are the same model, given twice: %s", text.quote(other.path),
+               text.quote(input.path), (input.role == "base" or other.role == "base")
+               and "the base stands for itself, name it once" or "give it a larger weight instead")
+         end
+         if stat then seen[stat.id] = input end
+      end
+   end
 end
 
 -- Opened inputs by their roles.
@@ -72,7 +76,9 @@ local function rules(job, first)
    local keep
    if checkpoint.is_one(first) then
       local alone = job.method and not job.merge_vae
-      keep = function(name) return checkpoint.is_fixed(name) or (alone and checkpoint.is_vae(name)) end
+      keep = function(name)
+         return checkpoint.is_fixed(name) or (alone and checkpoint.is_vae(name) and "any")
+      end
    end
    return keep, job.prune and checkpoint.waste_of(first) or nil
 end
@@ -96,6 +102,17 @@ local function parameters(job, first)
       end
    end
    return opts
+end
+
+--- Refuses parameters of a method that are wrong whatever the inputs are.
+-- @tparam table job
+-- @tparam integer count of inputs
+function merge_job.check_parameters(job, count)
+   if not job.method then return end
+   local opts = {}
+   for name, value in pairs(job.parameters or {}) do opts[name] = value end
+   for name in pairs(job.block_weights or {}) do opts[name] = function() end end
+   merging.check_parameters(merging.method(job.method), opts, count - (job.base and 1 or 0) - (job.vae and 1 or 0))
 end
 
 local function by_method(job, models, base, keep, drop)

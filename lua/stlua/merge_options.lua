@@ -26,23 +26,36 @@ local function takes(def)
    return count .. (def.base == "required" and " and --base" or def.base == "optional" and ", perhaps --base" or "")
 end
 
+-- The definitions of all methods; and of those whose file is wrong, name and message.
+local function definitions()
+   local list, broken = {}, {}
+   for _, name in ipairs(merging.merge_methods()) do
+      local ok, def = pcall(merging.method, name)
+      if not ok and not errors.is(def) then error(def, 0) end
+      if ok then list[#list + 1] = def else broken[#broken + 1] = { name, def.message } end
+   end
+   return list, broken
+end
+
 --- The list of methods for the help of the command: a line each, and its parameters with their defaults.
 function merge_options.methods_text()
    local lines = { "Methods (--method), their parameters and defaults; ! must be given:" }
-   for _, name in ipairs(merging.merge_methods()) do
-      local def, words = merging.method(name), {}
-      lines[#lines + 1] = ("   %s: %s"):format(name, def.summary)
+   local defs, broken = definitions()
+   for _, def in ipairs(defs) do
+      local words = {}
+      lines[#lines + 1] = ("   %s: %s"):format(def.name, def.summary)
       for i, param in ipairs(def.params) do words[i] = "--" .. option_of(param.name) .. shown_default(param) end
       lines[#lines + 1] = ("      %s%s%s"):format(takes(def), #words > 0 and "; " or "", table.concat(words, " "))
    end
+   for _, b in ipairs(broken) do lines[#lines + 1] = ("   %s cannot be used: %s"):format(b[1], b[2]) end
    return table.concat(lines, "\n")
 end
 
 --- Adds an option for each parameter of any method. They are not in the list of options but with the methods.
 function merge_options.add(parser)
    local seen = {}
-   for _, method in ipairs(merging.merge_methods()) do
-      for _, param in ipairs(merging.method(method).params) do
+   for _, def in ipairs((definitions())) do
+      for _, param in ipairs(def.params) do
          local name = option_of(param.name)
          if not seen[name] and not OWN[param.name] then
             if param.type == "boolean" then
@@ -111,6 +124,7 @@ local function normalized(weights, count, args)
    end
    if args.no_normalize then return list end
    if sum == 0 and count > 0 then wrong("the weights add up to 0: use --no-normalize") end
+   if math.abs(sum) == math.huge then wrong("the weights add up to more than a number can be: make them smaller") end
    for i, w in ipairs(list) do list[i] = w / sum end
    return list
 end
@@ -122,6 +136,19 @@ local function read_value(param, word, option)
    local values = numbers(word, option)
    if not param.each and #values > 1 then wrong("%s: one number expected, got %d", option, #values) end
    return param.each and #values > 1 and values or values[1]
+end
+
+-- Parameters of any method that were given, but those that are options anyway.
+local function given_of_methods(args)
+   local list, seen = {}, {}
+   for _, def in ipairs((definitions())) do
+      for _, param in ipairs(def.params) do
+         local key = param.name
+         if not seen[key] and not OWN[key] and (args[key] ~= nil or args["no_" .. key]) then list[#list + 1] = key end
+         seen[key] = true
+      end
+   end
+   return list
 end
 
 -- All parameters given for the method; those of others are named.
@@ -142,15 +169,8 @@ local function read_parameters(def, args, weights)
    end
    if weights and not known.weight then foreign "weights" end
    if args.alpha and not known.alpha then foreign "alpha" end
-   local seen = {}
-   for _, method in ipairs(merging.merge_methods()) do
-      for _, param in ipairs(merging.method(method).params) do
-         local key = param.name
-         if not known[key] and not seen[key] and not OWN[key] and (args[key] ~= nil or args["no_" .. key]) then
-            foreign(key)
-         end
-         seen[key] = true
-      end
+   for _, key in ipairs(given_of_methods(args)) do
+      if not known[key] then foreign(key) end
    end
    return given
 end
@@ -169,7 +189,7 @@ local function read_blocks(def, list)
       if not name or not def.params[name] or def.params[name].type ~= "number" then
          wrong("--block-weights: %s has no number %s", def.name, name or "that could vary")
       else
-         found[name] = spec
+         found[name] = found[name] and found[name] .. "," .. spec or spec
       end
    end
    return next(found) and found or nil
@@ -213,6 +233,10 @@ local function check_count(args, paths)
    if #paths < 2 then wrong("give at least two models to average") end
    if args.alpha and #paths ~= 2 then wrong("--alpha is for two models, got %d (use --weights)", #paths) end
    if args.base then wrong("--base is for methods that take one: give --method") end
+   for _, key in ipairs(given_of_methods(args)) do
+      if key ~= "normalize" then wrong("--%s is for methods: give --method", option_of(key)) end
+   end
+   if args.merge_vae then wrong("--merge-vae is for methods: an average takes the VAE with the rest") end
 end
 
 --- Reads the command line.

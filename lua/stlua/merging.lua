@@ -36,6 +36,12 @@ local merging = {}
 
 -- ---------------------------------------------------------------- finding methods
 
+-- Options of st.merge besides the parameters of methods.
+local OPTIONS = { base = "any", models = "table", seed = "number", missing = "string", names = "string",
+   dtype = "string", saturate = "boolean", shapes = "string", name = "string", keep = "string|table|function",
+   drop = "string|table|function", work = "table" }
+local MAX_SEED = 1 << 53      -- a recipe keeps it as a number of JSON
+
 local loaded = {}
 
 --- Names of all merge methods on Lua's path, sorted.
@@ -48,7 +54,13 @@ local function check_definition(name, def)
    end
    def.name, def.params, def.base = name, def.params or {}, def.base or "none"
    def.min = def.min or 1
-   for _, param in ipairs(def.params) do def.params[param.name] = param end
+   for _, param in ipairs(def.params) do
+      if OPTIONS[param.name] then
+         errors.throwf("arg", "the merge method %s: its parameter cannot be called %s, as an option of st.merge is",
+            name, param.name)
+      end
+      def.params[param.name] = param
+   end
    return def
 end
 
@@ -68,7 +80,11 @@ function merging.method(name)
    end
    local chunk, message = loadfile(path, "t")
    if not chunk then errors.throw("arg", message) end
-   loaded[name] = check_definition(name, chunk())
+   local ok, def = pcall(chunk)
+   if not ok then
+      errors.throwf("arg", "the merge method %s: %s", name, errors.is(def) and def.message or tostring(def))
+   end
+   loaded[name] = check_definition(name, def)
    return loaded[name]
 end
 
@@ -120,6 +136,7 @@ end
 local function value_for(def, param, given, name, i)
    local value = given
    if type(value) == "table" and i then value = value[i] end
+   if not name and type(value) == "function" then return param.default end      -- each tensor will tell
    value = given_for(value, name, i)
    if value == nil then value = param.default end
    if value == nil and not param.optional then
@@ -140,10 +157,12 @@ local function throw_wrong(def, wrong)
    errors.throwf("arg", "%s: %d values are wrong:\n   %s", def.name, #lines, table.concat(lines, "\n   "))
 end
 
--- All parameters for the tensor of that name and n models besides the base.
+-- All parameters for the tensor of that name and n models besides the base. Without a name: those that are no
+-- functions of one, else their defaults, if any.
 local function resolve(def, opts, name, n)
-   local p, wrong = { name = name, seed = opts.seed or 0 }, {}
+   local p, wrong, whole = { name = name or "", seed = opts.seed or 0 }, {}, true
    local function value(param, i)
+      whole = whole and (name ~= nil or type(opts[param.name]) ~= "function")
       local ok, result = pcall(value_for, def, param, opts[param.name], name, i)
       if ok then return result end
       if not errors.is(result) then error(result, 0) end
@@ -159,19 +178,33 @@ local function resolve(def, opts, name, n)
       end
    end
    if #wrong > 0 then throw_wrong(def, wrong) end
-   if def.check then def.check(p, n) end
+   if def.check and whole then def.check(p, n) end
    return p
 end
 
+--- Refuses parameters that are wrong for every tensor.
+-- @tparam table def as of merging.method
+-- @tparam table opts parameters by name
+-- @tparam integer n of models besides the base
+function merging.check_parameters(def, opts, n) resolve(def, opts, nil, n) end
+
 -- Of what does not hang on a tensor's name: lists are as long as they must be, options exist.
 local function check_options(def, opts, n)
-   local known = { base = "any", models = "table", seed = "number", missing = "string", names = "string",
-      dtype = "string", saturate = "boolean", shapes = "string", name = "string", keep = "string|table|function",
-      drop = "string|table|function", work = "table" }
+   local known = {}
+   for key, kind in pairs(OPTIONS) do known[key] = kind end
    for _, param in ipairs(def.params) do
       known[param.name] = param.type .. (param.each and "|table" or "") .. "|function"
    end
    errors.check_options(opts, known, "st.merge: " .. def.name)
+   map.check_choices(opts, "st.merge")
+   if opts.missing == "pass" then
+      errors.throwf("arg", "st.merge: missing = \"pass\" is for st.map: %s works on a tensor of every model", def.name)
+   end
+   local seed = math.tointeger(opts.seed or 0)
+   if not seed or math.abs(seed) > MAX_SEED then
+      errors.throwf("arg", "%s: seed is %s; it must be a whole number, at most %d", def.name, text.number(opts.seed),
+         MAX_SEED)
+   end
    for _, param in ipairs(def.params) do
       local value = opts[param.name]
       if type(value) == "table" and #value ~= n then
@@ -283,7 +316,7 @@ function merging.merge(method, opts)
    local list, place = { table.unpack(models) }, def.like == "model" and 2 or 1
    if base ~= nil then table.insert(list, place, base) end
    -- What is wrong for every name is told once.
-   local shared = prepared(def, opts, base, models, resolve(def, opts, "", #models))
+   local shared = prepared(def, opts, base, models, resolve(def, opts, nil, #models))
    local function one(name, ...)
       local tensors = { ... }
       local b = base ~= nil and table.remove(tensors, place) or nil
@@ -292,7 +325,8 @@ function merging.merge(method, opts)
    local result = map.run(list, channels.wrap(one), {
       fixed = "copy", node = { call = def.name }, operands = list,
       missing = opts.missing, names = opts.names, shapes = opts.shapes or channels.may_differ, saturate = opts.saturate,
-      keep = opts.keep and pattern.any(opts.keep), drop = opts.drop and pattern.any(opts.drop),
+      keep = type(opts.keep) == "function" and opts.keep or opts.keep and pattern.any(opts.keep),
+      drop = opts.drop and pattern.any(opts.drop),
       dtype = opts.dtype and dtype.check(opts.dtype, true, "st.merge") })
    local notes = shared and shared.notes or {}
    table.move(notes, 1, #notes, #lineage.of(result).notes + 1, lineage.of(result).notes)

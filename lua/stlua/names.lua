@@ -73,6 +73,9 @@ return {
          "mm", "mv", "nuclear_norm", "outer", "pinv", "qr", "solve", "svd", "svd_lowrank", "svdvals", "trace",
          "tril", "triu", },
    },
+   ["stlua.einsum"] = {
+      st = { "einsum", },
+   },
    ["stlua.fourier"] = {
       st = { "fftn", "ifftn", "irfftn", "rfftn", },
       Tensor = { "fftn", "ifftn", "irfftn", "rfftn", },

@@ -13,7 +13,7 @@ parts.list = {
    { "stlua.ops", all = true }, { "stlua.map" }, { "stlua.save" }, { "stlua.model" }, { "stlua.print" },
    { "stlua.elementwise", all = true }, { "stlua.shape", all = true }, { "stlua.inplace" },
    { "stlua.make", all = true }, { "stlua.reduce", all = true }, { "stlua.linalg", all = true },
-   { "stlua.fourier", all = true }, { "stlua.pick", all = true }, { "stlua.casts" },
+   { "stlua.einsum", all = true }, { "stlua.fourier", all = true }, { "stlua.pick", all = true }, { "stlua.casts" },
    { "stlua.random", all = true }, { "stlua.npy" }, { "stlua.stats" }, { "stlua.differences" }, { "stlua.hist" },
    { "stlua.unmixing" }, { "stlua.pruning" }, { "stlua.dequantize" }, { "stlua.merging" }, { "stlua.blocks" },
    { "stlua.mergekit" }, { "stlua.rebasin" },

@@ -2403,6 +2403,23 @@ st.dtypes = {}
 ---@return stlua.Tensor # eigenvectors (.., n, n), in columns
 function st.eigh(a) end
 
+--- Sums of products of elements, as an equation of letters says that name the dimensions: a letter that the output has
+--- not is summed over, one that stands twice in a term is a diagonal. Without `->` the output has the letters that stand
+--- once, sorted. Operands are joined from left to right.
+--- ```lua
+--- > a = st.tensor { { 1.0, 2 }, { 3, 4 } }
+--- > st.einsum("ij,jk->ik", a, a)
+--- Tensor[2x2 F32, 16 B]
+---    7.0000  10.0000
+---   15.0000  22.0000
+--- > st.einsum("ii", a):item()
+--- 5.0
+--- ```
+---@param equation string such as "bij,bjk->bik"; no "..."
+---@param ... stlua.Tensor one for each term
+---@return stlua.Tensor
+function st.einsum(equation, ...) end
+
 --- A mask: where two values are equal. (Lua's `==` asks whether two tensors are one object.)
 ---@param a stlua.Tensor|number|stlua.Model
 ---@param b stlua.Tensor|number|stlua.Model
@@ -3028,11 +3045,12 @@ function st.merge(method, opts) end
 --- `opts`: `models_dir` = a folder of models, searched before the cache; `cache` = the hub's cache, if it is not
 --- where the environment says; `allow_crimes` = true merges different architectures; `seed` for methods with chance
 --- in them; `copy_tokenizer` = false, `model_card` = false leave those files out; `name` of the result, for the
---- card; `source` = the YAML text, if it is not in the file
+--- card; `source` = the YAML text, if it is not in the file; `found` = folders of models by what the file calls
+--- them, `owner/name` or `owner/name@revision`, which are looked up nowhere else
 ---@param opts? table
 ---
---- `result`: { model = deferred, files = { [name] = text } for `save`, notes = remarks, report = text, bytes = size
---- of the result, source = the YAML text }
+--- `result`: { model = deferred, files = { [name] = text } and recipe for `save`, notes = remarks, report = text,
+--- bytes = size of the result, source = the YAML text }
 ---@return table
 function st.merge_config(path, opts) end
 

@@ -102,7 +102,8 @@ void bind_text_str(bind_text *b, const char *s);
 void bind_text_fill(bind_text *b, char c, size_t n);
 void bind_text_uint(bind_text *b, uint64_t v); /* at most 20 bytes */
 void bind_text_int(bind_text *b, int64_t v);   /* at most 20 bytes */
-/* A JSON string with its quotes, as the reference library escapes: at most 6 n + 2 bytes. */
+/* A JSON string with its quotes, fit for a terminal: control characters of all kinds are escaped, bytes that are no
+ * UTF-8 become U+FFFD. At most 6 n + 2 bytes. */
 void bind_text_json(bind_text *b, const char *s, size_t n);
 /* "86.0 MiB": at most 24 bytes. */
 void bind_text_size(bind_text *b, uint64_t bytes);

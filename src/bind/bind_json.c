@@ -118,6 +118,7 @@ typedef struct writer {
     int indent; /* blanks per level, 0: everything on one line */
     int depth;
     unsigned written; /* values */
+    bool lossy;       /* bytes that are no UTF-8 become U+FFFD */
 } writer;
 
 enum { POLL = 1 << 12 };
@@ -144,7 +145,7 @@ static void write_string(lua_State *L, writer *w, int at)
 {
     size_t n;
     const char *s = lua_tolstring(L, at, &n);
-    for (size_t i = 0, step; i < n; i += step) {
+    for (size_t i = 0, step; !w->lossy && i < n; i += step) {
         step = s[i] == '\0' ? 0 : json_utf8(s + i, n - i);
         if (step == 0) bind_fail(L, ST_FORMAT, "a string for JSON holds a NUL or invalid UTF-8 at byte %zu", i + 1);
     }
@@ -291,11 +292,11 @@ static void write_value(lua_State *L, writer *w, int at)
     }
 }
 
-/* core.json_encode(value [, { indent = n }]): keys sorted by their bytes. */
-static int json_encode(lua_State *L)
+/* (value [, { indent = n }]): keys sorted by their bytes. */
+static int encode(lua_State *L, bool lossy)
 {
     static const char *const known[] = {"indent", NULL};
-    writer w = {0};
+    writer w = {.lossy = lossy};
     bind_top(L, 2);
     if (lua_isnone(L, 1)) return bind_fail_arg(L, 1, "a value expected");
     if (!lua_isnoneornil(L, 2)) {
@@ -307,6 +308,10 @@ static int json_encode(lua_State *L)
     bind_text_push(L, &w.text);
     return 1;
 }
+
+static int json_encode(lua_State *L) { return encode(L, false); }
+/* For reports: whatever a name or a text of a file holds, it is written; what is no UTF-8 as U+FFFD. */
+static int json_report(lua_State *L) { return encode(L, true); }
 
 /* core.array([t]): marks a table as an array, which matters when it is empty. */
 static int json_array(lua_State *L)
@@ -320,8 +325,11 @@ static int json_array(lua_State *L)
 
 void bind_json_open(lua_State *L, int core)
 {
-    static const luaL_Reg functions[] = {
-        {"json_decode", json_decode}, {"json_encode", json_encode}, {"array", json_array}, {NULL, NULL}};
+    static const luaL_Reg functions[] = {{"json_decode", json_decode},
+                                         {"json_encode", json_encode},
+                                         {"json_report", json_report},
+                                         {"array", json_array},
+                                         {NULL, NULL}};
     luaL_newmetatable(L, ARRAY);
     luaL_newmetatable(L, TREE);
     lua_pushcfunction(L, tree_gc);

@@ -1,5 +1,6 @@
 /* bind_text.c - text under construction, in a slot of the Lua stack. Layer: bind. */
 #include "bind.h"
+#include "bind_jcheck.h"
 
 #include <string.h>
 
@@ -57,25 +58,41 @@ void bind_text_int(bind_text *b, int64_t v)
     bind_text_uint(b, v < 0 ? (uint64_t)0 - (uint64_t)v : (uint64_t)v);
 }
 
+/* What a terminal may take for a command, or for a change of the direction of writing. */
+static bool is_hidden(uint32_t c)
+{
+    return c < 0x20 || (c >= 0x7f && c <= 0x9f) || (c >= 0x202a && c <= 0x202e) || (c >= 0x2066 && c <= 0x2069);
+}
+
+/* Code point of the sequence of n bytes at s; U+FFFD where there is none. */
+static uint32_t code_point(const char *s, size_t n)
+{
+    static const unsigned char first[] = {0, 0x7f, 0x1f, 0x0f, 0x07};
+    if (n == 0) return 0xfffd;
+    uint32_t c = (unsigned char)s[0] & first[n];
+    for (size_t i = 1; i < n; i++) c = c << 6 | ((unsigned char)s[i] & 0x3f);
+    return c;
+}
+
 void bind_text_json(bind_text *b, const char *s, size_t n)
 {
     static const char hex[] = "0123456789abcdef", letters[] = "btn?fr"; /* for 8 to 13 */
     b->p[b->n++] = '"';
-    for (size_t i = 0; i < n; i++) {
-        unsigned char c = (unsigned char)s[i];
-        if (c >= 0x20 && c != '"' && c != '\\') {
-            b->p[b->n++] = (char)c;
+    for (size_t i = 0, len; i < n; i += len ? len : 1) {
+        len = json_utf8(s + i, n - i);
+        uint32_t c = code_point(s + i, len);
+        if (len > 0 && c != '"' && c != '\\' && !is_hidden(c)) {
+            bind_text_add(b, s + i, len);
             continue;
         }
         b->p[b->n++] = '\\';
-        if (c >= 0x20) {
+        if (c == '"' || c == '\\') {
             b->p[b->n++] = (char)c;
         } else if (c >= 8 && c <= 13 && c != 11) {
             b->p[b->n++] = letters[c - 8];
         } else {
-            bind_text_add(b, "u00", 3);
-            b->p[b->n++] = hex[c >> 4];
-            b->p[b->n++] = hex[c & 15];
+            b->p[b->n++] = 'u';
+            for (int shift = 12; shift >= 0; shift -= 4) b->p[b->n++] = hex[c >> shift & 15];
         }
     }
     b->p[b->n++] = '"';

@@ -5,7 +5,8 @@
 
 #include <string.h>
 
-#define WAITING_MOST (256u << 20) /* bytes */
+/* Bytes that may wait: little, where who is ahead can wait himself. */
+enum { WAITING_MOST = 16 << 20, UNORDERED_MOST = 256 << 20 };
 
 typedef struct late {
     struct late *next;
@@ -19,7 +20,7 @@ struct st_append {
     pthread_mutex_t lock;
     pthread_cond_t moved; /* `next`, and so the room that is left */
     uint64_t at;          /* where number `next` goes */
-    size_t next, waiting;
+    size_t next, waiting, most;
     late *first; /* in the order of their numbers */
 };
 
@@ -28,6 +29,7 @@ st_status st_append_new(st_sink *out, uint64_t at, st_ctx *ctx, st_append **a, s
     st_append *x = *a = st_calloc(1, sizeof *x);
     if (!x) return st_fail_nomem(err, sizeof *x);
     x->out = out;
+    x->most = ctx ? WAITING_MOST : UNORDERED_MOST;
     x->ctx = ctx;
     x->at = at;
     if (pthread_mutex_init(&x->lock, NULL) == 0) {
@@ -66,7 +68,7 @@ static uint64_t take_place(st_append *a, size_t n)
 /* Until its turn has come, or there is room for it. Who fails in its place has stopped the run. */
 static st_status wait_for_room(st_append *a, size_t number, size_t n, st_err *err)
 {
-    while (number != a->next && n > WAITING_MOST - a->waiting) {
+    while (number != a->next && n > a->most - a->waiting) {
         if (!a->ctx)
             return st_fail(err, ST_LIMIT, a->out->label, NULL,
                            "the parts of a compressed file are made too far out of order: %zu bytes wait; save it by "

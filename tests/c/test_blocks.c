@@ -296,7 +296,7 @@ static void test_backwards(void **state)
 
 /* ---------------------------------------------------------------- a producer that is delayed */
 
-enum { LARGE = 64 << 20, DELAYED = 12, PRODUCERS = 4 };
+enum { LARGE = 4 << 20, DELAYED = 12, PRODUCERS = 4 };
 
 typedef struct slow {
     st_sink sink;

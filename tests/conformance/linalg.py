@@ -1,4 +1,4 @@
-"""Linear algebra against torch: shapes and dtypes of matmul, stacks, empty matrices, NaN; decompositions.
+"""Linear algebra against torch: shapes and dtypes of matmul, einsum, stacks, empty matrices, NaN; decompositions.
 
 torch computes in F64 from the same values. Tolerances: a sum of k products in precision eps is off by at most about
 k eps times the sum of magnitudes, in practice by sqrt(k) eps: 8 sqrt(k) eps is allowed. Decompositions are backward
@@ -22,6 +22,15 @@ PAIRS = [((5,), (5,)), ((5,), (5, 3)), ((3, 5), (5,)), ((2, 3, 5), (5,)), ((5,),
          ((3, 4), (3, 4)), ((5,), (4,)), ((2, 4, 6), (3, 6, 7)), ((), (3,)), ((2, 3), (3, 3, 3, 2))]
 SQUARE = [(1, 1), (2, 2), (7, 7), (40, 40), (3, 5, 5), (2, 2, 4, 4), (0, 0), (0, 3, 3), (3, 0, 0)]
 ANY = SQUARE + [(3, 5), (5, 3), (60, 20), (20, 60), (2, 4, 9), (0, 4), (4, 0), (1, 8), (8, 1)]
+
+EINSUMS = """
+ij,jk->ik 3x4 4x5 | ij,jk 3x4 4x5 | ij,jk->k 3x4 4x5 | ba,cb 3x4 5x3 | bij,bjk->bik 2x3x4 2x4x5 |
+bhid,bhjd->bhij 2x3x4x5 2x3x6x5 | bhij,bhjd->bihd 2x3x4x5 2x3x5x6 | i,j->ij 3 4 | i,i 5 5 | i,i->i 5 5 |
+ij,ij-> 3x4 3x4 | ij,kl->ijkl 2x3 4x5 | abc,cd->abd 2x3x4 4x5 | ij,jk->ik 3x4 1x5 | ij,jk->ik 3x1 4x5 |
+ij,ij->ij 1x4 3x1 | ij,jk->ik 3x1 1x5 | iij,jk->ik 3x3x4 4x2 | ii,ij->j 3x3 3x2 | ij,jj->i 2x3 3x3 |
+Ab,bA->A 3x4 4x3 | ij,jk->ik 0x4 4x5 | ij,jk->ik 3x0 0x5 | ,ij->ji - 2x3 | ij,jk->ik 3x4 3x5 | ij,jk->iz 3x4 4x5 |
+ij,jk->ii 3x4 4x5 | ij,j 3x4 4x5 | ij->ji 3x4 | ij-> 3x4 | ij->j 3x4 | ii 4x4 | ii->i 4x4 | iji->j 3x2x3 |
+iii->i 3x3x3 | jii 2x3x3 | ii 3x4 | ba 2x3 | ij 3"""  # equation, shapes
 
 inputs, cases = {}, []
 
@@ -101,6 +110,35 @@ def special_products():
                     continue
                 allowed = want.abs().max().item() * 1e-6 + 1e-6 if want.numel() else 0
                 add(fn, f"{{ a:{fn}(b) }}", names, lambda r, w=want, d=dtype, e=allowed: (
+                    close(r[0], w, e) or (None if r[0].dtype == d else f"dtype {r[0].dtype}")))
+
+
+def einsums():
+    """One and two operands; sizes of 1 that go with others; letters twice; nothing in common; integers."""
+    equations = [line.split() for line in EINSUMS.split("|")]
+    equations = [(e, *(tuple(map(int, t.split("x"))) if t != "-" else () for t in shapes)) for e, *shapes in equations]
+    equations += [("ij,jk -> ik", (3, 4), (4, 5)), ("ij,jk,kl->il", (3, 4), (4, 5)), ("", ())]
+    for i, (equation, *shapes) in enumerate(equations):
+        for dtype in FLOATS + [torch.int32, torch.int64]:
+            whole = not dtype.is_floating_point
+            tensors = [torch.randint(-9, 9, s, dtype=dtype) if whole else torch.randn(s, dtype=torch.float64).to(dtype)
+                       for s in shapes]
+            names = [f"es {i} {dtype} {k}" for k in range(len(tensors))]
+            for name, t in zip(names, tensors):
+                give(name, t)
+            code = f"{{ st.einsum({json.dumps(equation)}, {', '.join('ab'[:len(shapes)])}) }}"
+            try:
+                want = torch.einsum(equation, *(t if whole else t.double() for t in tensors))
+            except RuntimeError:
+                add("einsum", code, names, None)
+                continue
+            if whole:
+                add("einsum of integers", code, names, lambda r, w=want: (
+                    None if torch.equal(r[0].long(), w.long()) else f"{r[0].flatten()[:4].tolist()}"))
+            else:
+                # the intermediate results are of the dtype, as torch's are
+                allowed = (torch.finfo(dtype).eps + 1e-6) * 16 * (want.abs().max().item() + 4) if want.numel() else 0
+                add("einsum", code, names, lambda r, w=want, d=dtype, e=allowed: (
                     close(r[0], w, e) or (None if r[0].dtype == d else f"dtype {r[0].dtype}")))
 
 
@@ -217,6 +255,7 @@ def low_rank():
 
 products()
 special_products()
+einsums()
 triangles()
 decompositions()
 squares()
@@ -232,7 +271,7 @@ local m, list, failed = st.open(arg[1]), {}, {}
 local f = assert(io.open(arg[3])); local cases = st.json.decode(f:read("a")); f:close()
 for i, case in ipairs(cases) do
    local ok, results = pcall(function()
-      local r = load("local a, b = ...; return " .. case[1])(m:get(case[2]), case[3] and m:get(case[3]))
+      local r = load("local st, a, b = ...; return " .. case[1])(st, m:get(case[2]), case[3] and m:get(case[3]))
       for _, t in ipairs(r) do t:force() end
       return r
    end)

@@ -167,6 +167,20 @@ function suite.test_what_cannot_be_written()
    fails("limit", "holds itself", encode, loop)
 end
 
+-- Reports hold whatever files do, and are safe on a terminal.
+function suite.test_reports()
+   local report = core.json_report
+   lu.assertEquals(report "a\0b\xff\xe2\x82", [["a\u0000b\ufffd\ufffd\ufffd"]])
+   lu.assertEquals(report { ["\xff"] = 1 }, [[{"\ufffd":1}]])
+   for text, want in pairs { ["\u{9b}31m"] = [["\u009b31m"]], ["\u{202e}x"] = [["\u202ex"]],
+      ["\u{2066}"] = [["\u2066"]], ["\x7f"] = [["\u007f"]], ["\u{e9}\u{1f600}"] = '"\u{e9}\u{1f600}"',
+      ["\27[2J\b"] = [["\u001b[2J\b"]] } do
+      lu.assertEquals(report(text), want)
+      lu.assertEquals(encode(text), want)
+      lu.assertEquals(core.json_decode(want), text)
+   end
+end
+
 function suite.test_many_keys_are_sorted()
    local t, keys = {}, {}
    for i = 1, 3000 do

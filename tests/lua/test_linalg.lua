@@ -102,6 +102,28 @@ function suite.test_what_only_the_values_tell()
    end)
 end
 
+function suite.test_einsum()
+   local a, b = st.tensor { { 1.0, 2 }, { 3, 4 } }, st.tensor { { 5.0, 6, 7 }, { 8, 9, 10 } }
+   for equation, want in pairs {
+      ["ij,jk->ik"] = { 21, 24, 27, 47, 54, 61 }, ["ij,jk"] = { 21, 24, 27, 47, 54, 61 },
+      [" ij , jk -> k "] = { 68, 78, 88 },
+      ["ii,ij->j"] = { 37, 42, 47 }, ["ij,ik->kj"] = { 29, 42, 33, 48, 37, 54 },
+   } do
+      lu.assertEquals(st.einsum(equation, a, b):values(), want, equation)
+   end
+   lu.assertEquals(st.einsum("ij,jk,kl->il", a, a, b):values(), a:matmul(a):matmul(b):values())
+   lu.assertEquals(st.einsum("ij,jk->ik", a, st.ones(1, 2)):values(), { 3, 3, 7, 7 })      -- a size of 1 goes with any
+   lu.assertEquals(st.einsum("ij,jk->ik", st.tensor { { 1, 2 } }, st.tensor { { 3 }, { 4 } }):values(), { 11 })
+   support.raises("arg", "z of the output is in no operand", st.einsum, "ij,jk->iz", a, b)
+   support.raises("arg", "i stands twice in the output", st.einsum, "ij,jk->ii", a, b)
+   support.raises("arg", '"." is no letter', st.einsum, "...ij->ij", a)
+   support.raises("arg", "it speaks of 2 tensors, 1 given", st.einsum, "ij,jk", a)
+   support.raises("arg", "operand 2: a tensor expected, not a number", st.einsum, "ij,j", a, 1)
+   support.raises("arg", "an equation expected, not a userdata", st.einsum, a, b)
+   support.raises("shape", "j is 2 in operand 2, and 3 before", st.einsum, "ij,jk", b, b)
+   support.raises("shape", "operand 1 has 2 dimensions, its term 3", st.einsum, "ijk", a)
+end
+
 -- What fails when it is computed names the line that wrote it down, and the one that asked for it.
 local function late(fn)
    local ok, e = pcall(fn)

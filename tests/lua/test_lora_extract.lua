@@ -47,6 +47,7 @@ function suite.test_known_rank()
    lu.assertEquals(found.config.r, 4)
    lu.assertEquals(found.config.target_modules[1], "model.layers.0.self_attn.q_proj")
    lu.assertEquals(found.equal, { "model.layers.2.self_attn.q_proj" })
+   lu.assertStrContains(table.concat(found.notes, "\n"), "1 layer does not differ")
    table.sort(found.differing)
    lu.assertEquals(found.differing, { "lm_head.weight", "model.embed_tokens.weight", "model.norm.weight" })
 end

@@ -69,6 +69,21 @@ function suite.test_vectors()
    end
 end
 
+function suite.test_multislerp_without_directions()
+   local base, zero = st.tensor { 1.0, 2 }, st.tensor { 0.0, 0 }
+   for _, eps in ipairs { 1e-8, 0 } do
+      local opts = { models = { base, base, base }, base = base, weight = 1, eps = eps }
+      lu.assertEquals(support.values(st.merge("multislerp", opts)), { 1, 2 })
+      opts.models, opts.base = { zero, zero, zero }, nil
+      lu.assertEquals(support.values(st.merge("multislerp", opts)), { 0, 0 })
+   end
+   local cancelling = st.merge("multislerp", { models = { base, -base, base }, weight = { 1, 2, 1 }, name = "the.name",
+      normalize_weights = false })
+   local ok, e = pcall(support.values, cancelling)
+   lu.assertFalse(ok)
+   lu.assertStrContains(e.message, "multislerp: the.name: the weighted directions cancel each other")
+end
+
 --- All methods with one model, density 1 and weight 1 give the model back.
 function suite.test_one_model()
    for _, name in ipairs { "task_arithmetic", "ties", "dare_ties", "dare_linear", "breadcrumbs", "breadcrumbs_ties",
@@ -154,6 +169,43 @@ function suite.test_models()
    end)
 end
 
+-- What only tensors' names decide is not asked for without one.
+function suite.test_parameters_by_name_alone()
+   local one, two = model(a1), model(a2)
+   local merged = st.merge("weighted_sum", { models = { one, two },
+      alpha = function(name) return ({ w = 0, norm = 1 })[name] end })
+   lu.assertEquals({ merged.w:values(), merged.norm:values() }, { one.w:values(), two.norm:values() })
+   support.raises("arg", "sum_twice: give alpha", function()
+      st.merge("sum_twice", { models = { one, two, model(b) }, beta = 0.5, alpha = function(name)
+         return name ~= "norm" and 0.5 or nil
+      end })
+   end)
+end
+
+function suite.test_wrong_options()
+   local one, two = model(a1), model(a2)
+   local function merge(opts)
+      opts.models, opts.alpha = { one, two }, 0.5
+      return st.merge("weighted_sum", opts)
+   end
+   support.raises("arg", 'missing = "frist" is not one of', merge, { missing = "frist" })
+   support.raises("arg", '"pass" is for st.map', merge, { missing = "pass" })
+   support.raises("arg", 'shapes = "all" is not one of', merge, { shapes = "all" })
+   support.raises("arg", "seed is 1.5; it must be a whole number", merge, { seed = 1.5 })
+   support.raises("arg", "at most 9007199254740992", merge, { seed = (1 << 53) + 1 })
+end
+
+-- Integers of any of the models are not interpolated.
+function suite.test_integers_with_floats()
+   local whole = st.model { { "w", st.tensor { 1, 2 } } }
+   local float = st.model { { "w", st.tensor { 1.0, 2 } } }
+   for _, models in ipairs { { whole, float }, { float, whole } } do
+      support.raises("dtype", "I64 values of", st.merge, "weighted_sum", { models = models, alpha = 0.5 })
+   end
+   support.raises("dtype", "I64 values of", st.map, { whole, float }, function(_, x, y) return 0.5 * x + 0.5 * y end)
+   lu.assertEquals(st.map({ float, whole }, function(_, x) return x * 1 end).w:values(), { 1, 2 })
+end
+
 --- A method of one's own is a file on the path.
 function suite.test_own_method()
    support.shell("mkdir -p @/stlua/merge")
@@ -172,6 +224,14 @@ return {
    package.path = folder .. "?.lua;" .. path
    lu.assertTrue(table.concat(st.merge_methods(), " "):find("half_way", 1, true) ~= nil)
    lu.assertAlmostEquals(st.merge("half_way", { base = b, models = { a1 } }):values(1, 1)[1], 1.2, 1e-6)
+   support.write(folder .. "stlua/merge/broken.lua", "error 'no'")
+   support.write(folder .. "stlua/merge/taken.lua",
+      "return { summary = 'x', params = { { name = 'seed', type = 'number' } }, merge = print }")
+   support.raises("arg", "the merge method broken: ", st.merge, "broken", { models = { a1 } })
+   support.raises("arg", "cannot be called seed", st.merge, "taken", { models = { a1 } })
+   local text = require("stlua.merge_options").methods_text()      -- the others go on
+   lu.assertStrContains(text, "broken cannot be used: ")
+   lu.assertStrContains(text, "half_way: Half way")
    package.path = path
 end
 

@@ -163,7 +163,19 @@ function suite.test_references()
    for _, s in ipairs { "", "a+b+c", "a@b@c", "@x", "a+b@c@d" } do lu.assertNil((refs.parse_text(s))) end
    lu.assertEquals(refs.parse(parse("{ model: { path: x/y, revision: r } }")[1]).key, "x/y@r")
    lu.assertEquals(refs.parse(parse("{ model: m, lora: { path: l } }")[1]).lora, "l")
+   lu.assertEquals(refs.parse(parse("{ model: m, lora: { path: l, revision: r }, override_architecture: ~ }")[1]).key,
+      "m+l@r")
    lu.assertNil((refs.parse(parse("[a]")[1])))
+   local function refused(s, part)
+      local none, reason = refs.parse(parse(s)[1])
+      lu.assertNil(none)
+      lu.assertStrContains(reason, part)
+   end
+   refused("{ model: m, lora: [l] }", "lora must be a text, or a map of path and revision")
+   refused("{ model: { revision: r } }", "model must be a text")
+   refused("{ model: m, lorra: l }", 'unknown key "lorra"')
+   refused("{ model: { path: m, revison: r } }", 'model: unknown key "revison"')
+   refused("{ model: m, override_architecture: X }", "override_architecture is not supported")
 end
 
 function suite.test_finding_models()
@@ -244,6 +256,17 @@ function suite.test_vocabularies()
    lu.assertFalse(same)
    lu.assertEquals(reason, '3 tokens differ, such as "x": number 0 in A, number 1 in B')
    lu.assertNil((tokenizer.same(a, { label = "C", read = function() end })))
+   -- Files that are damaged, or are something else.
+   for s, part in pairs { ['{"model": {"vocab": {"a": 0'] = "B: JSON, line 1", ["[1]"] = "B: it is no JSON object",
+      [""] = "B: JSON", ['{"model": {"vocab": [3]}}'] = "model.vocab of B holds other",
+      ['{"added_tokens": [7]}'] = "added_tokens of B holds other", ['{"added_tokens": 7}'] = "added_tokens of B is no",
+      ['{"model": {"vocab": {"x": "y"}}}'] = "model.vocab of B holds other" } do
+      same, reason = tokenizer.same(a, { label = "B", read = function(name)
+         return name == "tokenizer.json" and s or nil
+      end })
+      lu.assertFalse(same)
+      lu.assertStrContains(reason, "tokenizer.json of A and B differ, and cannot be read: " .. part)
+   end
 end
 
 -- ---------------------------------------------------------------- whole merges
@@ -330,6 +353,22 @@ out_dtype: bfloat16
    lu.assertEquals(config.layer_types, { "slide", "full", "full", "slide", "full" })
 end
 
+-- Entries of a list per layer come from the model of the layer, not from the one whose config is the result's.
+function suite.test_lists_per_layer_of_several_models()
+   make("a", 10) make("tall", 20, { layers = 5 })
+   local function types(text)
+      return st.json.decode(load_text(text .. "\nmerge_method: passthrough").files["config.json"]).layer_types
+   end
+   lu.assertEquals(types("slices: [{ sources: [{ model: @a, layer_range: [0, 2] }] }, "
+      .. "{ sources: [{ model: @tall, layer_range: [3, 5] }] }]"), { "full", "slide", "slide", "full" })
+   local text = "slices: [{ sources: [{ model: @a, layer_range: [0, 1] }] }, "
+      .. "{ sources: [{ model: @tall, layer_range: [3, 5] }] }, { sources: [{ model: @a, layer_range: [1, 3] }] }]"
+   lu.assertEquals(types(text), { "full", "slide", "full", "slide", "full" })
+   support.write(support.path "tall/config.json", '{"architectures": ["LlamaForCausalLM"]}')
+   support.raises("arg", { "c.yml: config.json", '"layer_types"', "none for layer 3 in " .. support.path "tall" },
+      types, text)
+end
+
 function suite.test_single_files_and_what_is_no_model()
    make("a", 10)
    support.shell "mkdir -p @/lora @/pickled && touch @/lora/adapter_config.json @/pickled/pytorch_model.bin @/empty.yml"
@@ -345,9 +384,21 @@ function suite.test_single_files_and_what_is_no_model()
    wrong({ "no such file or folder" }, "nowhere")
    support.write(support.path "a/config.json", "{")
    wrong({ "a/config.json" }, "a")
+   support.write(support.path "a/config.json", "[1]")
+   wrong({ "a/config.json: no JSON object" }, "a")
    support.raises("io", "nowhere.yml", st.merge_config, support.path "nowhere.yml")
    support.raises("arg", "no configuration", st.merge_config, support.path "empty.yml")
    support.raises("io", "", st.merge_config, support.path "lora")
+end
+
+-- A folder of models does not tell revisions.
+function suite.test_revisions_in_a_folder_of_models()
+   make("a", 10)
+   local text = "models: [{ model: x/a@v2, parameters: { weight: 1 } }]\nmerge_method: linear"
+   local merge = st.merge_config("c.yml", { source = text, models_dir = support.path "" })
+   lu.assertStrContains(merge.notes[1], "line 1: x/a@v2: taken from")
+   lu.assertStrContains(merge.notes[1], "nothing tells whether that is revision v2")
+   lu.assertEquals(st.merge_config("c.yml", { source = text:gsub("@v2", ""), models_dir = support.path "" }).notes, {})
 end
 
 function suite.test_dtype_casts_at_load()
@@ -356,6 +407,43 @@ function suite.test_dtype_casts_at_load()
       .. "merge_method: linear\n"
    lu.assertEquals(value(load_text(text).model, "lm_head.weight"), 1 + 2 ^ -13)
    lu.assertEquals(value(load_text(text .. "dtype: bfloat16\nout_dtype: float32\n").model, "lm_head.weight"), 1)
+end
+
+-- As in mergekit: nothing is added to it.
+function suite.test_a_slice_of_the_base_alone()
+   make("a", 10) make("b", 20)
+   for _, method in ipairs { "ties", "task_arithmetic", "sce" } do
+      local merge = load_text(([[
+slices:
+  - sources: [{ model: @a, layer_range: [0, 1] }]
+  - sources: [{ model: @a, layer_range: [1, 3] }, { model: @b, layer_range: [1, 3]%s }]
+merge_method: %s
+base_model: @a
+dtype: bfloat16
+]]):format(method == "sce" and "" or ", parameters: { weight: 1 }", method))
+      lu.assertEquals(value(merge.model, "model.layers.0.mlp.weight"), 10)
+      lu.assertEquals(value(merge.model, "model.layers.1.mlp.weight"), 21)
+      lu.assertEquals(merge.model["model.layers.0.mlp.weight"]:dtype(), "BF16")
+   end
+   lu.assertEquals(value(load_text("models: [{ model: @a }]\nbase_model: @a\nmerge_method: ties").model,
+      "lm_head.weight"), 10)
+   support.raises("arg", { "slerp takes 1 model besides the base, not 0" }, load_text,
+      "models: [{ model: @a }]\nbase_model: @a\nmerge_method: slerp\nparameters: { t: 0.5 }")
+end
+
+function suite.test_the_base_under_two_names()
+   make("a", 3) make("b", 5)
+   local text = "base_model: @./a\nmerge_method: %s\nmodels: [{ model: @a%s }, { model: @b%s }]\n"
+   -- It is not one more model.
+   local merge = load_text(text:format("linear", ", parameters: { weight: 1 }", ", parameters: { weight: 1 }"))
+   lu.assertEquals(value(merge.model, "lm_head.weight"), 4)
+   lu.assertEquals(#merge.notes, 0)
+   -- It needs no weight.
+   merge = load_text(text:format("ties", "", ", parameters: { weight: 1 }"))
+   lu.assertEquals(value(merge.model, "lm_head.weight"), 5)
+   merge = load_text("base_model: @./a\nmerge_method: ties\nslices: [{ sources: [{ model: @a, layer_range: [0, 3] }, "
+      .. "{ model: @b, layer_range: [0, 3], parameters: { weight: 1 } }] }]")
+   lu.assertEquals(value(merge.model, "lm_head.weight"), 5)
 end
 
 function suite.test_promotion()
@@ -383,6 +471,24 @@ merge_method: linear
    lu.assertEquals(value(merge.model, "lm_head.weight"), 25)
    lu.assertStrContains(merge.files["config.json"], '"tie_word_embeddings": false')
    lu.assertStrContains(table.concat(merge.notes, "\n"), "head of its own")
+end
+
+-- The last model is tied, the first is not: the last one's embeddings are the head.
+function suite.test_heads_of_slices()
+   make("a", 10, { head = 15 }) make("t", 20, { tied = true, headless = true })
+   local text = "slices: [{ sources: [{ model: @%s, layer_range: [0, 2] }] }, "
+      .. "{ sources: [{ model: @%s, layer_range: [2, 3] }] }]\nmerge_method: passthrough"
+   local function told(first, last, head, tied)
+      local merge = load_text(text:format(first, last))
+      lu.assertEquals(merge.model:find "lm_head.weight" and value(merge.model, "lm_head.weight"), head)
+      lu.assertEquals(st.json.decode(merge.files["config.json"]).tie_word_embeddings, tied)
+   end
+   told("a", "t", 20, false)
+   told("t", "a", 15, false)
+   told("t", "t", nil, true)
+   make("t", 20, { tied = true })      -- a file that has a head nevertheless
+   told("a", "t", 20, false)
+   told("t", "t", nil, true)
 end
 
 function suite.test_integers_and_buffers()
@@ -414,11 +520,61 @@ function suite.test_a_chain_of_documents()
    lu.assertEquals(support.read(support.path "chain.safetensors"), support.read(support.path "steps.safetensors"))
    lu.assertEquals(chain.model:formula(), "linear(linear(a, b), c)")
    lu.assertEquals(#load_text("---\n" .. first .. "---\n").model, 9)
-   support.raises("arg", { "no configuration" }, load_text, "# nothing")
+   local e = support.raises("arg", "no configuration", load_text, "# nothing")
+   lu.assertEquals(e.message, "c.yml: the file holds no configuration")
+   -- What the result does not need is not run, whatever it says.
+   local merge = load_text(first .. "---\nname: other\n" .. second:format "@nowhere")
+   lu.assertEquals(merge.notes, { 'line 6: the document "other" is not run: the result does not need it' })
    support.raises("arg", { "circle" }, load_text,
       "name: x\n" .. second:format "y" .. "---\nname: y\n" .. second:format "x")
    support.raises("arg", { "2 documents could be the result" }, load_text, first .. "---\n" .. first)
    support.raises("arg", { "two documents are named" }, load_text, "name: x\n" .. first .. "---\nname: x\n" .. first)
+end
+
+-- What the first document drops is not what the second drops.
+function suite.test_chance_in_a_chain()
+   local function save(name, v)
+      st.model({ { "model.norm.weight", st.full({ 4000 }, v) } }):save(support.path(name), { max_shard_size = "1GB",
+         sync = false, force = true })
+   end
+   save("a", 0.0) save("b", 1.0)
+   local one = "merge_method: dare_linear\nbase_model: @a\nparameters: { rescale: false }\n"
+      .. "models: [{ model: %s, parameters: { weight: 1, density: 0.5 } }]\n"
+   local function kept(text) return load_text(text).model["model.norm.weight"] end
+   local chain = kept("name: mid\n" .. one:format "@b" .. "---\n" .. one:format "mid")
+   lu.assertAlmostEquals(chain:mean():item(), 0.25, 0.03)
+   -- The last draws what a merge by itself draws.
+   local alone = kept(one:format "@b")
+   lu.assertEquals((chain * (1 - alone)):sum():item(), 0)
+end
+
+function suite.test_quantised_models()
+   for _, name in ipairs { "q", "r" } do
+      st.model({ { "l.weight", st.ones(2, 2):cast("F8_E4M3") }, { "l.weight_scale", st.full({ 1 }, 0.5) },
+         { "n", st.ones(2) } }):save(support.path(name .. ".safetensors"), { sync = false })
+   end
+   local text = "models: [{ model: @q.safetensors, parameters: { weight: 1 } }, { model: @r.safetensors }]\n"
+      .. "merge_method: linear\n"
+   local e = support.raises("arg", { "c.yml: 3 problems:", "q.safetensors is quantised", "--dequantize",
+      "(2 tensors, such as l.weight", "r.safetensors is quantised", "linear needs weight" }, load_text,
+      text .. "dtype: float16")
+   lu.assertNotStrContains(e.message, "a cast on")
+   support.raises("arg", { "c.yml: ", "q.safetensors is quantised" }, load_text, text .. "parameters: { weight: 1 }")
+end
+
+function suite.test_chat_templates()
+   make("a", 1)
+   local function template(s)
+      support.write(support.path "a/tokenizer_config.json", s)
+      local merge = load_text "models: [{ model: @a }]\nmerge_method: passthrough\nchat_template: auto"
+      return merge.files["chat_template.jinja"]
+   end
+   lu.assertEquals(template '{"chat_template": "{x}"}', "{x}")
+   lu.assertEquals(template '{"chat_template": [3, {"name": "default", "template": "{y}"}]}', "{y}")
+   for _, s in ipairs { "[3]", "x", '{"chat_template": [3]}',
+      '{"chat_template": [{"name": "default", "template": 3}]}' } do
+      lu.assertNil(template(s), s)
+   end
 end
 
 function suite.test_everything_is_told_at_once()
@@ -443,6 +599,8 @@ function suite.test_single_problems()
    wrong({ "weights add up to 0", "9 tensors" }, ("models: [%s, %s]\nmerge_method: linear"):format(A, B))
    wrong({ "merge_method", "linaer", "linear" }, ("models: [%s]\nmerge_method: linaer"):format(A))
    wrong({ "give merge_method" }, ("models: [%s]"):format(A))
+   wrong({ "c.yml: line 2: merge_method: cosine_a compares whole models", "stlua merge --method cosine_a" },
+      "models: [{ model: @a }, { model: @b }]\nmerge_method: cosine_a\nparameters: { alpha: 0.5 }")
    wrong({ "needs base_model" }, ("models: [%s, %s]\nmerge_method: ties"):format(A, B))
    wrong({ "not among the sources" }, "base_model: @b\nmerge_method: ties\n"
       .. "slices: [{ sources: [{ model: @a, layer_range: [0, 3], parameters: { weight: 1 } }] }]")
@@ -463,6 +621,11 @@ function suite.test_single_problems()
       .. "merge_method: linear")
    wrong({ "neither auto nor" }, ("models: [%s]\nmerge_method: linear\nchat_template: chatml"):format(A))
    wrong({ "not both" }, ("models: [%s]\nmerge_method: linear\ntokenizer_source: base\ntokenizer: {}"):format(A))
+   wrong({ "models[1].model: it is empty: give a folder" }, "models: [{ model: '' }]\nmerge_method: linear")
+   wrong({ "line 3: chat_template must be a text" },
+      ("models: [%s]\nmerge_method: linear\nchat_template: [auto]"):format(A))
+   wrong({ "line 3: name must be a text" }, ("models: [%s]\nmerge_method: linear\nname: { a: b }"):format(A))
+   wrong({ "modules must be a map that is not empty" }, "merge_method: linear\nmodules: {}")
    wrong({ "no multiple of 64" }, ("models: [%s]\nmerge_method: linear\ntokenizer: { source: base, %s }"):format(A,
       "pad_to_multiple_of: 64"))
 end

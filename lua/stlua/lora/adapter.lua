@@ -14,30 +14,38 @@ local text = require "stlua.text"
 
 local adapter = {}
 
--- Old diffusers: attention processors, of which the output has no number.
+-- Old diffusers: attention processors, of which the output has no number. Of a name that other programs may give, too,
+-- it is the second as well, to be looked up first.
 local function plain(module)
-   module = module:gsub("%.processor%.to_", ".to_"):gsub("%.to_out$", ".to_out.0")
-   return module
+   local name = module:gsub("%.processor%.to_", ".to_"):gsub("%.to_out$", ".to_out.0")
+   return name, name == module .. ".0" and module or nil
 end
 
-local function group(model)
-   local modules, by_name, others = {}, {}, {}
+-- Modules by their names, and the names of other tensors.
+local function group(model, label)
+   local modules, by_name, others, wrong = {}, {}, {}, {}
    for i = 1, model:count() do
       local name = model:name(i)
       local module, part, suffix = kinds.split(name)
       if not module then
          others[#others + 1] = name
       else
-         module = plain(module)
+         local written
+         module, written = plain(module)
          local m = by_name[module]
          if not m then
-            m = { name = module, parts = {}, tensors = {}, suffixes = {} }
+            m = { name = module, written = written, parts = {}, tensors = {}, suffixes = {} }
             by_name[module] = m
             modules[#modules + 1] = m
+         end
+         if m.parts[part] then
+            wrong[#wrong + 1] = core.error("format", ("%s: %s and %s are the same part of a module: leave one out")
+               :format(label, text.quote(m.tensors[part]), text.quote(name)))
          end
          m.parts[part], m.tensors[part], m.suffixes[part] = model:tensor(i), name, suffix
       end
    end
+   errors.throw_all(wrong, "cannot be read")
    return modules, others
 end
 
@@ -87,8 +95,21 @@ local function are_factors(m)
    return ok or errors.is(b) and b.code ~= "shape"
 end
 
+-- Tensors of another kind beside those of a module's: only one of them could be applied.
+local function strangers(m)
+   local out = {}
+   for part, name in pairs(m.tensors) do
+      local second = part:find("^embedding_") and m.parts.down
+      if second or not kinds.has_part(m.kind, part) then out[#out + 1] = text.quote(name) end
+   end
+   table.sort(out)
+   return #out > 0 and ("%s beside %s: a module is of one kind"):format(table.concat(out, ", "), m.kind.title) or nil
+end
+
 -- What is wrong with a module of a kind, or nil.
 local function fault(m)
+   local others = strangers(m)
+   if others then return others end
    if m.parts.dora and m.kind.apply then return "DoRA's magnitudes are of no use to " .. m.kind.title end
    if m.parts.alpha and m.parts.alpha:numel() ~= 1 then
       return ("alpha is a number, not %s"):format(text.shape(m.parts.alpha:shape()))
@@ -120,7 +141,9 @@ local function classify(a)
       elseif why then
          wrong[#wrong + 1] = core.error("format", ("%s: %s: %s"):format(a.label, text.quote(m.name), why))
       else
-         set_scale(m, a.config)
+         local ok, e = pcall(set_scale, m, a.config)
+         if not ok and not errors.is(e) then error(e, 0) end
+         if not ok then wrong[#wrong + 1] = core.error(e.code, ("%s: %s"):format(a.label, e.message)) end
          kept[#kept + 1] = m
       end
    end
@@ -133,19 +156,21 @@ end
 -- @tparam[opt] string label for messages: by default the model's
 -- @tparam[opt] table config as peft.read gives it
 -- @tparam[opt] string config_text its file
--- @treturn table label; modules = { { name, kind, parts, tensors, suffixes, rank, alpha, scale, config = PEFT's for it,
---   transposed }, ... }, tensors being the names; others = names that belong to no kind; config, config_text; metadata
+-- @treturn table label; modules = { { name, written = the name before ".0" was added to ".to_out", kind, parts,
+--   tensors, suffixes, rank, alpha, scale, config = PEFT's for it, transposed }, ... }, tensors being the names; others
+--   = names that belong to no kind; config, config_text; metadata
 function adapter.of(model, label, config, config_text)
    local a = { label = label or lineage.formula(model), model = model, metadata = model:metadata(),
       config_text = config_text }
    a.config = config or peft.of_metadata(a.metadata)
-   a.modules, a.others = group(model)
+   a.modules, a.others = group(model, a.label)
    classify(a)
    local any = false
    for _, m in ipairs(a.modules) do
-      -- Plain weights alone are a model.
+      -- Plain weights alone are a model, but by PEFT's names.
       local suffix = m.suffixes.whole or m.suffixes.whole_bias
       any = any or m.kind.id ~= "whole" or suffix ~= ".weight" and suffix ~= ".bias"
+         or m.name:find("^base_model%.model%.") ~= nil
    end
    if not any then
       errors.throwf("format", "%s: no tensor of it is part of an adapter (LoRA, LoHa, LoKr, OFT, IA3, differences)",
@@ -192,12 +217,29 @@ function adapter.lacks_alpha(m)
    return m.rank ~= nil and not m.kind.unscaled and not m.alpha
 end
 
+-- Why an adapter of PEFT's configuration cannot be used, or nil.
+local function obstacle(a)
+   local why = peft.obstacle(a.config)
+   for _, m in ipairs(not why and not a.config.parts and a.modules or {}) do
+      if adapter.lacks_alpha(m) then
+         return ("%s gives no number as lora_alpha, which scales %s"):format(peft.CONFIG, text.quote(m.name))
+      end
+   end
+   return why
+end
+
+--- Refuses an adapter whose configuration says that more is to do, or does not say the scale.
+function adapter.check_obstacle(a)
+   local why = a.config and obstacle(a)
+   if why then errors.throwf("format", "%s: %s", a.label, why) end
+end
+
 --- Refuses what PEFT wrote and whose configuration says that more is to do, or is missing: without alpha its scale is
 -- a guess.
 function adapter.check_config(list)
    local wrong = {}
    for _, a in ipairs(list) do
-      local why = a.config and peft.obstacle(a.config)
+      local why = a.config and obstacle(a)
       if why then wrong[#wrong + 1] = core.error("format", ("%s: %s"):format(a.label, why)) end
       for _, m in ipairs(a.config and {} or a.modules) do
          if m.name:find("^base_model%.model%.") and adapter.lacks_alpha(m) then
@@ -210,9 +252,13 @@ function adapter.check_config(list)
    errors.throw_all(wrong, "cannot be used")
 end
 
---- Whether DoRA's magnitudes are those of columns: PEFT's are always of rows.
+--- Whether alpha / rank multiplies what is added to a module's bias: PEFT's lora_bias, no program's difference.
+function adapter.is_bias_scaled(m) return m.suffixes.bias_diff == ".lora_B.bias" end
+
+--- Whether DoRA's magnitudes are those of columns: PEFT's are of rows, but of embeddings.
 function adapter.by_column(m)
    local d = m.parts.dora
+   if m.parts.embedding_down then return true end
    return d:ndim() > 1 and d:shape()[1] == 1 and not m.suffixes.dora:find("magnitude")
 end
 

@@ -40,13 +40,22 @@ end
 -- What finds no place: modules, and tensors of no kind that is known.
 local function unmatched(list, found)
    for _, u in ipairs(list) do
-      u.label, u.near = u.adapter.label, u.module ~= nil
-      u.why = not u.module and " is no tensor of an adapter" or nil
+      u.label, u.near = u.adapter.label, u.module ~= nil and not u.why
+      u.why = u.why or not u.module and " is no tensor of an adapter" or nil
    end
    local titles = what_for(list, found)
    errors.throw("name", ("%s of the adapters %s nothing in the model (--allow-unmatched leaves %s out):\n%s%s"):format(
       text.plural(#list, "name"), #list == 1 and "matches" or "match", #list == 1 and "it" or "them",
       titles and titles .. "\n" or "", spellings.lost(found, list)))
+end
+
+-- What a module is for and its place has not; nil where all is there.
+local function lacking(m, place)
+   local p = m.parts
+   for _, s in ipairs(place.segments) do
+      if not s.weight and change.has_weight(m) then return " has a weight, the model's module has none" end
+      if not s.bias and (p.bias_diff or p.whole_bias) then return " has a bias, the model's module has none" end
+   end
 end
 
 -- What each tensor of the model gets: by name a list of jobs, as change takes them.
@@ -59,10 +68,12 @@ local function assign(found, list, opts)
    for _, entry in ipairs(list) do
       local label = entry.adapter.label
       for _, m in ipairs(entry.adapter.modules) do
-         local place = found:find(m.name)
-         if not place then
-            missing[#missing + 1] = { adapter = entry.adapter, module = m, name = m.name }
-         else
+         local place = found:place(m)
+         local why = place and lacking(m, place)
+         if not place or why then
+            missing[#missing + 1] = { adapter = entry.adapter, module = m, name = m.name, why = why }
+         end
+         if place then
             matched = matched + 1
             local part = strength_of(entry.value, place.part.layout.part)
             for _, s in ipairs(place.segments) do

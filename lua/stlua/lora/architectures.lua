@@ -183,12 +183,12 @@ local function firsts(rows)
    return out
 end
 
--- How many numbered blocks the adapter's names tell of, and at least so many.
+-- How many numbered blocks the adapter's names tell of, and at least so many; no model has 1000.
 local function count(modules, pattern, least)
    local n = least
    for _, m in ipairs(modules) do
       local number = flat(m.name):match(pattern)
-      if number then n = math.max(n, math.tointeger(tonumber(number)) + 1) end
+      if number and #number < 4 then n = math.max(n, tonumber(number) + 1) end
    end
    return n
 end

@@ -36,7 +36,10 @@ local function rows_of(t, s)
    return s.at and t:narrow(1, s.from + 1, s.count) or t
 end
 
--- The rows of a weight that a segment means, changed by fn.
+-- The rows of a weight that a segment means.
+local function segment_of(w, s) return s.at and w:narrow(1, s.at + 1, s.count) or w end
+
+-- A weight with these rows changed by fn.
 local function in_rows(w, s, fn)
    local rows = w:shape()[1]
    if not s.at or s.count == rows then return fn(w) end
@@ -67,13 +70,16 @@ end
 
 -- ---------------------------------------------------------------- what is added
 
+-- Whether the model has the transpose of what the adapter changes.
+local function is_turned(job) return (job.module.transposed == true) ~= (job.segment.turned == true) end
+
 -- B and A of an additive module for the rows of its segment, in F32; nil for other kinds.
 local function factors(job)
    local m = job.module
    if not m.kind.factors or m.parts.dora then return nil end
    local b, a = m.kind.factors(f32(m.parts))
    if not b then return nil end
-   if m.transposed then b, a = a:t(), b:t() end
+   if is_turned(job) then b, a = a:t(), b:t() end
    return rows_of(b, job.segment), a
 end
 
@@ -109,55 +115,84 @@ end
 
 -- ---------------------------------------------------------------- what is not
 
+-- The lengths of rows (or columns); of nothing 1, so that nothing stays nothing.
+local function lengths(x, dims)
+   local size = reduce.norm(x, 2, { dim = dims, keepdim = true })
+   return size + size:eq(0)
+end
+
 -- W + dW with rows (or columns, where there are as many magnitudes) at the length that was learned, as LyCORIS and PEFT
--- have it; strength goes part of the way.
-local function dora(job, w)
-   local rows, columns = w:shape()[1], w:numel() // w:shape()[1]
-   local changed, magnitude = w + delta_of(job, w), math_.wide(job.module.parts.dora)
-   local result
+-- have it; strength goes part of the way. w0 is the weight whose lengths count.
+local function dora(job, w, w0)
+   local d, magnitude = delta_of(job, w), math_.wide(job.module.parts.dora)
+   local changed = w + d
+   local measured = w0 == w and changed or w0 + d
+   local rows, columns, factor = w:shape()[1], w:numel() // w:shape()[1]
    if not adapter.by_column(job.module) then
       magnitude = magnitude:flatten()
       if #magnitude ~= rows then magnitude = rows_of(magnitude, job.segment) end      -- of a fused matrix
-      local flat = changed:reshape(rows, columns)
-      result = flat * (magnitude:reshape(rows, 1) / reduce.norm(flat, 2, { dim = 2, keepdim = true }))
+      changed = changed:reshape(rows, columns)
+      factor = magnitude:reshape(rows, 1) / lengths(measured:reshape(rows, columns), 2)
    else
-      local c = changed:reshape(rows, w:shape()[2], columns // w:shape()[2])
-      result = c * (magnitude:reshape(1, w:shape()[2], 1) / reduce.norm(c, 2, { dim = { 1, 3 }, keepdim = true }))
+      local inner = w:shape()[2]
+      changed = changed:reshape(rows, inner, columns // inner)
+      factor = magnitude:reshape(1, inner, 1) / lengths(measured:reshape(rows, inner, columns // inner), { 1, 3 })
    end
-   result = result:reshape(w:shape())
+   local result = (changed * factor):reshape(w:shape())
    return signed(job) == 1 and result or w + signed(job) * (result - w)
 end
 
--- One job on the rows of its segment.
-local function changed(job, w)
+-- One job on the rows of its segment; w0 is the weight before any.
+local function changed(job, w, w0)
    local m, kind = job.module, job.module.kind
-   if m.transposed and w:ndim() == 2 and not job.turned then
-      return changed(setmetatable({ turned = true }, { __index = job }), w:t()):t()
+   if is_turned(job) and w:ndim() == 2 and not job.turned then
+      local x = w:t()
+      return changed(setmetatable({ turned = true }, { __index = job }), x, w0 == w and x or w0:t()):t()
+   elseif kind == whole then
+      local v = rows_of(math_.wide(m.parts.whole), job.segment)
+      if v:numel() ~= w:numel() then wrong_shape(job, w) end
+      return whole.apply(w, { whole = v:reshape(w:shape()) }, how_of(job))
    elseif kind.apply then
-      if kind.id == "whole" and m.parts.whole:numel() ~= w:numel() then wrong_shape(job, w) end
       return kind.apply(w, f32(m.parts), how_of(job))
    elseif m.parts.dora then
-      return dora(job, w)
+      return dora(job, w, w0)
    end
    return w + signed(job) * delta_of(job, w)
 end
 
 -- ---------------------------------------------------------------- all jobs
 
---- Whether a job does anything to a weight: some are for biases alone.
-function change.touches(job)
-   local m = job.module
-   return job.strength ~= 0 and not (m.kind.id == "difference" and not m.parts.diff)
-      and not (m.kind.id == "whole" and not m.parts.whole)
+--- Whether a module is for a weight: some are for biases alone.
+function change.has_weight(m)
+   return not (m.kind.id == "difference" and not m.parts.diff) and not (m.kind == whole and not m.parts.whole)
+end
+
+--- Whether a job does anything to a weight.
+function change.touches(job) return job.strength ~= 0 and change.has_weight(job.module) end
+
+-- Whether a DoRA's lengths are those of the model's weight, whatever came before: PEFT's. Other programs take them of
+-- the weight as it is by then; so does taking out, when the model's is not there.
+local function of_base(job)
+   local suffix = job.module.suffixes.dora
+   return suffix ~= nil and suffix:find("magnitude") ~= nil and not job.invert
+end
+
+-- The embedding that PEFT saved, where its vocabulary is larger than the model's.
+local function with_base(job, w)
+   local base = job.module.parts.base
+   if not base or text.shape(base:shape()) == text.shape(w:shape()) then return w end
+   local s, own = base:shape(), w:shape()
+   if #s ~= 2 or #own ~= 2 or s[1] < own[1] or s[2] ~= own[2] then wrong_shape(job, w) end
+   return base
 end
 
 --- The weight under all its jobs, in order; products that follow each other are added at once.
 function change.weight(w, jobs)
    for _, job in ipairs(jobs) do
-      local base = job.module.parts.base
-      if base and base:numel() ~= w:numel() then w = base end     -- with a larger vocabulary
+      w = with_base(job, w)
    end
    local x, products, rows = math_.wide(w), {}, w:shape()[1]
+   local original = x
    for _, job in ipairs(jobs) do
       local b, a = named(job, w, function() return factors(job) end)
       if b then
@@ -170,8 +205,11 @@ function change.weight(w, jobs)
          x = add_products(x, products)
          products = {}
          local before = x
+         local w0 = before ~= original and of_base(job) and original
          x = named(job, w, function()
-            return in_rows(before, job.segment, function(part) return changed(job, part) end)
+            return in_rows(before, job.segment, function(part)
+               return changed(job, part, w0 and segment_of(w0, job.segment) or part)
+            end)
          end)
       end
    end
@@ -183,15 +221,19 @@ local function bias(job, b)
    local m, s = job.module, job.segment
    local x, d = b, m.parts.bias_diff
    if m.parts.whole_bias then
-      if m.parts.whole_bias:numel() ~= b:numel() then wrong_shape(job, b) end
-      x = in_rows(x, s, function(part) return whole.apply_bias(part, f32(m.parts), how_of(job)) end)
+      local v = rows_of(math_.wide(m.parts.whole_bias):flatten(), s)
+      if v:numel() ~= (s.count or b:numel()) then wrong_shape(job, b) end
+      x = in_rows(x, s, function(part)
+         return whole.apply_bias(part, { whole_bias = v:reshape(part:shape()) }, how_of(job))
+      end)
    elseif m.kind.apply_bias and m.kind ~= whole then
       x = in_rows(x, s, function(part) return m.kind.apply_bias(part, f32(m.parts), how_of(job)) end)
    end
    if d then
       d = rows_of(math_.wide(d):flatten(), s)
       if d:numel() ~= (s.count or b:numel()) then wrong_shape(job, b) end
-      x = in_rows(x, s, function(part) return part + (signed(job) * m.scale) * d:reshape(part:shape()) end)
+      local factor = signed(job) * (adapter.is_bias_scaled(m) and m.scale or 1)
+      x = in_rows(x, s, function(part) return part + factor * d:reshape(part:shape()) end)
    end
    return x
 end

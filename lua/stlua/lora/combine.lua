@@ -45,6 +45,18 @@ local function check_bases(list)
    end
 end
 
+-- Tensors of no module cannot be added up, and would be lost.
+local function check_others(list)
+   local wrong = {}
+   for _, entry in ipairs(list) do
+      for _, name in ipairs(entry.adapter.others) do
+         wrong[#wrong + 1] = core.error("name", ("%s: %s is no tensor of an adapter"):format(entry.adapter.label,
+            text.quote(name)))
+      end
+   end
+   errors.throw_all(wrong, "cannot be combined")
+end
+
 local REFUSED = { lora = false, loha = false, lokr = false, difference = false }
 
 local function check_kinds(list, expands)
@@ -109,6 +121,13 @@ local function shape_of(term)
    return term.tail and { term.rows, table.unpack(term.tail) } or { term.rows, term.columns }
 end
 
+-- Whether two terms are for one weight, of which a kernel of 1 x 1 may be written as a matrix.
+local function fit(a, b)
+   if text.shape(shape_of(a)) == text.shape(shape_of(b)) then return true end
+   local point = not factors.is_convolution(a.tail) and not factors.is_convolution(b.tail)
+   return point and not (a.tail and b.tail) and a.rows == b.rows and a.columns == b.columns
+end
+
 -- What one adapter adds to a module.
 local function term_of(entry, m)
    local b, a, tail = factors.of(m)
@@ -120,6 +139,15 @@ local function term_of(entry, m)
       and not m.parts.mid and not m.parts.embedding_down, embedding = m.parts.embedding_down ~= nil }
 end
 
+-- Terms without those of alpha 0, unless all are.
+local function effective(terms)
+   local out = {}
+   for _, term in ipairs(terms) do
+      if term.factor ~= 0 then out[#out + 1] = term end
+   end
+   return #out > 0 and out or terms
+end
+
 -- All modules in the order in which they are met, with their terms; those of weight 0 count for nothing.
 local function gather(list)
    local out, by_name, wrong = {}, {}, {}
@@ -128,19 +156,24 @@ local function gather(list)
          local term = term_of(entry, m)
          local place = by_name[m.name]
          if not place then
-            place = { name = m.name, terms = {} }
+            place = { name = m.written or m.name, terms = {} }
             by_name[m.name] = place
             out[#out + 1] = place
          end
          local first = place.terms[1]
-         if first and text.shape(shape_of(first)) ~= text.shape(shape_of(term)) then
+         if first and not fit(first, term) then
             wrong[#wrong + 1] = core.error("shape", ("%s: %s in %s, %s in %s"):format(text.quote(m.name),
                text.shape(shape_of(first)), first.adapter.label, text.shape(shape_of(term)), term.adapter.label))
          end
          place.terms[#place.terms + 1] = term
+         place.tail = place.tail or term.tail
       end
    end
    errors.throw_all(wrong, "do not fit: are the adapters for different models?")
+   for _, place in ipairs(out) do
+      place.terms = effective(place.terms)
+      for _, term in ipairs(place.terms) do term.tail = place.tail end
+   end
    if #out == 0 then errors.throwf("arg", "%s: all weights are 0: nothing is left", WHO) end
    return out
 end
@@ -162,12 +195,19 @@ local function scaled(t, factor, kind)
    return (math_.wide(t) * factor):cast(kind)
 end
 
--- Factors side by side. The first term's scale becomes alpha / rank, the others' are multiplied in where they differ;
--- "cat" is PEFT's way: alpha is the rank, and each A has its factor.
+-- The largest: others are multiplied by less than 1, so that no half precision overflows.
+local function scale_of(terms)
+   local scale = 0
+   for _, term in ipairs(terms) do scale = math.max(scale, math.abs(term.factor)) end
+   return scale > 0 and scale or 1
+end
+
+-- Factors side by side. The largest scale becomes alpha / rank, the others' are multiplied in where they differ; "cat"
+-- is PEFT's way: alpha is the rank, and each A has its factor.
 local function side_by_side(place, mode, kind)
    local ups, downs, rank = {}, {}, 0
    kind = kind or common_dtype(place)
-   local scale = mode == "cat" and 1 or math.abs(place.terms[1].factor)
+   local scale = mode == "cat" and 1 or scale_of(place.terms)
    for i, term in ipairs(place.terms) do
       local p, ratio = term.module.parts, term.factor / scale
       local b, a = term.b, term.a
@@ -251,6 +291,7 @@ local function check(list, opts)
    if type(list) ~= "table" or map.is_model(list) then list = {} end
    list = adapter.list(list, { who = WHO, word = "weight" })
    check_bases(list)
+   check_others(list)
    check_kinds(list, mode == "svd")
    local adapters = {}
    for i, entry in ipairs(list) do adapters[i] = entry.adapter end
@@ -299,14 +340,7 @@ function combine.combine(list, opts)
       end
    end
    local out = write.model(modules, format, metadata_of(list, modules, format))
-   local notes = {}
-   for _, entry in ipairs(list) do
-      if #entry.adapter.others > 0 then
-         notes[#notes + 1] = ("%s: %s of no module left out"):format(entry.adapter.label,
-            text.plural(#entry.adapter.others, "tensor"))
-      end
-   end
-   return lineage.derived(out, operands, { call = "lora.combine" }, { merged = true, notes = notes }), rows
+   return lineage.derived(out, operands, { call = "lora.combine" }, { merged = true }), rows
 end
 
 return combine

@@ -50,7 +50,8 @@ end
 local function dotted(a, to)
    local out = {}
    for i, m in ipairs(a.modules) do
-      local path = m.name:match("^base_model%.model%.(.+)$") or m.name:match("^diffusion_model%.(.+)$") or m.name
+      local name = m.written or m.name
+      local path = name:match("^base_model%.model%.(.+)$") or name:match("^diffusion_model%.(.+)$") or name
       if not path:find(".", 1, true) or to == "diffusers" then return nil end
       out[i] = { name = to == "kohya" and "lora_unet_" .. flat(path) or "base_model.model." .. path, module = m }
    end
@@ -140,7 +141,7 @@ end
 local function renamed(m, name, to)
    if m.parts.embedding_down then
       return { name = name, up = m.parts.embedding_down:t(), down = m.parts.embedding_up:t(), rank = m.rank,
-         alpha = adapter.alpha(m), embedding = true, base = m.parts.base }
+         alpha = adapter.alpha(m), embedding = true, base = m.parts.base, dora = m.parts.dora }
    end
    return { name = name, up = m.parts.up, down = m.parts.down, mid = m.parts.mid, rank = m.rank,
       alpha = adapter.alpha(m), alpha_tensor = m.parts.alpha, dora = m.parts.dora and magnitudes(m, to),
@@ -153,12 +154,21 @@ end
 
 -- Joining and splitting is for plain matrices.
 local function check_plain(m, a)
-   for part in pairs(m.parts) do
-      if not COMMON[part] or m.parts.down:ndim() ~= 2 then
-         errors.throw("format", ("%s: %s: %s cannot be split or joined (only plain LoRA of a matrix)"):format(a.label,
-            text.quote(m.name), formats.kind_of(m)))
-      end
-   end
+   local plain = m.kind.id == "lora" and m.parts.down and m.parts.down:ndim() == 2
+   for part in pairs(m.parts) do plain = plain and COMMON[part] end
+   if plain then return end
+   errors.throw("format", ("%s: %s: %s cannot be split or joined (only plain LoRA of a matrix): %s"):format(a.label,
+      text.quote(m.name), formats.kind_of(m), adapter.shapes(m)))
+end
+
+local BY_ROWS = { up = true, diff = true, bias_diff = true, whole = true, whole_bias = true }
+
+-- A module of a matrix whose halves stand in the other order: LoRA, differences and whole tensors have them as rows.
+local function swapped(m, a)
+   if m.kind.id ~= "difference" and m.kind.id ~= "whole" then check_plain(m, a) end
+   local parts = {}
+   for part, t in pairs(m.parts) do parts[part] = BY_ROWS[part] and fused.swap_halves(t) or t end
+   return setmetatable({ parts = parts }, { __index = m })
 end
 
 local function check_rows(m, want, a)
@@ -200,21 +210,21 @@ end
 
 function Job:add(m) self.modules[#self.modules + 1] = m end
 
+-- A module of any kind under another name.
+function Job:carry(m, name)
+   if m.kind.id == "lora" then return self:add(renamed(m, name, self.to)) end
+   local parts = {}
+   for part in pairs(m.parts) do parts[#parts + 1] = part end
+   table.sort(parts)
+   for _, part in ipairs(parts) do self.others[#self.others + 1] = { name .. m.suffixes[part], m.parts[part] } end
+end
+
 -- One module to one: other names, and halves in the other order where the styles differ in that.
 function Job:rename(g, entry, style)
-   local m, at = entry.module, entry.at
+   local m = entry.module
    local path = style == "diffusers" and g.row and g.row[2] or g.original
-   local name = self:name(g.part, path)
-   if m.kind.id ~= "lora" then
-      for part, t in pairs(m.parts) do self.others[#self.others + 1] = { name .. m.suffixes[part], t } end
-      return
-   end
-   local out = renamed(m, name, self.to)
-   if g.row and g.row.halves_swapped and at.style ~= style then
-      check_plain(m, self.adapter)
-      out.up = fused.swap_halves(out.up)
-   end
-   self:add(out)
+   if g.row and g.row.halves_swapped and entry.at.style ~= style then m = swapped(m, self.adapter) end
+   self:carry(m, self:name(g.part, path))
 end
 
 -- Parts of a matrix as the whole.
@@ -278,7 +288,7 @@ function Job:group(g)
       return self:split(g, first)
    elseif in_parts then
       for _, entry in ipairs(g.entries) do
-         self:add(renamed(entry.module, self:name(g.part, g.row[entry.at.index + 1]), self.to))
+         self:carry(entry.module, self:name(g.part, g.row[entry.at.index + 1]))
       end
       return
    end
@@ -289,7 +299,7 @@ end
 local function place_all(a, names, id, to, given)
    local list, missing, unnamed, parts = {}, {}, {}, {}
    for _, m in ipairs(a.modules) do
-      local place = names:find(m.name)
+      local place = names:place(m)
       if not place then
          missing[#missing + 1] = m
       elseif not names:prefix(place.part, to) then
@@ -327,7 +337,7 @@ function convert.modules(a, to, model)
    local job = setmetatable({ adapter = a, names = names, to = to, modules = {}, others = {}, shared = 0 }, Job)
    local plain = not names and dotted(a, to)
    if plain then
-      for _, entry in ipairs(plain) do job:add(renamed(entry.module, entry.name, to)) end
+      for _, entry in ipairs(plain) do job:carry(entry.module, entry.name) end
    elseif not names then
       unknown(a, a.modules)
    else
@@ -353,7 +363,7 @@ function convert.metadata(a)
    for i, m in ipairs(a.modules) do
       if not m.rank then return out end
       modules[i] = { name = m.name, rank = m.rank, alpha = adapter.alpha(m), dora = m.parts.dora,
-         bias = m.parts.bias_diff }
+         bias = adapter.is_bias_scaled(m) and m.parts.bias_diff or nil }
    end
    for key, format in pairs { [peft.KEY] = "peft", [peft.DIFFUSERS_KEY] = "diffusers" } do
       if out[key] and write.is_plain(format, modules, out[key]) then out[key] = nil end

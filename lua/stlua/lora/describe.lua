@@ -97,7 +97,9 @@ local function sums(modules, norms, architecture)
       end
    end
    local function before(a, b)
-      if a.part ~= b.part then return ORDER[a.part] < ORDER[b.part] end
+      local p, q = ORDER[a.part] or 9, ORDER[b.part] or 9
+      if p ~= q then return p < q end
+      if a.part ~= b.part then return a.part < b.part end
       local x, y = (a.block or ""):match("^[^.]*"), (b.block or ""):match("^[^.]*")
       if x ~= y then return x < y end
       return (a.number or 0) < (b.number or 0)

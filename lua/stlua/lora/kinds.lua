@@ -72,4 +72,22 @@ function kinds.of(parts)
    return nil
 end
 
+-- Parts that a module of any kind may have.
+local ANY = { bias_diff = true, whole_bias = true }
+for _, part in pairs(SHARED) do ANY[part] = true end
+
+--- Whether a part is one of a kind, or may stand beside any.
+function kinds.has_part(kind, part)
+   if ANY[part] then return true end
+   for _, own in pairs(kind.suffixes) do
+      if own == part then return true end
+   end
+   for _, set in ipairs(kind.needs) do
+      for _, own in ipairs(set) do
+         if own == part then return true end
+      end
+   end
+   return false
+end
+
 return kinds

@@ -4,7 +4,8 @@
 -- An entry: id and title; part ("unet", "te", "te2", "te3" or "model": what a strength is given for); prefixes = what
 -- a checkpoint writes in front of its names; has = modules that tell it behind the prefix, lacks = one that it has not;
 -- read = what adapters write in front of its names; kohya, diffusers, peft = what we write, with the style of the names
--- behind it: "original" or "diffusers"; rows(modules) = the names of one style by those of the other (names/*.lua).
+-- behind it: "original" or "diffusers"; rows(modules) = the names of one style by those of the other (names/*.lua);
+-- turned = modules of which the checkpoint has the transpose, as a tensor without a suffix.
 -- `modules` tells the names: has(prefix), count(prefix) for numbered blocks.
 
 local clip = require "stlua.lora.names.clip"
@@ -132,15 +133,18 @@ add { id = "qwen-image", title = "Qwen-Image", part = "unet", read = DIFFUSION,
 
 local CLIP_L = { "text_model.encoder.layers.0.self_attn.q_proj" }
 local OPENCLIP = { "transformer.resblocks.0.attn.in_proj" }
+-- A parameter of its own there, the transpose of the layer that others have.
+local TURNED = { text_projection = true }
 
 add { id = "clip-l", title = "CLIP-L", part = "te", prefixes = { "cond_stage_model.transformer.",
    "conditioner.embedders.0.transformer.", "text_encoders.clip_l.transformer.", "text_encoder." }, has = CLIP_L,
    read = TE1, kohya = { "lora_te_", "original" }, diffusers = { "text_encoder.", "original" },
    kohya_of_several = "lora_te1_" }
 add { id = "openclip-h", title = "OpenCLIP-H", part = "te", prefixes = { "cond_stage_model.model." }, has = OPENCLIP,
-   read = TE1, rows = clip_rows, kohya = { "lora_te_", "diffusers" }, diffusers = { "text_encoder.", "diffusers" } }
+   read = TE1, rows = clip_rows, turned = TURNED,
+   kohya = { "lora_te_", "diffusers" }, diffusers = { "text_encoder.", "diffusers" } }
 add { id = "openclip-g", title = "OpenCLIP-G", part = "te2", prefixes = { "conditioner.embedders.1.model.",
-   "conditioner.embedders.0.model." }, has = OPENCLIP, read = TE2, rows = clip_rows,
+   "conditioner.embedders.0.model." }, has = OPENCLIP, read = TE2, rows = clip_rows, turned = TURNED,
    kohya = { "lora_te2_", "diffusers" }, diffusers = { "text_encoder_2.", "diffusers" } }
 add { id = "clip-g", title = "CLIP-G", part = "te2", prefixes = { "text_encoders.clip_g.transformer.",
    "text_encoder_2." }, has = CLIP_L, read = TE2,
@@ -155,9 +159,15 @@ add { id = "qwen-te", title = "Qwen text encoder", part = "te", prefixes = QWEN_
 add { id = "clip", title = "CLIP text encoder", part = "te", prefixes = { "" }, has = CLIP_L,
    read = table.move(TE2, 1, #TE2, #TE1 + 1, { table.unpack(TE1) }),
    kohya = { "lora_te_", "original" }, diffusers = { "text_encoder.", "original" } }
+-- What stands in front of names where there is a head behind the model, which many checkpoints are published without.
+local HEADS = {}
+for i, base in ipairs { "transformer", "bert", "roberta", "distilbert", "deberta", "electra", "gpt_neox", "vit" } do
+   HEADS[i] = "base_model.model." .. base .. "."
+end
+
 -- Anything else: language models, whose adapters are PEFT's.
 add { id = "model", title = "modules of no diffusion model", part = "model", prefixes = { "" }, rows = language_rows,
-   read = { "base_model.model.", "diffusion_model.", "lycoris_", "lora_unet_", "" },
+   read = { "base_model.model.", "diffusion_model.", "lycoris_", "lora_unet_", "", table.unpack(HEADS) },
    kohya = { "lora_unet_", "original" }, peft = { "base_model.model.", "original" }, last = true }
 
 return list

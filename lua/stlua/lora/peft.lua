@@ -25,6 +25,8 @@ end
 --- The file of the configuration in PEFT's folder.
 peft.CONFIG = "adapter_config.json"
 
+local function is_array(values) return getmetatable(values) == getmetatable(core.array {}) end
+
 --- The configuration in a folder, and its text; nil without one.
 -- @raise "format" for what is no configuration
 function peft.read(folder)
@@ -32,7 +34,7 @@ function peft.read(folder)
    if not core.stat(path) then return nil end
    local content = whole_file(path)
    local ok, config = pcall(core.json_decode, content)
-   if not ok or type(config) ~= "table" then
+   if not ok or type(config) ~= "table" or is_array(config) then
       errors.throw("format", ("%s: not a JSON object"):format(core.escape(path)), { file = path })
    end
    return config, content
@@ -48,7 +50,7 @@ end
 --- A JSON object as a table; nil for anything else.
 function peft.decode(s)
    local ok, values = pcall(core.json_decode, s or "")
-   return ok and type(values) == "table" and values or nil
+   return ok and type(values) == "table" and not is_array(values) and values or nil
 end
 
 --- The configuration in a header: what newer diffusers write, one set of values per part of a pipeline; or PEFT's, of
@@ -232,7 +234,8 @@ end
 
 local TYPES = { LORA = true, LOHA = true, LOKR = true, IA3 = true, OFT = true, BOFT = true }
 -- What changes the formula, or cannot be merged.
-local VARIANTS = { "use_qalora", "use_bdlora", "alora_invocation_tokens", "arrow_config", "monteclora_config" }
+local VARIANTS = { "use_qalora", "use_bdlora", "alora_invocation_tokens", "arrow_config", "monteclora_config",
+   "kasa_config", "layer_replication" }
 -- Beginnings of what changes the base before training: factors alone do not tell the weight.
 local BASES = { "pissa", "corda", "olora", "loftq", "lora_ga" }
 

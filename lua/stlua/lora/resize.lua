@@ -11,7 +11,6 @@ local formats = require "stlua.lora.formats"
 local lineage = require "stlua.lineage"
 local meta = require "stlua.meta"
 local network = require "stlua.lora.network"
-local peft = require "stlua.lora.peft"
 local recompress = require "stlua.lora.recompress"
 local text = require "stlua.text"
 local write = require "stlua.lora.write"
@@ -62,7 +61,7 @@ local function shrink(m, want, kind)
    local up, down = recompress.take(d, rank, kind or adapter.dtype(m))
    up, down = factors.shaped(up, down, tail)
    return { name = m.name, up = up, down = down, rank = rank, alpha = m.scale * rank, source = m,
-      embedding = m.parts.embedding_down ~= nil, bias = m.parts.bias_diff }, row
+      embedding = m.parts.embedding_down ~= nil, bias = adapter.is_bias_scaled(m) and m.parts.bias_diff or nil }, row
 end
 
 -- The tensors under their old names; alpha where there was one, and where nothing else says the scale.
@@ -154,8 +153,7 @@ function resize.resize(what, opts)
    local kind = opts.dtype and dtype.check(opts.dtype, true, "st.lora.resize")
    local a = adapter.open(what)
    check(a, want)
-   local why = a.config and peft.obstacle(a.config)
-   if why then errors.throwf("format", "%s: %s", a.label, why) end
+   adapter.check_obstacle(a)
    adapter.check_finite({ a }, "cannot be resized")
    local format, modules, rows, kept, passed = formats.written(a), {}, {}, {}, 0
    for i, m in ipairs(a.modules) do

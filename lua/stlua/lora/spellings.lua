@@ -4,8 +4,10 @@
 --
 -- A place is a list of segments, each a module of the checkpoint or some of its rows:
 --    { module =, weight = tensor's name, bias = its name, at =, count =, from = }
--- rows [at, at + count) of it (all without `at`) are rows [from, from + count) of the adapter's module; from 0.
+-- rows [at, at + count) of it (all without `at`) are rows [from, from + count) of the adapter's module; from 0. Of one
+-- that is `turned` the checkpoint has the transpose.
 
+local errors = require "stlua.errors"
 local layouts = require "stlua.lora.layouts"
 local text = require "stlua.text"
 
@@ -20,14 +22,17 @@ local flat = spellings.flat
 
 -- ---------------------------------------------------------------- the checkpoint's modules
 
--- "a.b" and "weight" of "a.b.weight"; "attn.in_proj_weight" is a weight as well, and the scale of a norm.
-local function split(name)
+--- A tensor's module and "weight" or "bias": "a.b" and "weight" of "a.b.weight"; "attn.in_proj_weight" is a weight as
+-- well, and the scale of a norm, and what has no such ending.
+function spellings.split(name)
    for _, kind in ipairs { "weight", "bias" } do
       local module = name:match("^(.+)[._]" .. kind .. "$")
       if module then return module, kind end
    end
    return name:match("^(.+)%.scale$") or name, "weight"
 end
+
+local split = spellings.split
 
 -- All modules below a prefix: list in the model's order, by path: { weight =, bias = }.
 local function modules_of(model, prefix)
@@ -53,7 +58,7 @@ local function modules_of(model, prefix)
       local n = 0
       for _, path in ipairs(m.list) do
          local number = path:sub(1, #beginning) == beginning and path:match("^%d+", #beginning + 1)
-         if number then n = math.max(n, number + 1) end
+         if number and #number < 4 then n = math.max(n, tonumber(number) + 1) end     -- no model has 1000
       end
       return n
    end
@@ -96,16 +101,27 @@ local function sizes(model, entry, n)
 end
 
 local function add(part, path, segments)
-   local key = flat(path)
+   local key, place = flat(path), { part = part, path = path, segments = segments }
+   part.exact[path] = part.exact[path] or place
    if not part.index[key] then
-      part.index[key] = { part = part, path = path, segments = segments }
+      part.index[key] = place
       part.spelled[#part.spelled + 1] = path
+   end
+end
+
+-- Paths of the checkpoint that differ in dots and underscores alone.
+local function add_twins(part)
+   part.twins = {}
+   for _, path in ipairs(part.modules.list) do
+      local first = part.index[flat(path)].path
+      if first ~= path then part.twins[flat(path)] = { first, path } end
    end
 end
 
 local function segment(part, path, more)
    local entry = part.modules.by_path[path]
    local s = { module = part.prefix .. path, weight = entry.weight, bias = entry.bias }
+   s.turned = part.layout.turned and part.layout.turned[path] and entry.weight == s.module or nil
    for k, v in pairs(more or {}) do s[k] = v end
    return s
 end
@@ -157,8 +173,10 @@ end
 
 local function build(model, part)
    local by_path = part.modules.by_path
-   part.index, part.spelled, part.rows = {}, {}, part.layout.rows and part.layout.rows(part.modules) or {}
+   part.index, part.exact, part.spelled = {}, {}, {}
+   part.rows = part.layout.rows and part.layout.rows(part.modules) or {}
    for _, path in ipairs(part.modules.list) do add(part, path, { segment(part, path) }) end
+   add_twins(part)
    for _, row in ipairs(part.rows) do
       local others = true
       for i = 2, #row do others = others and by_path[row[i]] ~= nil end
@@ -183,22 +201,51 @@ function spellings.of(model)
    return self
 end
 
+-- The place of a name behind its prefix: letter for letter, else whatever its dots and underscores.
+local function place_of(part, module, size)
+   local path = module:sub(size + 1)
+   if part.exact[path] then return part.exact[path] end
+   local twins = part.twins[flat(path)]
+   if twins then
+      errors.throwf("name", "%s may be %s or %s of the model: dots in its name would tell", text.quote(module),
+         text.quote(part.prefix .. twins[1]), text.quote(part.prefix .. twins[2]))
+   end
+   return part.index[flat(path)]
+end
+
+-- The place of a module that is named as the checkpoint names it, which says that nothing is turned.
+local function own_place(part, module)
+   local place = module:sub(1, #part.prefix) == part.prefix and part.exact[module:sub(#part.prefix + 1)]
+   if not place or not place.segments[1].turned then return place end
+   local s = {}
+   for k, v in pairs(place.segments[1]) do s[k] = k ~= "turned" and v or nil end
+   return { part = part, path = place.path, segments = { s } }
+end
+
 --- The place of an adapter's module.
 -- @tparam string module as the adapter spells it, without the suffix
 -- @treturn ?table { part =, path =, segments = }
+-- @raise "name" where two modules of the checkpoint have this name but for dots and underscores
 function Spellings:find(module)
    local key = flat(module)
+   for _, part in ipairs(self.parts) do
+      local own = own_place(part, module)
+      if own then return own end
+   end
    for _, part in ipairs(self.parts) do
       for _, prefix in ipairs(part.layout.read) do
          local p = flat(prefix)
          if key:sub(1, #p) == p then
-            local place = part.index[key:sub(#p + 1)]
+            local place = place_of(part, module, #p)
             if place then return place end
          end
       end
    end
    return nil
 end
+
+--- The place of a module as adapter.of gives it, by the name that is written, else the usual one.
+function Spellings:place(m) return m.written and self:find(m.written) or self:find(m.name) end
 
 --- The spelling nearest to a name that is not there, with the same beginning; nil where none is near.
 function Spellings:nearest(module)
@@ -280,6 +327,20 @@ function Spellings:part_rows(part, row)
    return out
 end
 
+-- The part that a tensor is of, its module's path there, prefix and style of a format; nil where it has no names.
+local function spelling(self, tensor, format, final)
+   for _, part in ipairs(self.parts) do
+      if tensor:sub(1, #part.prefix) == part.prefix then
+         local path = split(tensor:sub(#part.prefix + 1))
+         local prefix, style = self:prefix(part, format)
+         if not part.modules.by_path[path] or not prefix or final and not self:prefix(part, final) then return nil end
+         return part, path, prefix, style
+      end
+   end
+end
+
+local function written(format, prefix, path) return format == "kohya" and prefix .. flat(path) or prefix .. path end
+
 --- The name that a format has for a module of the checkpoint, nil where it has none: convert makes it of another
 -- format's, where that one has other matrices.
 -- @tparam string tensor a weight's name
@@ -287,14 +348,27 @@ end
 -- @tparam[opt] string final a format that must have names for this part of the checkpoint, too
 -- @treturn ?string
 function Spellings:spell(tensor, format, final)
-   for _, part in ipairs(self.parts) do
-      if tensor:sub(1, #part.prefix) == part.prefix then
-         local path = split(tensor:sub(#part.prefix + 1))
-         local prefix, style = self:prefix(part, format)
-         if not part.modules.by_path[path] or not prefix or final and not self:prefix(part, final) then return nil end
-         path = styled(part, path, style)
-         if not path then return nil end
-         return format == "kohya" and prefix .. flat(path) or prefix .. path
+   local part, path, prefix, style = spelling(self, tensor, format, final)
+   path = part and styled(part, path, style)
+   return path and written(format, prefix, path) or nil
+end
+
+--- The names that a format has for the parts of a matrix that the checkpoint has whole.
+-- @tparam string tensor
+-- @tparam string format
+-- @tparam[opt] string final as of spell
+-- @treturn ?{table,...} { module = name, own = path in that style, at = row, count = rows }; nil where there are none
+function Spellings:spell_parts(tensor, format, final)
+   local part, path, prefix, style = spelling(self, tensor, format, final)
+   for _, row in ipairs(style == "diffusers" and part.rows or {}) do
+      if row[1] == path and #row > 2 then
+         local out, at = {}, 0
+         for i, count in ipairs(self:part_rows(part, row)) do
+            out[i] = { module = written(format, prefix, row[i + 1]), own = part.prefix .. row[i + 1], at = at,
+               count = count }
+            at = at + count
+         end
+         return out
       end
    end
    return nil

@@ -123,6 +123,13 @@ function tool_options.check_target(stem, args)
    if not args.output then check_target(stem .. cli.ending(args), args) end
 end
 
+-- In the dtype that was asked for, but alpha: rounded, it would be another scale.
+local function cast(model, args)
+   local to = args.dtype
+   args.dtype = nil
+   return to and model:cast(to, { except = "*.alpha", saturate = args.saturate }) or model
+end
+
 --- Saves an adapter as a file, or in PEFT's format as a folder.
 -- @tparam model model
 -- @tparam string stem the name where -o gives none
@@ -130,6 +137,7 @@ end
 -- @tparam table args
 function tool_options.save(model, stem, recipe, args)
    for _, note in ipairs(model:notes()) do cli.note("note: " .. note) end
+   model = cast(model, args)
    local entry = write.as_saved(model, args.output)
    entry[1], entry.recipe = model, recipe
    entry[2] = args.output or entry.only_file and stem or cli.target(args, stem)

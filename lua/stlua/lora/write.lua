@@ -94,8 +94,11 @@ end
 -- An alpha that went through a tensor is rounded to F32.
 local function off(x, y) return math.abs(x - y) > 2e-7 * math.abs(y) end
 
+local function is_lora(config) return config.peft_type == nil or config.peft_type == "LORA" end
+
 -- Whether a configuration, as it is, says of these modules what is true.
 local function holds(config, modules)
+   if not is_lora(config) then return false end
    for _, m in ipairs(modules) do
       if peft.rank(config, m.name) ~= m.rank or off(peft.scale(config, m.name, m.rank), m.alpha / m.rank) then
          return false
@@ -105,6 +108,10 @@ local function holds(config, modules)
    return true
 end
 
+-- Fields of LoHa's and LoKr's configurations that LoRA has not.
+local OF_OTHERS = { "peft_type", "alpha", "init_weights", "decompose_both", "decompose_factor", "rank_dropout",
+   "rank_dropout_scale", "module_dropout", "use_effective_conv2d" }
+
 --- PEFT's adapter_config.json.
 -- @tparam {table,...} modules { name without base_model.model., rank, alpha, dora, bias }
 -- @tparam[opt] table given a configuration whose other fields are kept
@@ -112,6 +119,10 @@ end
 function write.config(modules, given)
    local out = write.config_defaults()
    for key, value in pairs(given or {}) do out[key] = value end
+   if not is_lora(out) then
+      for _, key in ipairs(OF_OTHERS) do out[key] = nil end
+      out.peft_type = "LORA"
+   end
    for key, value in pairs(ranks_of(modules)) do out[key] = value end
    return out
 end
@@ -202,7 +213,9 @@ local function add_module(add, m, format)
    if m.embedding then
       add(m.name .. write.suffix(format, "embedding_down"), m.up:t())
       add(m.name .. write.suffix(format, "embedding_up"), m.down:t())
-      if m.base then add(m.name .. write.suffix(format, "base"), m.base) end
+      for _, part in ipairs { "dora", "base" } do
+         if m[part] then add(m.name .. write.suffix(format, part), m[part]) end
+      end
    else
       for _, part in ipairs(ORDER) do
          if m[part] then add(m.name .. write.suffix(format, part), m[part]) end

@@ -7,11 +7,11 @@ local errors = require "stlua.errors"
 local sum = require("stlua.merge_math").sum
 
 -- The factors that make the models, or their differences to the base, one tensor.
-local function factors(list, weights, eps)
+local function factors(list, weights, eps, name)
    local sizes, towards, lengths = {}, {}, {}
    for i, x in ipairs(list) do
       sizes[i] = x:norm()
-      towards[i] = weights[i] / (sizes[i] + eps)
+      towards[i] = weights[i] / st.where(sizes[i]:eq(0), 1.0, sizes[i] + eps)
       lengths[i] = sizes[i] * weights[i]
    end
    local scaled = {}
@@ -19,8 +19,10 @@ local function factors(list, weights, eps)
    local mean = sum(scaled):norm()
    local balanced = mean:lt(eps)
    if #list > 2 then
-      mean = core.require(mean, mean:ge(eps),
-         "multislerp: the weighted directions cancel each other: change the weights")
+      -- Models that are all as the base have no direction, and their sum is 0 whatever the factors are.
+      mean = st.where(sum(sizes):eq(0), 1.0 + eps, mean)
+      mean = core.require(mean, mean:ge(eps), ("multislerp: %sthe weighted directions cancel each other: change the "
+         .. "weights"):format(name ~= "" and core.escape(name) .. ": " or ""))
    end
    local length = sum(lengths) / mean
    local out = {}
@@ -51,7 +53,7 @@ return {
          weights[i] = p.normalize_weights and p.weight[i] / total or p.weight[i]
          list[i] = base and x - base or x
       end
-      for i, f in ipairs(factors(list, weights, p.eps)) do list[i] = list[i] * f end
+      for i, f in ipairs(factors(list, weights, p.eps, p.name)) do list[i] = list[i] * f end
       return base and base + sum(list) or sum(list)
    end,
 }

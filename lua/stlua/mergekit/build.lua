@@ -41,6 +41,19 @@ function Builder:report_groups()
    end
 end
 
+-- fn(self, ...), or nil where it throws what is about a tensor: that goes to the problems.
+function Builder:attempt(entry, fn, ...)
+   local ok, result = pcall(fn, self, ...)
+   if ok then return result end
+   if not errors.is(result) or result.code == "cancelled" or result.code == "nomem" then error(result, 0) end
+   if result.code == "quant" and result.file then      -- one line for the whole model
+      self:about(entry.name, "%s is quantised, and its values mean nothing without their scales: dequantise the model "
+         .. "first (stlua cast --dequantize)", core.escape(result.file))
+   else
+      self:about(entry.name, "%s", result.message)
+   end
+end
+
 -- ---------------------------------------------------------------- the base and the others
 
 -- Splits a slice's sources as the method wants them: position of the base or nil, positions of the others.
@@ -52,6 +65,11 @@ function Builder:roles(slice)
    end
    slice.roles = { base = base_at, others = others, levels = {} }
    return slice.roles
+end
+
+-- Whether without a model besides the base the result is the base: what is added to it is a sum of differences.
+local function may_be_alone(def)
+   return def.base == "required" and def.params.lambda ~= nil or def.name == "sce"
 end
 
 function Builder:check_slice(slice)
@@ -71,6 +89,7 @@ function Builder:check_slice(slice)
       end
    end
    local n, most = #roles.others, def.max
+   if n == 0 and roles.base and may_be_alone(def) then return end
    if n < def.min or (most and n > most) then
       local wanted = def.min == most and text.plural(def.min, "model")
          or most and ("%d to %d models"):format(def.min, most) or "at least " .. text.plural(def.min, "model")
@@ -127,8 +146,11 @@ function Builder:gather(entry)
    end
    if not complete then return nil end
    local list = {}
-   for i, s in ipairs(entry.slice.sources) do list[i] = self:load(self.sources[s.ref], at[i]) end
-   return list
+   for i, s in ipairs(entry.slice.sources) do
+      list[i] = self:attempt(entry, self.load, self.sources[s.ref], at[i])
+      complete = complete and list[i] ~= nil
+   end
+   return complete and list or nil
 end
 
 function Builder:miss(source, name)
@@ -216,7 +238,9 @@ end
 function Builder:compute(entry, list, opts)
    local roles, others = self:roles(entry.slice), {}
    for k, i in ipairs(roles.others) do others[k] = list[i] end
-   local result = merging.merge_tensors(self.config.method, opts, entry.name, roles.base and list[roles.base], others)
+   local base = roles.base and list[roles.base]
+   local result = #others == 0 and base
+      or merging.merge_tensors(self.config.method, opts, self.opts.stream .. entry.name, base, others)
    local want = self.config.out_dtype or self.config.dtype or promoted(list)
    if not is_float(result) or result:is_leaf() and result:dtype() == want then return result end
    -- The cast rounds: what another document gets is what a file would hold.
@@ -232,10 +256,7 @@ function Builder:one(entry)
    if self.config.questionable or entry.slice.bad then return end      -- what it would say follows from what was said
    local opts = self:parameters(entry, self:roles(entry.slice).others)
    if not opts then return end
-   local ok, result = pcall(self.compute, self, entry, list, opts)
-   if ok then return result end
-   if not errors.is(result) or result.code == "cancelled" or result.code == "nomem" then error(result, 0) end
-   self:about(entry.name, "%s", result.message)
+   return self:attempt(entry, self.compute, entry, list, opts)
 end
 
 -- ---------------------------------------------------------------- tied heads
@@ -250,12 +271,25 @@ function Builder:head_owner()
    end
 end
 
+-- The label of a tied source whose embeddings are the head, but not the result's embeddings; or nil.
+function Builder:head_apart()
+   for _, entry in ipairs(self.entries) do
+      if entry.apart then return self.sources[entry.slice.sources[1].ref].label end
+   end
+end
+
 -- Whether a head goes into the output, and what the output's config must say of it (nil: as it does).
 function Builder:decide_head(donor)
    local tied, owner = layers.is_tied(donor), self:head_owner()
    if tied and owner then
       self.problems:note(nil, "%s has a head of its own, %s takes its embeddings: the result has its own head, and its "
          .. "config says so (tie_word_embeddings)", owner.label, donor.label)
+      return true, false
+   end
+   local apart = not owner and self:head_apart()
+   if apart then
+      self.problems:note(nil, "the embeddings of %s are the head, those of the first slice the embeddings: the head is "
+         .. "written", apart)
       return true, false
    elseif not tied and not owner then
       return false, true
@@ -293,7 +327,7 @@ end
 
 --- Makes the model.
 -- @tparam table job config, sources, entries, slices, problems, donor (the model whose config is the output's), opts =
---   { seed = }
+--   { seed =, stream = what stands before the names of tensors where chance hangs on them }
 -- @treturn ?model nil where there are problems
 -- @treturn ?table { tie = what tie_word_embeddings must become, or nil }
 function build.model(job)

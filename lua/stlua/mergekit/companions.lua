@@ -68,26 +68,55 @@ local function fits(stack, path, key)
    return not (vision and #path == 0)
 end
 
--- A list with an entry per layer, such as layer_types, follows the layers.
-local function follow(list, origins)
+-- The list at a path of a source's config, if it has an entry for that layer.
+local function list_of(source, path, key, layer)
+   local object = source.config
+   for _, part in ipairs(path) do object = type(object) == "table" and object[part] or nil end
+   local list = type(object) == "table" and object[key]
+   return type(list) == "table" and list[layer + 1] ~= nil and list or nil
+end
+
+-- A list with an entry per layer, such as layer_types, follows the layers: each entry is that of the model which the
+-- layer is from. Nil where one has none.
+local function follow(path, key, stack, donor, problems)
    local out = {}
-   for i, origin in ipairs(origins) do out[i] = list[origin.layer + 1] end
+   for i, origin in ipairs(stack.origins) do
+      local list = list_of(origin.source, path, key, origin.layer)
+      if not list then
+         problems:add(nil, "config.json: %s has an entry per layer in %s, but none for layer %d in %s: add it to the "
+            .. "config.json of the one, or take the list out of the other's", text.quote(key), donor.label,
+            origin.layer, origin.source.label)
+         return nil
+      end
+      out[i] = list[origin.layer + 1]
+   end
    return json.encode(json.array(out))
 end
 
-local function set_layers(s, config, stack, before, problems)
+-- Keys of an object's lists with an entry per layer, sorted.
+local function lists_per_layer(object, count)
+   local keys = {}
+   for key, value in pairs(object) do
+      if type(value) == "table" and #value == count and type(key) == "string" and key:find "layer" then
+         keys[#keys + 1] = key
+      end
+   end
+   table.sort(keys)
+   return keys
+end
+
+local function set_layers(s, donor, stack, before, problems)
    local found = false
-   for _, entry in ipairs(objects(config)) do
+   for _, entry in ipairs(objects(donor.config)) do
       for _, key in ipairs(layers.COUNT_KEYS) do
          if entry.object[key] == before and fits(stack, entry.path, key) then
             s = jsonedit.set(s, extended(entry.path, key), tostring(stack.count))
             found = true
          end
       end
-      for key, value in pairs(entry.object) do
-         if type(value) == "table" and #value == before and type(key) == "string" and key:find "layer" then
-            s = jsonedit.set(s, extended(entry.path, key), follow(value, stack.origins))
-         end
+      for _, key in ipairs(lists_per_layer(entry.object, before)) do
+         local list = follow(entry.path, key, stack, donor, problems)
+         if list then s = jsonedit.set(s, extended(entry.path, key), list) end
       end
    end
    if not found then
@@ -114,7 +143,7 @@ function companions.config(donor, config, renumbered, model, tie, problems)
    if dtype then s = set_dtype(s, donor.config, dtype) end
    for _, stack in ipairs(renumbered) do
       local old = layers.of(donor).by_prefix[stack.prefix] or { count = stack.count }
-      s = set_layers(s, donor.config, stack, old.count, problems)
+      s = set_layers(s, donor, stack, old.count, problems)
    end
    if tie ~= nil then s = jsonedit.set(s, { "tie_word_embeddings" }, tostring(tie)) end
    return s

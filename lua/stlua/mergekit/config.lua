@@ -73,6 +73,12 @@ function Reader:ref(node, where)
    return ref
 end
 
+function Reader:text(map, key)
+   local node = yaml.get(map, key)
+   if node and node.kind ~= "scalar" then self.problems:add(node, "%s must be a text", key) end
+   return node and node.text
+end
+
 function Reader:dtype(map, key)
    local node = yaml.get(map, key)
    if not node then return nil end
@@ -177,6 +183,7 @@ end
 
 function Reader:modules(node)
    if not self:map(node, "modules") then return end
+   if #node.pairs == 0 then self:broken(node, "modules must be a map that is not empty") end
    for _, pair in ipairs(node.pairs) do
       local where = "modules." .. pair.key
       if self:map(pair.value, where) then
@@ -229,6 +236,11 @@ function Reader:method(map)
       self.problems:add(node, "merge_method must be a name")
    else
       local _, def = self.problems:try(node, "merge_method: ", merging.method, node.text)
+      -- A YAML file's tensors are merged one by one, each with parameters of its own.
+      if def and def.prepare then
+         self.problems:add(node, "merge_method: %s compares whole models before it merges, which a YAML file cannot "
+            .. "ask for: use stlua merge --method %s", def.name, def.name)
+      end
       return def
    end
 end
@@ -244,8 +256,8 @@ function config.read(node, problems)
    out.method = reader:method(node)
    reader:check_keys(node, TOP, "")
    if not out.method then return nil end      -- without it no parameter can be judged
-   local name, base = yaml.get(node, "name"), yaml.get(node, "base_model")
-   out.name = name and name.text
+   local base = yaml.get(node, "base_model")
+   out.name, out.chat_template = reader:text(node, "name"), reader:text(node, "chat_template")
    out.base = base and reader:ref(base, "base_model")
    out.dtype, out.out_dtype = reader:dtype(node, "dtype"), reader:dtype(node, "out_dtype")
    out.parameters = values.read(yaml.get(node, "parameters"), out.method, "", problems)
@@ -262,8 +274,6 @@ function config.read(node, problems)
       reader:module(nil, node, "")
    end
    out.tokenizer = reader:tokenizer(node)
-   local template = yaml.get(node, "chat_template")
-   out.chat_template = template and template.text
    out.questionable = #problems.list > before
    return out
 end

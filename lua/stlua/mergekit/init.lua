@@ -4,6 +4,7 @@
 local core = require "stlua.core"
 local dtype = require "stlua.dtype"
 local errors = require "stlua.errors"
+local lineage = require "stlua.lineage"
 local text = require "stlua.text"
 local whole_file = require "stlua.whole_file"
 
@@ -41,7 +42,7 @@ function Merge:read_documents()
       end
    end
    if #documents == 0 then self.problems:add(nil, "the file holds no configuration") end
-   if #documents > #self.documents then self.problems:throw() end
+   if #documents == 0 or #documents > #self.documents then self.problems:throw() end
 end
 
 local function uses(doc, named)
@@ -83,6 +84,7 @@ function Merge:open(ref)
          return nil
       end
       local ok, source = self.problems:try(ref.line, "", refs.with_adapter, self:run(inner), ref, self.opts)
+      for _, remark in ipairs(ok and source.remarks or {}) do self.problems:note(ref.line, "%s", remark) end
       return ok and source or nil
    end
    local known = self.opened[ref.key]
@@ -97,6 +99,7 @@ function Merge:open(ref)
          self.inputs[known] = known
          table.insert(self.inputs, known)
       end
+      for _, remark in ipairs(known and known.remarks or {}) do self.problems:note(ref.line, "%s", remark) end
       self.opened[ref.key] = known
    end
    return known or nil
@@ -113,6 +116,18 @@ function Merge:check_twice(doc)
                   text.quote(s.ref.key))
             end
             seen[source] = s.ref
+         end
+      end
+   end
+end
+
+-- A model that is listed under another name than base_model has, but is the same, is the base.
+local function name_bases(doc)
+   for _, module in ipairs(doc.modules) do
+      for _, slice in ipairs(module.slices or { { sources = module.models or {} } }) do
+         local base = slice.base or doc.base
+         for _, s in ipairs(base and slice.sources or {}) do
+            if doc.sources[s.ref] == doc.sources[base] then s.ref = base end
          end
       end
    end
@@ -154,7 +169,12 @@ function Merge:result(doc, model, files)
    return { ref = { key = doc.name or self.label, path = doc.name or self.label }, label = doc.name or self.label,
       model = model, config_text = files["config.json"],
       config = files["config.json"] and core.json_decode(files["config.json"]) or nil,
-      read = function(name) return files[name] end, files = files, doc = doc }
+      read = function(name) return files[name] end, files = files, doc = doc, remarks = {} }
+end
+
+-- Two documents of a chain must not draw the same numbers; the last one draws those of a merge by itself.
+function Merge:stream(doc)
+   return doc == self.last and "" or doc.name .. ": "
 end
 
 function Merge:run(doc)
@@ -163,16 +183,19 @@ function Merge:run(doc)
    local list = self:open_all(doc)
    if not list or doc.broken then self.problems:throw() end
    self:check_twice(doc)
+   name_bases(doc)
    self:check_architectures(doc, list)
    local donor = doc.sources[doc.base or doc.refs[1]]
    local owner = tokenizer.choose(doc, list, doc.sources, donor, self.problems)
    local template = tokenizer.template(doc, list, self.problems)
    local entries, renumbered, all = slices.plan(doc, doc.sources, self.problems)
    local model, more = build.model { config = doc, sources = doc.sources, entries = entries, slices = all,
-      problems = self.problems, donor = donor, opts = self.opts }
+      problems = self.problems, donor = donor,
+      opts = { seed = self.opts.seed, stream = self:stream(doc) } }
    self.problems:throw()
    local files = self.opts.copy_tokenizer ~= false and companions.tokenizer(owner, template) or {}
    files["config.json"] = companions.config(donor, doc, renumbered, model, more.tie, self.problems)
+   self.problems:throw()
    companions.check_vocabulary(model, files["config.json"], self.problems)
    doc.renumbered, doc.result = renumbered, self:result(doc, model, files)
    return doc.result
@@ -216,10 +239,33 @@ local function report(merge, doc, model)
    return table.concat(lines, "\n"), bytes
 end
 
+-- ---------------------------------------------------------------- recipe
+
+-- Which input of the result each model of the file is: as the file writes it -> number.
+function Merge:places(model)
+   local numbers, places = {}, {}
+   for i, leaf in ipairs(lineage.of(model).leaves) do numbers[leaf.model] = i end
+   for _, doc in ipairs(self.documents) do
+      for ref, source in pairs(doc.sources or {}) do
+         places[refs.place(ref)] = numbers[(source.plain or source).model]
+         if ref.lora then places[ref.lora] = numbers[source.adapter] end
+      end
+   end
+   return places
+end
+
+-- What makes the weights again, for `save`.
+function Merge:recipe(model)
+   local recipe = { command = "merge", configuration = self.source, models = self:places(model), seed = self.opts.seed,
+      allow_crimes = self.opts.allow_crimes or nil }
+   if self.opts.copy_tokenizer == false then recipe.copy_tokenizer = false end
+   return recipe
+end
+
 -- ---------------------------------------------------------------- the whole
 
 local KNOWN = { models_dir = "string", cache = "string", allow_crimes = "boolean", copy_tokenizer = "boolean",
-   model_card = "boolean", name = "string", seed = "number", source = "string" }
+   model_card = "boolean", name = "string", seed = "number", source = "string", found = "table" }
 
 local function read_source(path)
    local s = whole_file(path)
@@ -235,9 +281,10 @@ end
 --   `models_dir` = a folder of models, searched before the cache; `cache` = the hub's cache, if it is not where the
 --   environment says; `allow_crimes` = true merges different architectures; `seed` for methods with chance in them;
 --   `copy_tokenizer` = false, `model_card` = false leave those files out; `name` of the result, for the card;
---   `source` = the YAML text, if it is not in the file
--- @treturn table { model = deferred, files = { [name] = text } for `save`, notes = remarks, report = text, bytes = size
---   of the result, source = the YAML text }
+--   `source` = the YAML text, if it is not in the file; `found` = folders of models by what the file calls them,
+--   `owner/name` or `owner/name@revision`, which are looked up nowhere else
+-- @treturn table { model = deferred, files = { [name] = text } and recipe for `save`, notes = remarks, report = text,
+--   bytes = size of the result, source = the YAML text }
 -- @raise "arg" lists every problem with its line; "format" for what is no YAML; "io"
 function mergekit.load(path, opts)
    if type(path) ~= "string" then errors.throw("arg", "st.merge_config: give the path of a YAML file") end
@@ -248,7 +295,14 @@ function mergekit.load(path, opts)
       documents = {}, named = {}, opened = {}, inputs = {} }, Merge)
    merge:read_documents()
    local doc = merge:final()
+   merge.last = doc
    local result = merge:run(doc)
+   for _, other in ipairs(merge.documents) do
+      if not other.state then
+         merge.problems:note(other.line, "the document %s is not run: the result does not need it",
+            text.quote(other.name))
+      end
+   end
    local files = result.files
    if opts.model_card ~= false then
       local list = {}
@@ -258,7 +312,7 @@ function mergekit.load(path, opts)
    end
    local told, bytes = report(merge, doc, result.model)
    return { model = result.model, files = files, notes = merge.problems.notes, report = told, bytes = bytes,
-      source = source }
+      source = source, recipe = merge:recipe(result.model) }
 end
 
 return mergekit

@@ -26,22 +26,49 @@ end
 function refs.parse_text(s)
    local model, lora = s:match("^([^+]*)%+([^+]*)$")
    if not model then model = s end
-   if s == "" or (model:find("+", 1, true)) then return nil, "at most one + (model+lora) may stand in it" end
+   if s == "" then return nil, "it is empty: give a folder, a file or owner/name" end
+   if model:find("+", 1, true) then return nil, "at most one + (model+lora) may stand in it" end
    local path, revision = split_revision(model)
    if not path or path == "" then return nil, "a model is written path or path@revision" end
    if lora and not split_revision(lora) then return nil, "a LoRA is written path or path@revision" end
    return { path = path, revision = revision, lora = lora, key = s }
 end
 
--- The mapping form: { model: path or { path, revision }, lora:, override_architecture: }.
+-- A text, or { path:, revision: }, as a text; or nil and what is wrong.
+local function path_of(node, what)
+   if node.kind == "scalar" then return node.text end
+   local map = node.kind == "map" and node or { by_key = {} }
+   local path, revision = yaml.get(map, "path"), yaml.get(map, "revision")
+   if not path or path.kind ~= "scalar" or revision and revision.kind ~= "scalar" then
+      return nil, ("%s must be a text, or a map of path and revision"):format(what)
+   end
+   for _, pair in ipairs(node.pairs) do
+      if pair.key ~= "path" and pair.key ~= "revision" then
+         return nil, ("%s: unknown key %s (known: path, revision)"):format(what, text.quote(pair.key))
+      end
+   end
+   return path.text .. (revision and "@" .. revision.text or "")
+end
+
+-- The mapping form: { model: path or { path, revision }, lora: the same }.
 local function parse_map(node)
-   local model = yaml.get(node, "model")
-   local path = model and (model.kind == "map" and yaml.get(model, "path") or model)
-   if not path or path.kind ~= "scalar" then return nil, "a model given as a map needs model, or model: { path }" end
-   local revision = model.kind == "map" and yaml.get(model, "revision")
-   local lora = yaml.get(node, "lora")
-   local s = path.text .. (revision and revision.kind == "scalar" and "@" .. revision.text or "")
-   if lora then s = s .. "+" .. (lora.kind == "map" and (yaml.get(lora, "path") or {}).text or lora.text or "?") end
+   for _, pair in ipairs(node.pairs) do
+      if pair.key == "override_architecture" and yaml.get(node, pair.key) then
+         return nil, "override_architecture is not supported: names of tensors tell how a model is built; leave it out "
+            .. "(--allow-crimes merges different architectures)"
+      elseif pair.key ~= "model" and pair.key ~= "lora" and pair.key ~= "override_architecture" then
+         return nil, ("unknown key %s (known: model, lora)"):format(text.quote(pair.key))
+      end
+   end
+   local model, lora = yaml.get(node, "model"), yaml.get(node, "lora")
+   if not model then return nil, "a model given as a map needs model, or model: { path }" end
+   local s, reason = path_of(model, "model")
+   if s and lora then
+      local adapter
+      adapter, reason = path_of(lora, "lora")
+      s = adapter and s .. "+" .. adapter
+   end
+   if not s then return nil, reason end
    return refs.parse_text(s)
 end
 
@@ -110,17 +137,26 @@ local function plain(path)
    return path
 end
 
+--- A reference's model as the file writes it, without its adapter.
+function refs.place(ref) return ref.path .. (ref.revision and "@" .. ref.revision or "") end
+
 --- The folder (or file) that a reference stands for.
 -- @tparam table ref
--- @tparam table opts models_dir, cache
+-- @tparam table opts models_dir, cache, found
 -- @treturn string
+-- @treturn ?string a remark: whether that is the revision is not known
 -- @raise "io" tells where it was looked for
 function refs.find(ref, opts)
+   local known = opts.found and opts.found[refs.place(ref)]
+   if known then return known end
    if not ref.revision and exists(ref.path) then return plain(ref.path) end
    local places = {}
    if opts.models_dir then
       local found = in_models_dir(opts.models_dir, ref)
-      if found then return found end
+      if found then
+         return found, ref.revision and ("%s: taken from %s, where nothing tells whether that is revision %s"):format(
+            core.escape(ref.key), core.escape(found), core.escape(ref.revision)) or nil
+      end
       places[#places + 1] = opts.models_dir .. " has no such folder"
    end
    if is_hub_id(ref.path) then
@@ -156,10 +192,14 @@ end
 function refs.with_adapter(source, ref, opts)
    if not ref.lora then return source end
    local path, revision = split_revision(ref.lora)
-   local folder = refs.find({ path = path, revision = revision, key = ref.lora }, opts)
+   local folder, remark = refs.find({ path = path, revision = revision, key = ref.lora }, opts)
    local out = setmetatable({ ref = ref, label = core.escape(ref.key) }, { __index = source })
    out.model = require("stlua.lora.apply").apply(source.model, folder) -- few merges need it
    out.place = (source.place or source.label) .. "+" .. folder
+   out.remarks = { table.unpack(source.remarks) }
+   out.remarks[#out.remarks + 1] = remark
+   local leaves = lineage.of(out.model).leaves
+   out.plain, out.adapter = source, leaves[#leaves].model
    return out
 end
 
@@ -167,17 +207,19 @@ end
 -- @tparam table ref
 -- @tparam table opts as of refs.find
 -- @treturn table { ref =, label =, folder = or nil, place = what tells it from others, model =,
---   config = table or nil, config_text =, read = function(name) -> text of a file beside the weights, or nil }
+--   remarks = texts, config = table or nil, config_text =, read = function(name) -> text of a file beside the weights,
+--   or nil }
 -- @raise "io", "format"
 function refs.open(ref, opts)
-   local path = refs.find(ref, opts)
+   local path, remark = refs.find(ref, opts)
    local folder = is_folder(path) and path or nil
    local said = folder and hint(folder)
    local standard = folder and folder .. "/model.safetensors"
    if said and not exists(standard) and not exists(standard .. ".zst") and not exists(standard .. ".index.json") then
       errors.throwf("io", "%s: %s", core.escape(path), said)
    end
-   local source = { ref = ref, label = core.escape(ref.key), folder = folder, model = open.open(path) }
+   local source = { ref = ref, label = core.escape(ref.key), folder = folder, model = open.open(path),
+      remarks = { remark } }
    source.place = core.stat(path).id
    -- A snapshot's folder is a hash.
    lineage.of(source.model).label = core.escape(text.basename(ref.path))
@@ -188,7 +230,7 @@ function refs.open(ref, opts)
    source.config_text = source.read "config.json"
    if source.config_text then
       local ok, config = pcall(core.json_decode, source.config_text)
-      if not ok or type(config) ~= "table" then
+      if not ok or type(config) ~= "table" or not source.config_text:find "^%s*{" then
          errors.throwf("format", "%s/config.json: %s", core.escape(folder), ok and "no JSON object" or config.message)
       end
       source.config = config

@@ -3,7 +3,7 @@
 -- Layer: Lua, above stlua.core.
 --
 -- An entry: { name =, t = place among the layers from 0 to 1, slice =, module =, names = { [i] = name in source i },
--- layer =, before = whether it precedes the layers }.
+-- layer =, before = whether it precedes the layers, apart = whether it is a head that must not be tied }.
 
 local core = require "stlua.core"
 local layers = require "stlua.mergekit.layers"
@@ -178,6 +178,30 @@ function Planner:loose(module, slice, belongs, before)
    end
 end
 
+-- The head of an untied model in a slice; nil where all are tied.
+function Planner:own_head(slice, belongs)
+   for _, source in ipairs(slice.sources) do
+      local opened = self:opened(source)
+      local name = layers.head(opened.model)
+      if name and belongs(name) and not layers.is_tied(opened) then return name end
+   end
+end
+
+-- Where the first models have a head apart from their embeddings and the last are tied, the last ones' embeddings are
+-- the head: the result's own embeddings are not.
+function Planner:head_apart(module, belongs)
+   local first, last = module.slices[1], module.slices[#module.slices]
+   local name = self:own_head(first, belongs)
+   if not name or self:own_head(last, belongs) then return end
+   for _, entry in ipairs(self.entries) do
+      if entry.name == name and entry.slice == last then
+         entry.apart = true
+         return
+      end
+   end
+   self:add { name = name, t = 0, slice = last, module = module, names = same_names(name, #last.sources), apart = true }
+end
+
 function Planner:ranges(module, belongs)
    local all, complete = {}, true
    for i, slice in ipairs(module.slices) do
@@ -192,6 +216,7 @@ function Planner:ranges(module, belongs)
    local count = 0
    for i, slice in ipairs(module.slices) do count = self:layers(module, slice, all[i], count) end
    self:loose(module, module.slices[#module.slices], belongs, false)
+   self:head_apart(module, belongs)
    if count == 0 then self.problems:add(module.line, "the slices hold no layer at all") end
    table.insert(self.renumbered, { prefix = self.out_prefix, count = count, origins = self.layer_origins })
 end

@@ -2,6 +2,7 @@
 -- Layer: Lua, above stlua.core.
 
 local core = require "stlua.core"
+local errors = require "stlua.errors"
 local json = require "stlua.json"
 local jsonedit = require "stlua.mergekit.jsonedit"
 local text = require "stlua.text"
@@ -27,15 +28,29 @@ local function vocabulary(s)
    return jsonedit.get(s, { "model", "vocab" })
 end
 
+local function wrong(format, ...) errors.throwf("format", format, ...) end
+
+-- A part of the file as a table.
+local function table_of(s, what, label)
+   local t = s and json.decode(s) or {}
+   return type(t) == "table" and t or wrong("%s of %s is no list or object", what, label)
+end
+
 -- Token -> number, of a tokenizer.json: the model's vocabulary and the tokens added to it.
-local function numbers(s)
+local function numbers(s, label)
    local map, vocab = {}, jsonedit.get(s, { "model", "vocab" })
-   for token, id in pairs(vocab and json.decode(vocab) or {}) do
+   for token, id in pairs(table_of(vocab, "model.vocab", label)) do
       if type(id) == "table" then token, id = id[1], token - 1 end      -- unigram: a list of { token, score }
+      if type(token) ~= "string" or not math.tointeger(id) then
+         wrong("model.vocab of %s holds other than tokens and numbers", label)
+      end
       map[token] = id
    end
-   local added = jsonedit.get(s, { "added_tokens" })
-   for _, entry in ipairs(added and json.decode(added) or {}) do map[entry.content] = entry.id end
+   for _, entry in ipairs(table_of(jsonedit.get(s, { "added_tokens" }), "added_tokens", label)) do
+      local id = type(entry) == "table" and type(entry.content) == "string" and math.tointeger(entry.id)
+      if not id then wrong("added_tokens of %s holds other than { content, id }", label) end
+      map[entry.content] = id
+   end
    return map
 end
 
@@ -56,15 +71,24 @@ local function differences(a, b)
 end
 
 local function compare_json(a, b, one, other)
+   -- What looks for parts of them takes them to be valid, and objects.
+   if not (a:find "^%s*{" and b:find "^%s*{") then wrong "one is no JSON object" end
    local added = { "added_tokens" }
    if vocabulary(a) == vocabulary(b) and jsonedit.get(a, added) == jsonedit.get(b, added) then return true end
-   one.numbers, other.numbers = one.numbers or numbers(a), other.numbers or numbers(b)
+   one.numbers, other.numbers = one.numbers or numbers(a, one.label), other.numbers or numbers(b, other.label)
    local x, y = one.numbers, other.numbers
    local count, first = differences(x, y)
    if count == 0 then return true end
    local function number(map) return map[first] and ("number %d"):format(map[first]) or "absent" end
    return false, ("%s differ, such as %s: %s in %s, %s in %s"):format(text.plural(count, "token"), text.quote(first),
       number(x), one.label, number(y), other.label)
+end
+
+-- What is wrong with a file as JSON, or nil.
+local function damage(s, label)
+   local ok, result = pcall(json.decode, s)
+   if not ok then return ("%s: %s"):format(label, result.message) end
+   return not s:find "^%s*{" and label .. ": it is no JSON object" or nil
 end
 
 --- Whether two models number the same tokens the same way.
@@ -81,8 +105,11 @@ function tokenizer.same(one, other)
             other.label) end
          local ok, same, reason = pcall(compare_json, a, b, one, other)
          if ok then return same, reason end
+         if not errors.is(same) and type(same) ~= "string" then error(same, 0) end
+         local why = damage(a, one.label) or damage(b, other.label)
+            or errors.is(same) and same.message or "they are not as tokenizers writes them"
          return false, ("tokenizer.json of %s and %s differ, and cannot be read: %s"):format(one.label, other.label,
-            type(same) == "table" and same.message or tostring(same))
+            why)
       end
    end
 end
@@ -143,7 +170,10 @@ local function template_of(source)
    local template = ok and type(config) == "table" and config.chat_template
    if type(template) == "table" then
       for _, entry in ipairs(template) do
-         if entry.name == "default" then return entry.template end
+         if type(entry) == "table" and entry.name == "default" then
+            template = entry.template
+            break
+         end
       end
    end
    return type(template) == "string" and template or nil

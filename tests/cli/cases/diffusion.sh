@@ -81,6 +81,15 @@ dry a.safetensors b.safetensors --block-weights GRAD_W
 dry a.safetensors b.safetensors --block-weights 1,2,3
 dry a.safetensors c.safetensors --block-weights beta=GRAD_V
 ls nowhere* 2>&1
+echo "--- a sweep with a base, dry and wet; block weights given twice; a base without a VAE"
+dry a.safetensors b.safetensors --base c.safetensors --method add_difference --alpha 0.5,0.6 -o 'nowhere-{alpha}.safetensors'
+stlua -q merge a.safetensors b.safetensors --block-weights 'IN*=0' --block-weights 'OUT*=0' -o twice.safetensors
+stlua -q merge a.safetensors b.safetensors --block-weights 'IN*=0,OUT*=0' -o once.safetensors
+stlua -q diff twice.safetensors once.safetensors >/dev/null && echo "the same"
+stlua -e 'st.open("c.safetensors"):without("first_stage_model.*"):save("novae.safetensors")'
+stlua merge a.safetensors b.safetensors --base novae.safetensors --method ties --weight 0.5 -o with-vae.safetensors
+stlua -e 'print(#st.open("with-vae.safetensors"):select("first_stage_model.*"))'
+rm -f twice.safetensors once.safetensors novae.safetensors with-vae.safetensors
 echo "--- reproduce"
 mkdir sub && for f in plain ad vae-merged grad g-0.75; do mv $f.safetensors sub; done
 for f in plain ad vae-merged grad g-0.75; do stlua reproduce sub/$f.safetensors --models-dir .; done

@@ -38,6 +38,12 @@ stlua info out | head -12
 echo "== where another model is"
 stlua merge linear.yml -o out; echo "exit $?"
 stlua -q merge linear.yml -o out -f --no-copy-tokenizer --no-write-model-card; echo "exit $?"
+echo "== a dry run says what the run would"
+dry() { stlua -q merge linear.yml --dry-run "$@" >told 2>&1; echo "exit $?"; tail -1 told; rm told; }
+touch plain; mkdir empty linear-merged
+for t in out "out -f" "out -f -n" plain no/where plain/x empty . new; do echo "-- $t"; dry -o $t; done
+dry
+rmdir empty linear-merged; rm plain
 echo "== layers anew, as a chain of documents"
 cat >chain.yml <<'E'
 name: mixed

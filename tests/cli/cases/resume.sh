@@ -52,3 +52,20 @@ kill -9 $pid
 { wait $pid; } 2>/dev/null
 stlua --quiet merge a.safetensors b.safetensors --no-sync -o killed.safetensors
 left
+
+# A YAML merge's folder, with the files beside the weights.
+cat >rotate.yml <<'Y'
+merge_method: rotate
+base_model: c.safetensors
+models: [{ model: a.safetensors }, { model: b.safetensors }]
+Y
+yaml="stlua --quiet merge rotate.yml --num-threads 1 --no-sync"
+$yaml -o want-folder
+$yaml --resume -o folder & pid=$!
+started folder
+kill -9 $pid
+{ wait $pid; } 2>/dev/null
+echo "ended with $?"
+stlua merge rotate.yml --num-threads 1 --no-sync --resume -o folder 2>told
+told told
+cmp folder/model.safetensors want-folder/model.safetensors && ls -A folder

@@ -16,21 +16,24 @@ local function own_name(layer) return (layer.module:gsub("^base_model%.model%.",
 
 -- Last components of module names where these name no module that was left out, else the whole names.
 local function targets(layers, left_out)
-   local kept_back, set, out = {}, {}, {}
-   for _, module in ipairs(left_out) do kept_back[last_part(module)] = true end
+   local is_in, kept_back, set, out = {}, {}, {}, {}
+   for _, layer in ipairs(layers) do is_in[own_name(layer)] = true end
+   for _, module in ipairs(left_out) do
+      if not is_in[module] then kept_back[last_part(module)] = true end      -- else it is its bias
+   end
    for _, layer in ipairs(layers) do
       local last = last_part(own_name(layer))
       set[kept_back[last] and own_name(layer) or last] = true
    end
    for key in pairs(set) do out[#out + 1] = key end
    table.sort(out)
-   return core.array(out)
+   return #out > 0 and core.array(out) or "dummy-target-modules"      -- what PEFT calls none
 end
 
 --- PEFT's configuration. alpha is the rank everywhere, so that B A is added as it is.
 -- @tparam {table,...} layers rank, module = its name in the adapter
 -- @tparam table more base = what to load the base from, causal, left_out = modules like these without an adapter,
---   saved = modules saved whole
+--   saved = modules saved whole, turned = whether factors are those of the transpose
 -- @treturn table
 function about.config(layers, more)
    local r, patterns = 1, {}
@@ -40,6 +43,7 @@ function about.config(layers, more)
    end
    local out = write.config_defaults()
    out.task_type, out.base_model_name_or_path = more.causal and "CAUSAL_LM" or core.null, more.base or core.null
+   out.fan_in_fan_out = more.turned or false
    out.r, out.lora_alpha, out.rank_pattern, out.alpha_pattern = r, r, patterns, patterns
    out.target_modules = targets(layers, more.left_out)
    out.modules_to_save = #more.saved > 0 and core.array(more.saved) or core.null

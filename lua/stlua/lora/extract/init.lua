@@ -18,6 +18,7 @@ local lineage = require "stlua.lineage"
 local map = require "stlua.map"
 local peft = require "stlua.lora.peft"
 local plan = require "stlua.lora.extract.plan"
+local spellings = require "stlua.lora.spellings"
 local text = require "stlua.text"
 local write = require "stlua.lora.write"
 
@@ -76,6 +77,7 @@ local function delta(base, tuned, layer)
    local to = (a:dtype() == "F64" or b:dtype() == "F64") and "F64" or "F32"
    local d = core.apply("sub", a:cast(to), b:cast(to))
    if to == "F64" then d = d:cast("F32") end
+   if layer.at then d = d:narrow(1, layer.at + 1, layer.shape[1]) end
    return #layer.shape == 2 and d or d:reshape(layer.shape[1], -1)
 end
 
@@ -177,8 +179,16 @@ local function config_of(base, p, used, equal, opts)
    if p.format ~= "peft" then return nil end
    local left_out = table.move(equal, 1, #equal, 1, {})
    for _, r in ipairs(p.rest) do left_out[#left_out + 1] = module_of(r.name) end
-   return about.config(used, { base = opts.base, left_out = left_out, saved = saved_modules(p.whole),
+   for _, name in ipairs(p.unchosen) do left_out[#left_out + 1] = module_of(name) end
+   return about.config(used, { base = opts.base, left_out = left_out, saved = saved_modules(p.whole), turned = p.turned,
       causal = base:find("lm_head.weight") ~= nil or base:find("model.embed_tokens.weight") ~= nil })
+end
+
+-- The name of a tensor that is saved whole: PEFT's, or ComfyUI's, which tells it from a model's.
+local function whole_name(name, format)
+   if format == "peft" then return "base_model.model." .. name end
+   local module, kind = spellings.split(name)
+   return module .. ".set_" .. kind
 end
 
 -- The adapter, of layers that give their factors away; and remarks.
@@ -187,12 +197,13 @@ local function build(base, tuned, p, used, config)
    for i, layer in ipairs(used) do
       local tail = #layer.shape > 2 and { table.unpack(layer.shape, 2) } or nil
       local up, down = factors.shaped(layer.left, layer.right, tail)
+      if p.turned and not layer.embedding then up, down = down:t(), up:t() end
       modules[i] = { name = layer.module, up = up, down = down, rank = layer.rank, alpha = layer.rank,
          embedding = layer.embedding and p.format == "peft" }
       layer.left, layer.right = nil, nil
    end
    for i, name in ipairs(p.whole) do
-      others[i] = { p.format == "peft" and "base_model.model." .. name or name, tuned:get(name) }
+      others[i] = { whole_name(name, p.format), tuned:get(name) }
    end
    local notes
    if p.via then
@@ -202,6 +213,21 @@ local function build(base, tuned, p, used, config)
    local metadata = about.metadata(p.format, modules, p.parts, config)
    return lineage.derived(write.model(modules, p.format, metadata, others), { base, tuned }, { call = "lora.extract" },
       { merged = true }), notes or {}
+end
+
+-- Refuses factors that are beyond a dtype's range.
+local function check_stored(layers, to)
+   local lines = {}
+   for _, layer in ipairs(layers) do
+      local x = layer.stored_error
+      if x ~= x or x == math.huge then
+         lines[#lines + 1] = ("  %s: norm of the difference %g"):format(text.quote(layer.name), layer.norm)
+      end
+   end
+   if #lines > 0 then
+      fail("the factors of %s are beyond the range of %s: give dtype = F32 or BF16 (--dtype):\n%s",
+         text.plural(#lines, "layer"), to, table.concat(lines, "\n"))
+   end
 end
 
 local function default_dtype(p, tuned)
@@ -259,11 +285,15 @@ function extract.extract(base, tuned, opts)
       notes[#notes + 1] = ("the rank is clamped in %s, which %s smaller"):format(text.plural(clamped, "layer"),
          clamped == 1 and "is" or "are")
    end
-   if #equal > 0 then notes[#notes + 1] = ("%s do not differ: left out"):format(text.plural(#equal, "layer")) end
+   if #equal > 0 then
+      notes[#notes + 1] = ("%s %s not differ: left out"):format(text.plural(#equal, "layer"),
+         #equal == 1 and "does" or "do")
+   end
    if #used == 0 and #p.whole == 0 then
       fail("nothing differs that an adapter can hold%s", #notes > 0 and ": " .. table.concat(notes, "; ") or "")
    end
    for _, layer in ipairs(used) do certificate.complete(layer) end
+   check_stored(used, to)
    local model, more = build(base, tuned, p, used, config_of(base, p, used, equal, opts))
    table.move(more, 1, #more, #notes + 1, notes)
    return { model = model, layers = used, format = p.format, dtype = to, rank = rank, differing = list, equal = equal,

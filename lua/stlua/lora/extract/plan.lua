@@ -28,19 +28,20 @@ local function choosers(opts)
    return tests, checks
 end
 
--- The rows that count, by the patterns; rows of tensors that are saved whole are marked so.
+-- The rows that count, by the patterns, and the names of the others; rows of what is saved whole are marked so.
 local function choose(rows, opts)
    local tests, checks = choosers(opts)
-   local chosen, names = {}, {}
+   local chosen, names, others = {}, {}, {}
    for i, row in ipairs(rows) do
       names[i] = row.name
       local wanted = not tests.only or tests.only(row.name)
       if tests.except and tests.except(row.name) then wanted = false end
       row.save = tests.modules_to_save and tests.modules_to_save(row.name) or false
-      if (wanted or row.save) and row.float then chosen[#chosen + 1] = row end
+      local list = (wanted or row.save) and row.float and chosen or others
+      list[#list + 1] = list == chosen and row or row.name
    end
    for _, check in ipairs(checks) do check(names) end
-   return chosen
+   return chosen, others
 end
 
 -- Whether a name is of an input or output embedding.
@@ -71,6 +72,21 @@ local function reason(row, opts)
    return nil, kernel
 end
 
+-- Layers of GPT-2 (transformers' Conv1D) among these, by name: their weights are (in, out), as biases tell of some.
+local function turned_layers(base, rows)
+   local out, any = {}, false
+   for _, row in ipairs(rows) do
+      local module, last = row.name:match("^(.*%.(c_%a+))%.weight$")
+      if last == "c_attn" or last == "c_fc" or last == "c_proj" then
+         local bias = base:get(module .. ".bias")
+         local n = bias and bias:numel()
+         out[row.name] = true
+         any = any or n == row.shape[2] and n ~= row.shape[1]
+      end
+   end
+   return any and out or {}
+end
+
 -- The format in which most of these tensors have names, and the names: the one asked for, or another that can be
 -- converted to it.
 local function best_names(names, rows, format)
@@ -87,20 +103,30 @@ local function best_names(names, rows, format)
    return best, list
 end
 
+-- The layers of a matrix that no format has whole: one for each part.
+local function add_parts(layers, row, parts)
+   for _, part in ipairs(parts) do
+      layers[#layers + 1] = { name = row.name, shape = { part.count, table.unpack(row.shape, 2) }, module = part.module,
+         kernel = row.kernel, own = part.own, at = part.at, embedding = false }
+   end
+end
+
 --- Sorts the tensors of two models.
 -- @tparam model base
 -- @tparam model tuned
 -- @tparam table opts of extract, checked
--- @treturn table layers = { { name =, shape =, module =, own =, kernel =, embedding = }, ... } to decompose,
---   whole = names saved as they are, rest = { { name =, why = }, ... }, format, via = the format of `module` where it
---   has to be converted, parts
+-- @treturn table layers = { { name =, shape =, module =, own =, kernel =, embedding =, at = the row of a part that is
+--   no whole tensor }, ... } to decompose, turned = whether PEFT's factors are those of the transpose, whole = names
+--   saved as they are, rest = { { name =, why = }, ... }, unchosen = names that the patterns leave out, format, via =
+--   the format of `module` where it has to be converted, parts
 -- @raise "name", "shape": all tensors that one model has not, or has in another shape
 function plan.make(base, tuned, opts)
    local names = spellings.of(base)
    local out = { layers = {}, whole = {}, rest = {}, parts = names.parts,
       format = opts.format or names:default_format() }
-   local rows = choose(fit.gather { base, tuned }, opts)
-   local fixed = {}
+   local rows, fixed
+   rows, out.unchosen = choose(fit.gather { base, tuned }, opts)
+   fixed = {}
    for _, row in ipairs(rows) do
       if not (row.save and row[2]) then fixed[#fixed + 1] = row end
    end
@@ -121,12 +147,19 @@ function plan.make(base, tuned, opts)
          good[#good + 1] = row
       end
    end
+   local turned = out.format == "peft" and turned_layers(base, good) or {}
+   out.turned = next(turned) ~= nil
    local via, modules = best_names(names, good, out.format)
    out.via = via ~= out.format and via or nil
    for i, row in ipairs(good) do
-      if modules[i] then
+      local embedding = is_embedding(row.name)
+      if out.turned and not turned[row.name] and not embedding then
+         out.rest[#out.rest + 1] = { name = row.name, why = "is (out, in), which fan_in_fan_out says of no layer" }
+      elseif modules[i] then
          out.layers[#out.layers + 1] = { name = row.name, shape = row.shape, module = modules[i], kernel = row.kernel,
-            own = row.name:gsub("[._]weight$", ""), embedding = is_embedding(row.name) }
+            own = row.name:gsub("[._]weight$", ""), embedding = embedding }
+      elseif names:spell_parts(row.name, via, out.format) then
+         add_parts(out.layers, row, names:spell_parts(row.name, via, out.format))
       else
          out.rest[#out.rest + 1] = { name = row.name, why = ("has no name in adapters of format %s"):format(
             out.format) }

@@ -27,9 +27,13 @@ local function inner(k, rest)
    return "resnets", RESNET[rest]
 end
 
+-- A number that is none of a block.
+local TOO_LARGE = "%.%d%d%d%d"
+
 --- A module's name in diffusers, or nil.
 function unet.to_diffusers(path)
    if SINGLE[path] then return SINGLE[path] end
+   if path:find(TOO_LARGE) then return nil end
    local n, k, rest = path:match("^input_blocks%.(%d+)%.(%d)%.(.+)$")
    if n then
       local i, j = (n - 1) // 3, (n - 1) % 3
@@ -52,6 +56,7 @@ end
 -- @tparam function has whether there is a module whose name begins so: an upsampler stands behind the attention
 function unet.from_diffusers(path, has)
    if SINGLE_BACK[path] then return SINGLE_BACK[path] end
+   if path:find(TOO_LARGE) then return nil end
    local i, kind, j, rest = path:match("^down_blocks%.(%d+)%.(%a+)%.(%d+)%.(.+)$")
    if kind == "downsamplers" then return ("input_blocks.%d.0.op"):format(3 * i + 3) end
    if kind == "attentions" then return ("input_blocks.%d.1.%s"):format(3 * i + j + 1, rest) end

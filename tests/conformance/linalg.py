@@ -129,8 +129,9 @@ def einsums():
             code = f"{{ st.einsum({json.dumps(equation)}, {', '.join('ab'[:len(shapes)])}) }}"
             try:
                 want = torch.einsum(equation, *(t if whole else t.double() for t in tensors))
-            except RuntimeError:
-                add("einsum", code, names, None)
+            except RuntimeError as e:
+                if "same dtype" not in str(e):      # torch stumbles over a sum of its own that became I64
+                    add("einsum", code, names, None)
                 continue
             if whole:
                 add("einsum of integers", code, names, lambda r, w=want: (

@@ -14,7 +14,7 @@ local function options(parser)
       .. "or keep both."):choices { "drop", "use", "keep" }:argname("<what>")
    parser:option("--drop", "Leave out tensors of these names, too (may be repeated)."):argname("<pattern>"):count "*"
    parser:option("--keep", "Keep tensors of these names in any case (may be repeated)."):argname("<pattern>"):count "*"
-   parser:option("--bake-vae", "Put this VAE in place of the checkpoint's own."):argname("<file>")
+   parser:option("--bake-vae", "Put this VAE in place of the checkpoint's own, if it has one."):argname("<file>")
    parser:option("--extract", "Write one part alone, in the names of its own files: unet, vae, clip, or a text encoder "
       .. "such as clip_g or t5xxl."):argname("<part>")
    parser:flag("--whole-names", "With --extract: names as they are in the checkpoint.")

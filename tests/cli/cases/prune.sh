@@ -19,7 +19,8 @@ add("v_pred", 0, "F32", 0)
 list[#list + 1] = { "cond_stage_model.transformer.text_model.embeddings.position_ids",
    st.tensor { { 0, 0.9995, 2, 2.998, 4 } }:cast "F16" }
 st.model(list, { format = "pt", ["modelspec.hash_sha256"] = "0xabc" }):save("a.safetensors")
-st.model { { "decoder.conv_in.weight", st.full({ 2, 2 }, 9.0) }, { "loss.logvar", st.ones(2) } }:save("vae.safetensors")
+st.model { { "decoder.conv_in.weight", st.full({ 2, 2 }, 9.0) },
+   { "encoder.conv_in.weight", st.full({ 2, 2 }, 8.0) }, { "loss.logvar", st.ones(2) } }:save("vae.safetensors")
 st.model { { "layers.0.w", st.ones(3) }, { "betas", st.ones(3) }, { "optimizer_states.0.x", st.ones(3) } }:save("llm.safetensors")
 LUA
 stlua make.lua

@@ -24,6 +24,7 @@ local function run(args)
    local model = require("stlua.shards").joined(list)
    local files = #list > 1 and #list or #model:files()
    local target = cli.target(args, stem_of(args.model[1]) .. "-joined")
+   cli.keep_inputs("join", list, { target })
    cli.note(("%s, %s"):format(cli.plural(files, "file"), cli.plural(model:count(), "tensor")))
    cli.save({ { model, target } }, args)
 end

@@ -45,10 +45,12 @@ local function run(args)
       local part = components.find(out, args.extract)
       out, ending = components.model(out, part, args.whole_names), part.name
    end
+   local target = cli.target(args, cli.stem(args.model) .. "-" .. ending)
+   if args.extract then cli.keep_inputs("prune", { model }, { target }) end
    local after = cli.bytes_saved(out, args.dtype)
    cli.note(("%s of values become %s: %s saved"):format(cli.size(report.before), cli.size(after),
       cli.size(math.max(0, report.before - after))))
-   cli.save({ { out, cli.target(args, cli.stem(args.model) .. "-" .. ending), recipe = { command = "prune" } } }, args)
+   cli.save({ { out, target, recipe = { command = "prune" } } }, args)
 end
 
 return cli.command({

@@ -43,9 +43,11 @@ local function into_components(model, args)
    if not pattern:find("{component}", 1, true) then
       cli.usage("split: --components needs {component} in the name, such as -o 'm-{component}.safetensors'")
    end
-   local list = {}
+   local list, targets = {}, {}
+   for i, part in ipairs(parts) do targets[i] = pattern:gsub("{component}", part.name) end
+   cli.keep_inputs("split", { model }, targets)
    for i, part in ipairs(parts) do
-      list[i] = { components.model(model, part, args.whole_names), (pattern:gsub("{component}", part.name)) }
+      list[i] = { components.model(model, part, args.whole_names), targets[i] }
       cli.note(("%s: %s, %s"):format(cli.escape(list[i][2]), cli.plural(#part.list, "tensor"), cli.size(part.bytes)))
    end
    if #rest > 0 then

@@ -60,4 +60,10 @@ stlua split a.safetensors -o three --shards 3; echo "exit $?"
 stlua split a.safetensors -o small --max-shard-size 1kB && ls small
 stlua split a.safetensors -o many --shards 100; echo "exit $?"
 stlua split a.safetensors --shards 2 --max-shard-size 1kB; echo "exit $?"
+echo "--- what is read is not replaced by a part of it"
+cp a.safetensors unet.safetensors; sum() { cksum <unet.safetensors; }; before=$(sum)
+stlua split unet.safetensors --components -o "{component}.safetensors"; echo "exit $?"
+stlua prune unet.safetensors --extract vae -o unet.safetensors -q; echo "exit $?"
+stlua join sharded -o sharded/model-00001-of-00002.safetensors; echo "exit $?"
+test "$(sum)" = "$before" && echo same
 ls x.safetensors 2>&1

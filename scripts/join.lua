@@ -9,6 +9,7 @@ local st = require "stlua"
 local function options(parser)
    parser:argument("model", "A folder of shards, an index, or the files themselves (whose names must differ).")
       :args("+")
+   parser:flag("--partial", "Join what is there, though the names of the files tell of more shards.")
    cli.output_options(parser)
 end
 
@@ -21,6 +22,7 @@ end
 local function run(args)
    local list = {}
    for i, path in ipairs(args.model) do list[i] = st.open(path) end
+   if not args.partial then require("stlua.shards").check_whole(list) end
    local model = require("stlua.shards").joined(list)
    local files = #list > 1 and #list or #model:files()
    local target = cli.target(args, stem_of(args.model[1]) .. "-joined")

@@ -55,9 +55,11 @@ echo "--- shards"
 stlua split a.safetensors -o sharded --shards 2 && ls sharded
 stlua join sharded -o joined.safetensors && cmp a.safetensors joined.safetensors
 stlua join sharded/model-0000*.safetensors -o joined.safetensors && stlua diff a.safetensors joined.safetensors
-stlua join sharded/model-00002-of-00002.safetensors sharded/model-00002-of-00002.safetensors -o x.safetensors; echo "exit $?"
+stlua join --partial sharded/model-00002-of-00002.safetensors sharded/model-00002-of-00002.safetensors -o x.safetensors; echo "exit $?"
 stlua split a.safetensors -o three --shards 3; echo "exit $?"
 stlua split a.safetensors -o small --max-shard-size 1kB && ls small
+stlua join small/model-00001-of-0000*.safetensors small/model-00003-of-0000*.safetensors -o x.safetensors; echo "exit $?"
+stlua join --partial small/model-00001-of-0000*.safetensors -o partial.safetensors -q; echo "exit $?"
 stlua split a.safetensors -o many --shards 100; echo "exit $?"
 stlua split a.safetensors --shards 2 --max-shard-size 1kB; echo "exit $?"
 echo "--- what is read is not replaced by a part of it"

@@ -138,6 +138,26 @@ function suite.test_components()
    support.raises("name", "no components", components.find, st.model { { "x", st.ones(1) } }, "vae")
 end
 
+-- Of a stray tensor no component is made up, of two VAEs no third.
+function suite.test_odd_components()
+   local function told(list)
+      local found, rest, doubles = components.of(model(list))
+      local names = {}
+      for i, part in ipairs(found) do names[i] = part.name .. ":" .. #part.list end
+      return table.concat(names, " "), table.concat(rest, " "), doubles
+   end
+   local clip = { "cond_stage_model.transformer.text_model.encoder.layers.0.mlp.fc1.weight", st.zeros(3072, 768) }
+   local parts, rest = told { clip, { "cond_stage_model.logit_scale", st.ones(1) },
+      { "cond_stage_model.model.logit_scale", st.ones(1) } }
+   lu.assertEquals(parts, "unet:1 clip_l:1")
+   lu.assertEquals(rest, "cond_stage_model.logit_scale cond_stage_model.model.logit_scale")
+   local doubles
+   parts, rest, doubles = told { { "vae.decoder.x", st.ones(1) }, { "vae.decoder.y", st.ones(1) },
+      { "first_stage_model.decoder.x", st.ones(2) } }
+   lu.assertEquals({ parts, rest }, { "unet:1 vae:2", "" })
+   lu.assertEquals(doubles[1], { name = "vae", prefix = "first_stage_model.", kept = "vae.", tensors = 1 })
+end
+
 -- As many shards as were asked for, by the count that a save makes.
 function suite.test_shards()
    local list = {}

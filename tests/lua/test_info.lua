@@ -271,6 +271,30 @@ function suite.test_a_configuration_beside_the_file()
    lu.assertNotNil(path)
 end
 
+-- GPTQ and AWQ have codes in place of weights; where names tell nothing, a configuration does.
+function suite.test_quantised_language_models()
+   local function codes(attention)
+      local list = { { "model.embed_tokens.weight", "F16", { 32000, 64 } },
+         { "model.layers.0.input_layernorm.weight", "F16", { 64 } },
+         { "model.layers.0.post_attention_layernorm.weight", "F16", { 64 } } }
+      for _, name in ipairs { attention, "self_attn.o_proj", "mlp.gate_proj" } do
+         list[#list + 1] = { ("model.layers.0.%s.qweight"):format(name), "I32", { 8, 64 } }
+         list[#list + 1] = { ("model.layers.0.%s.scales"):format(name), "F16", { 1, 64 } }
+      end
+      return list
+   end
+   local part = st.info(sparse("gptq.safetensors", codes "self_attn.q_proj")).parts[1]
+   lu.assertEquals({ part.id, part.layers, part.width }, { "llama", 1, 64 })
+   support.shell "mkdir -p @/gptq"
+   sparse("gptq/model.safetensors", codes "self_attn.q_new_proj")
+   lu.assertEquals(st.info(support.path "gptq").kind, "unknown")
+   for config, id in pairs { mistral = "mistral", vit = "unknown" } do
+      support.write(support.path "gptq/config.json", ('{"model_type":"%s"}'):format(config))
+      part = st.info(support.path "gptq").parts[1]
+      lu.assertEquals(part and part.id or "unknown", id)
+   end
+end
+
 -- ---------------------------------------------------------------- quantised layouts
 
 function suite.test_quantised_layouts()

@@ -208,7 +208,10 @@ end
 -- ---------------------------------------------------------------- every row
 
 -- The first size that a test allows.
-local function size_of(word) return word == "?" and 8 or math.tointeger(tonumber(word:match("%d+"))) end
+local function size_of(word)
+   if word == "." then return nil end
+   return word == "?" and 8 or math.tointeger(tonumber(word:match("%d+")))
+end
 
 local function names_of(tests, prefix, list, from)
    for i = from or 1, #tests do
@@ -251,6 +254,30 @@ function suite.test_every_row_tells_itself()
             kind[1] ~= "=" and kind[1] or "")
       end
    end
+end
+
+-- What a row with fewer tests would take for its own.
+function suite.test_rows_that_are_like_others()
+   local function id(list) return (st.info(sparse("like.safetensors", list)).parts[1] or {}).id end
+   local list = { { "model.embed_tokens.weight", "BF16", { 256000, 8 } },
+      { "model.layers.0.input_layernorm.weight", "BF16", { 8 } },
+      { "model.layers.0.self_attn.q_proj.weight", "BF16", { 8, 8 } },
+      { "model.layers.0.mlp.gate_proj.weight", "BF16", { 8, 8 } } }
+   lu.assertEquals(id(list), "cohere")
+   list[5] = { "model.layers.0.self_attn.q_norm.weight", "BF16", { 1, 8 } }
+   lu.assertEquals(id(list), "cohere")
+   list[6] = { "model.layers.0.post_attention_layernorm.weight", "BF16", { 8 } }
+   lu.assertEquals(id(list), "qwen3")
+   list = { { "t_block.1.weight", "F16", { 8, 8 } } }
+   lu.assertStrContains(st.info(sparse("like.safetensors", list)).what, "PixArt:")
+   list[2] = { "y_embedder.y_embedding", "F16", { 300, 8 } }
+   lu.assertStrContains(st.info(sparse("like.safetensors", list)).what, "PixArt sigma")
+   list[3] = { "blocks.0.mlp.inverted_conv.conv.weight", "F16", { 8, 8, 1, 1 } }
+   lu.assertEquals(id(list), "sana")
+   lu.assertEquals(id { { "<cat-toy>", "F32", { 768 } } }, "inversion-sd1-word")
+   lu.assertEquals(id { { "<cat-toy>", "F32", { 4, 1024 } } }, "inversion-sd2-words")
+   lu.assertEquals(id { { "string_to_param.*", "F32", { 4, 768 } } }, "inversion-sd1-pt")
+   lu.assertNil(id { { "cat", "F32", { 768 } } })
 end
 
 -- A configuration beside the file tells apart what names cannot.

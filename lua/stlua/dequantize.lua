@@ -24,8 +24,8 @@ local function check(who, m, opts, known)
    opts = errors.check_options(opts, known, who)
    local only, unused = nil, function() return {} end
    if opts.only then only, unused = pattern.any(opts.only) end
-   local except = opts.except and pattern.any(opts.except)
-   local function test(name) return (not only or only(name)) and not (except and except(name)) end
+   local except = pattern.except(opts.except, who .. ": except", m, " of " .. lineage.formula(m))
+   local function test(name) return (not only or only(name)) and not except(name) end
    return opts, test, unused, only ~= nil
 end
 
@@ -107,7 +107,8 @@ end
 --   most of the other tensors have); `only`, `except` = patterns of names
 -- @treturn model
 -- @treturn table layout -> how many weights
--- @raise "quant" for layouts that are not known (GPTQ, AWQ ...), and for scales that do not fit their weights
+-- @raise "quant" for layouts that are not known (GPTQ, AWQ ...), and for scales that do not fit their weights; "name"
+--   for a pattern that matches nothing
 function dequantize.dequantize(m, opts)
    local test, unused
    opts, test, unused = check("st.dequantize", m, opts, {})
@@ -151,7 +152,7 @@ end
 --   any floating weight of two dimensions or more that matches
 -- @treturn model
 -- @treturn integer how many weights
--- @raise "dtype"; "name" for a pattern in `only` that matches nothing
+-- @raise "dtype"; "name" for a pattern that matches nothing
 function dequantize.scaled_fp8(m, opts)
    local test, unused, named
    opts, test, unused, named = check("st.scaled_fp8", m, opts, {})

@@ -42,3 +42,8 @@ stlua info --json pipe | head -c 100; echo
 echo "== wrong"
 stlua info; echo "exit $?"
 stlua info nothing.safetensors; echo "exit $?"
+echo "== several things at once"
+stlua info lora.safetensors --metadata --tensors alpha
+stlua info lora.safetensors --html page.html --json; echo "exit $?"
+mkdir two && cp lora.safetensors two/a.safetensors && cp lora.safetensors two/b.safetensors
+stlua info two --json --stats; echo "exit $?"

@@ -20,6 +20,7 @@ local function stem_of(path)
 end
 
 local function run(args)
+   cli.check_saturate("join", args)
    local list = {}
    for i, path in ipairs(args.model) do list[i] = st.open(path) end
    if not args.partial then require("stlua.shards").check_whole(list) end

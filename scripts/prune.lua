@@ -35,6 +35,7 @@ local function tell(report)
 end
 
 local function run(args)
+   cli.check_saturate("prune", args)
    if args.whole_names and not args.extract then cli.usage("prune: --whole-names goes with --extract") end
    local model = st.open(args.model)
    local out, report = st.prune(model, { ema = args.ema, drop = patterns(args.drop), keep = patterns(args.keep),

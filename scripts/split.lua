@@ -61,6 +61,7 @@ local function into_components(model, args)
 end
 
 local function run(args)
+   cli.check_saturate("split", args)
    local model = st.open(args.model)
    if args.components then return into_components(model, args) end
    into_shards(model, args)

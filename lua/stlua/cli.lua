@@ -313,6 +313,11 @@ end
 --- What the name of a file ends in that is made up for it.
 function cli.ending(args) return args.compress == "zstd" and ".safetensors.zst" or ".safetensors" end
 
+--- Refuses --saturate where nothing is cast.
+function cli.check_saturate(who, args)
+   if args.saturate and not args.dtype then cli.usage("%s: --saturate goes with --dtype", who) end
+end
+
 --- Refuses to write a part of a model, or what it is put together from, over the file that is read.
 -- @tparam string who the command, for the message
 -- @tparam {model,...} models

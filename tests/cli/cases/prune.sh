@@ -68,4 +68,5 @@ stlua split unet.safetensors --components -o "{component}.safetensors"; echo "ex
 stlua prune unet.safetensors --extract vae -o unet.safetensors -q; echo "exit $?"
 stlua join sharded -o sharded/model-00001-of-00002.safetensors; echo "exit $?"
 test "$(sum)" = "$before" && echo same
+stlua prune a.safetensors --saturate -o x.safetensors; echo "exit $?"
 ls x.safetensors 2>&1

@@ -173,6 +173,8 @@ function suite.test_parts_in_the_original_names()
    lu.assertEquals(info.what, "VAE of Stable Diffusion 1, 2 or XL (4 channels)")
    lu.assertEquals(info.places, { a1111 = "models/VAE", comfyui = "models/vae",
       diffusers = 'AutoencoderKL.from_single_file("vae.safetensors")' })
+   info = st.info(sparse("FOLDER 5%.safetensors", behind(list, "first_stage_model.")))
+   lu.assertEquals(info.places.diffusers, 'AutoencoderKL.from_single_file("FOLDER 5%.safetensors")')
    info = st.info(sparse("clip.safetensors", behind(list, "conditioner.embedders.0.transformer.")))
    lu.assertEquals(info.what, "CLIP-L, a text encoder, 12 layers, width 768, vocabulary 49,408")
    info = st.info(sparse("t5.safetensors", behind(layout "flux-checkpoint", "text_encoders.t5xxl.transformer.")))

@@ -47,3 +47,4 @@ stlua info lora.safetensors --metadata --tensors alpha
 stlua info lora.safetensors --html page.html --json; echo "exit $?"
 mkdir two && cp lora.safetensors two/a.safetensors && cp lora.safetensors two/b.safetensors
 stlua info two --json --stats; echo "exit $?"
+mkdir pts && cp "$FIXTURES/checkpoints/plain.pt" "$FIXTURES/checkpoints/lightning.ckpt" pts && stlua info pts

@@ -407,6 +407,23 @@ function suite.test_warnings()
    lu.assertStrContains(table.concat(st.info(st.model(m)).warnings), "is F16, not I64")
 end
 
+-- Of a download that is not done the shards that are there are told.
+function suite.test_missing_shards()
+   local list = {}
+   for i = 1, 4 do list[i] = { "t" .. i, st.zeros(100) } end
+   st.model(list):save(support.path "shards", { max_shard_size = 400, sync = false })
+   local whole = st.info(support.path "shards")
+   lu.assertEquals({ whole.files, #whole.warnings }, { 4, 0 })
+   support.shell "rm @/shards/model-00002-of-00004.safetensors"
+   local info = st.info(support.path "shards")
+   lu.assertEquals({ info.files, info.parameters, #info.warnings }, { 3, 300, 1 })
+   lu.assertStrContains(info.warnings[1], "1 of 4 shards missing: model-00002-of-00004.safetensors")
+   lu.assertTrue(info.file_bytes > 1200 and info.file_bytes < whole.file_bytes)
+   lu.assertEquals(#st.info(support.path "shards/model.safetensors.index.json").warnings, 1)
+   support.shell "rm @/shards/model-0000[134]-of-00004.safetensors"
+   support.raises("io", "model-0000", st.info, support.path "shards")
+end
+
 function suite.test_adapters()
    local name = "lora_unet_input_blocks_4_1_transformer_blocks_0_attn2_to_k"
    local list = { { name .. ".lora_down.weight", st.zeros(8, 2048) }, { name .. ".lora_up.weight", st.zeros(640, 8) },

@@ -49,7 +49,10 @@ local function run(args)
    if args.scaled then
       model, ending = scaled(model, args), args.dtype .. "-scaled"
    elseif args.dtype then
-      model = model:cast(args.dtype, { only = list(args.only), except = list(args.except), saturate = args.saturate })
+      -- Of patterns that were used above, some meant what is gone.
+      local except = list(args.except)
+      if except and args.dequantize then except = require("stlua.pattern").any(except) end
+      model = model:cast(args.dtype, { only = list(args.only), except = except, saturate = args.saturate })
    end
    local target = cli.target(args, cli.stem(args.model) .. "-" .. ending)
    args.dtype = nil      -- what was not chosen above keeps its dtype

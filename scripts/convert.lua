@@ -67,14 +67,36 @@ local function check_name(output)
    end
 end
 
+local SAFETENSORS_ONLY = { "compress", "align", "max_shard_size", "resume", "force", "hash_inputs", "no_recipe" }
+
+local function is_npz(output) return output ~= nil and output:lower():find("%.npz$") ~= nil end
+
+local function check_options(args)
+   for _, key in ipairs(is_npz(args.output) and SAFETENSORS_ONLY or {}) do
+      if args[key] then cli.usage("convert: --%s is for safetensors files, not for .npz", (key:gsub("_", "-"))) end
+   end
+end
+
+local function check_key(args, model)
+   for _, file in ipairs(args.key and model:files() or {}) do
+      if file.format ~= "PyTorch checkpoint" then
+         cli.usage("convert: --key takes a part of a PyTorch checkpoint: %s is none, but %s",
+            cli.escape(file.path), file.format)
+      end
+   end
+end
+
 local function run(args)
    check_name(args.output)
+   check_options(args)
+   cli.check_saturate("convert", args)
    local model = st.open(args.model, { tensors_only = args.tensors_only, skip = args.skip, key = args.key })
+   check_key(args, model)
    local sharded = #model:files() > 1
    tell(model)
    if #model == 0 then errors.throwf("name", "%s: there is no tensor in it to convert", cli.escape(args.model)) end
    if not args.keep_tied then model = without_ties(model) end
-   if args.output and args.output:lower():find("%.npz$") then return save_npz(model, args.output, args) end
+   if is_npz(args.output) then return save_npz(model, args.output, args) end
    local shards = sharded and not args.max_shard_size and not (args.output or ""):find("%.safetensors$") and SHARDS
    local stem = cli.stem(args.model) .. (shards and "-safetensors" or "")
    local target = args.output or stem .. ((shards or args.max_shard_size) and "" or ".safetensors")

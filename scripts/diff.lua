@@ -31,13 +31,13 @@ local function run(args)
    local d = cli.counting("compare", function(progress)
       return st.diff(a, b, { only = #args.only > 0 and args.only or nil, progress = progress })
    end)
-   if args.html then
-      require("stlua.html").write(args.html, require("stlua.html.report").diff(d, a, b, { args.a, args.b }))
-   end
    if args.json then
       cli.write(require("stlua.diff_json").encode(d, args.a, args.b), "\n")
    else
       show(d, args)
+   end
+   if args.html then
+      require("stlua.html").write(args.html, require("stlua.html.report").diff(d, a, b, { args.a, args.b }))
    end
    return (args.ignore_metadata and d.same_tensors or d.same) and 0 or 1
 end

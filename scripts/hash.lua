@@ -29,8 +29,8 @@ local function run(args)
    for i, path in ipairs(args.files) do
       local found = list[i]
       if args.json then
-         found.path = path
-         all[i] = found
+         all[i] = args.only and { [args.only] = found[args.only] } or found
+         all[i].path = path
       elseif args.only then
          cli.write(("%s  %s\n"):format(found[args.only] or "-", core.escape(path, 4096)))
       else

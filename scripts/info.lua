@@ -18,27 +18,40 @@ local function options(parser)
       .. "like, too."):argname("<file>")
 end
 
+-- Each that is asked for, one after the other; statistics tell of tensors all that their list does.
+local function list(args, pattern)
+   local listing = require "stlua.info.listing"
+   local model = require("stlua.open").open(args.model, { tensors_only = true, skip = true })
+   if args.metadata then listing.metadata(model) end
+   if not (args.stats or args.tensors) then return end
+   if args.metadata then cli.write("\n") end
+   return (args.stats and listing.stats or listing.tensors)(model, pattern)
+end
+
+local function write_json(args, pattern)
+   local report, model = info.info(args.model, { stats = args.stats })
+   if model then
+      local wanted = { tensors = args.tensors ~= nil, pattern = pattern, stats = args.stats }
+      return require("stlua.info.listing").json(report, model, wanted)
+   end
+   if args.tensors or args.stats then
+      cli.usage("info: %s holds several models: --tensors and --stats tell of one: name it", cli.escape(args.model))
+   end
+   cli.write(core.json_encode(report), "\n")
+end
+
 local function run(args)
    -- `--tensors FILE`: what follows is the pattern only where a model follows, too.
    local pattern = args.tensors and args.tensors[1]
    if not args.model and pattern then args.model, pattern = pattern, nil end
    if not args.model then cli.usage("info: missing argument 'model' (stlua help info)") end
+   if args.html and (args.json or args.tensors or args.metadata) then
+      cli.usage("info: --html writes all into the page: of the others only --stats goes with it")
+   end
    if args.html then return require("stlua.info.info_page").write(args.html, args.model, args.stats) end
-   local listed = args.metadata or args.stats or args.tensors or args.json
-   local listing = listed and require "stlua.info.listing"
-   if listed and not args.json then
-      local model = require("stlua.open").open(args.model, { tensors_only = true, skip = true })
-      if args.metadata then return listing.metadata(model) end
-      return (args.stats and listing.stats or listing.tensors)(model, pattern)
-   end
-   local report, model = info.info(args.model, { stats = args.stats })
-   if not args.json then
-      cli.write(tostring(report), "\n")
-   elseif not model then      -- a folder of several
-      cli.write(core.json_encode(report), "\n")
-   else
-      listing.json(report, model, { tensors = args.tensors ~= nil, pattern = pattern, stats = args.stats })
-   end
+   if args.json then return write_json(args, pattern) end
+   if args.metadata or args.stats or args.tensors then return list(args, pattern) end
+   cli.write(tostring((info.info(args.model))), "\n")
 end
 
 return cli.command({

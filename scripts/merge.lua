@@ -27,7 +27,7 @@ local function options(parser)
    parser:option("--seed", "Seed of the methods with chance in them (0)."):argname("<n>"):convert(cli.integer)
    parser:option("--missing", "A tensor that some model has not: error (the default), first (copy it from the first "
       .. "model that has it) or skip."):choices { "error", "first", "skip" }
-   parser:option("--vae", "Put this VAE in place of the checkpoint's own."):argname("<file>")
+   parser:option("--vae", "Put this VAE in place of the checkpoint's own, if it has one."):argname("<file>")
    parser:flag("--merge-vae", "Methods merge the VAE of a checkpoint, too, instead of copying the first model's.")
    parser:flag("--prune", "Leave out what only training reads: EMA, its state, the noise schedule.")
    parser:flag("--dry-run", "Report from the headers what would be written, and what is wrong; write nothing.")

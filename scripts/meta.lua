@@ -67,18 +67,20 @@ local function get(metadata, key)
    cli.write(core.isatty(1) and core.escape(value, 4096) or value, "\n")
 end
 
-local function write_picture(args, metadata)
+-- The picture that is in the file before it is edited.
+local function picture_of(args)
    local new_file, thumbnail = require "stlua.new_file", require "stlua.meta.thumbnail"
-   local target = args.thumbnail_out
-   local bytes = thumbnail.extract(metadata, core.escape(args.file))
-   new_file.check(target, "picture", thumbnail.kind)
-   new_file.write(target, bytes)
+   new_file.check(args.thumbnail_out, "picture", thumbnail.kind)
+   return thumbnail.extract(edit.meta(args.file), core.escape(args.file))
+end
+
+local function write_picture(target, bytes)
+   require("stlua.new_file").write(target, bytes)
    cli.note(("%s: %s"):format(core.escape(target), core.size(#bytes)))
 end
 
 local function show(args, metadata)
    if args.get then return get(metadata, args.get) end
-   if args.thumbnail_out then return write_picture(args, metadata) end
    if args.json then return cli.write(core.json_encode(metadata), "\n") end
    local keys = {}
    for key in pairs(metadata) do keys[#keys + 1] = key end
@@ -86,17 +88,32 @@ local function show(args, metadata)
    listing.metadata(metadata, keys)
 end
 
-local function run(args)
-   if args.fields then return print_fields() end
+-- What would be passed over beside another option.
+local function check(args, any)
+   if args.fields and (args.file or any or args.get or args.json or args.thumbnail_out) then
+      cli.usage("meta: --fields lists what modelspec has: it goes with no file and no other option")
+   end
+   if args.fields then return end
    if not args.file then cli.usage("meta: missing argument 'file' (stlua help meta)") end
+   if args.get and args.json then cli.usage("meta: give --get or --json, not both") end
+   if args.no_replace and args.in_place then
+      cli.usage("meta: --in-place changes the file itself: it does not go with --no-replace")
+   end
+end
+
+local function run(args)
    local changes, any = changes_of(args)
+   check(args, any)
+   if args.fields then return print_fields() end
+   local picture = args.thumbnail_out and picture_of(args)
+   if picture then write_picture(args.thumbnail_out, picture) end
    local opts = { output = args.output, in_place = args.in_place, align = args.align, unset = args.unset,
       strip_private = args.strip_private, thumbnail = args.thumbnail, sync = not args.no_sync,
       replace = not args.no_replace, unchecked = args.unchecked }
    local function work() return table.pack(edit.meta(args.file, changes, opts)) end
    local metadata, remarks = table.unpack((cli.watch(work)))
    for _, remark in ipairs(remarks) do cli.note(remark) end
-   if not any or args.json or args.get or args.thumbnail_out then show(args, metadata) end
+   if args.json or args.get or not any and not picture then show(args, metadata) end
 end
 
 return cli.command({

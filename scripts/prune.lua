@@ -14,7 +14,7 @@ local function options(parser)
       .. "or keep both."):choices { "drop", "use", "keep" }:argname("<what>")
    parser:option("--drop", "Leave out tensors of these names, too (may be repeated)."):argname("<pattern>"):count "*"
    parser:option("--keep", "Keep tensors of these names in any case (may be repeated)."):argname("<pattern>"):count "*"
-   parser:option("--bake-vae", "Put this VAE in place of the checkpoint's own."):argname("<file>")
+   parser:option("--bake-vae", "Put this VAE in place of the checkpoint's own, if it has one."):argname("<file>")
    parser:option("--extract", "Write one part alone, in the names of its own files: unet, vae, clip, or a text encoder "
       .. "such as clip_g or t5xxl."):argname("<part>")
    parser:flag("--whole-names", "With --extract: names as they are in the checkpoint.")
@@ -35,6 +35,7 @@ local function tell(report)
 end
 
 local function run(args)
+   cli.check_saturate("prune", args)
    if args.whole_names and not args.extract then cli.usage("prune: --whole-names goes with --extract") end
    local model = st.open(args.model)
    local out, report = st.prune(model, { ema = args.ema, drop = patterns(args.drop), keep = patterns(args.keep),
@@ -45,10 +46,12 @@ local function run(args)
       local part = components.find(out, args.extract)
       out, ending = components.model(out, part, args.whole_names), part.name
    end
+   local target = cli.target(args, cli.stem(args.model) .. "-" .. ending)
+   if args.extract then cli.keep_inputs("prune", { model }, { target }) end
    local after = cli.bytes_saved(out, args.dtype)
    cli.note(("%s of values become %s: %s saved"):format(cli.size(report.before), cli.size(after),
       cli.size(math.max(0, report.before - after))))
-   cli.save({ { out, cli.target(args, cli.stem(args.model) .. "-" .. ending), recipe = { command = "prune" } } }, args)
+   cli.save({ { out, target, recipe = { command = "prune" } } }, args)
 end
 
 return cli.command({

@@ -37,16 +37,22 @@ end
 local function into_components(model, args)
    if args.shards or args.max_shard_size then cli.usage("split: --components makes no shards") end
    local components = require "stlua.components"
-   local parts, rest = components.of(model)
+   local parts, rest, doubles = components.of(model)
    if #parts == 0 then components.find(model, "unet") end      -- throws: there are none
    local pattern = args.output or cli.stem(args.model) .. "-{component}.safetensors"
    if not pattern:find("{component}", 1, true) then
       cli.usage("split: --components needs {component} in the name, such as -o 'm-{component}.safetensors'")
    end
-   local list = {}
+   local list, targets = {}, {}
+   for i, part in ipairs(parts) do targets[i] = pattern:gsub("{component}", part.name) end
+   cli.keep_inputs("split", { model }, targets)
    for i, part in ipairs(parts) do
-      list[i] = { components.model(model, part, args.whole_names), (pattern:gsub("{component}", part.name)) }
+      list[i] = { components.model(model, part, args.whole_names), targets[i] }
       cli.note(("%s: %s, %s"):format(cli.escape(list[i][2]), cli.plural(#part.list, "tensor"), cli.size(part.bytes)))
+   end
+   for _, d in ipairs(doubles) do
+      cli.note(("left out: %s under %s*, for the %s is taken from %s*"):format(cli.plural(d.tensors, "tensor"),
+         cli.escape(d.prefix), d.name, cli.escape(d.kept)))
    end
    if #rest > 0 then
       cli.note(("left out: %s of no component, such as %s"):format(cli.plural(#rest, "tensor"), cli.escape(rest[1])))
@@ -55,6 +61,7 @@ local function into_components(model, args)
 end
 
 local function run(args)
+   cli.check_saturate("split", args)
    local model = st.open(args.model)
    if args.components then return into_components(model, args) end
    into_shards(model, args)

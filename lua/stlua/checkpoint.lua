@@ -6,6 +6,7 @@ local core = require "stlua.core"
 local errors = require "stlua.errors"
 local lineage = require "stlua.lineage"
 local map = require "stlua.map"
+local meta = require "stlua.meta"
 local names_of = require "stlua.checkpoint_names"
 local text = require "stlua.text"
 
@@ -77,46 +78,121 @@ function checkpoint.notes(models)
    return notes
 end
 
--- The names of a VAE's file as they are in the checkpoint; without those of training.
-local function target_names(model, vae)
+local function is_training(inner) return inner:sub(1, 4) == "loss" or is_ema(inner) end
+
+-- A VAE's tensors by their names without prefix, and these names; without those of training. Of a whole checkpoint only
+-- what is its VAE.
+local function inside(model)
    local prefix
    for i = 1, model:count() do prefix = prefix or begins_with(model:name(i), VAE) end
-   if not prefix then
-      errors.throwf("name", "%s has no VAE (no first_stage_model.*) to put %s in place of", lineage.formula(model),
-         lineage.formula(vae))
-   end
-   local names, found = {}, 0
-   for i = 1, vae:count() do
-      local name = vae:name(i)
-      local inner = name:sub(#(begins_with(name, VAE) or "") + 1)
-      if inner:sub(1, 4) ~= "loss" and not is_ema(inner) and model:find(prefix .. inner) then
-         names[prefix .. inner], found = vae:get(name), found + 1
+   local by, names, skip = {}, {}, #(prefix or "")
+   for i = 1, model:count() do
+      local name = model:name(i)
+      local inner = name:sub(skip + 1)
+      if (not prefix or name:sub(1, skip) == prefix) and not is_training(inner) then
+         by[inner], names[#names + 1] = model:tensor(i), inner
       end
    end
-   if found == 0 then
-      errors.throwf("name", "%s: no tensor of it is in the checkpoint as %s*: it must have the checkpoint's names",
-         lineage.formula(vae), prefix)
-   end
-   return names, found
+   return by, names, prefix
 end
 
---- The checkpoint with the tensors of a VAE's file in place of its own, where it has them, in its own dtypes.
--- @treturn model
--- @treturn integer how many tensors these are
--- @raise "name" for a checkpoint without a VAE, or a file without tensors of it; "shape"
-function checkpoint.bake(model, vae)
-   local baked, count = target_names(model, vae)
+-- diffusers' names, of which a few are those of the original program.
+local function refuse_diffusers(vae)
+   local _, names = inside(vae)
+   for _, name in ipairs(names) do
+      if name:find("^decoder%.up_blocks%.") or name:find("^decoder%.mid_block%.") then
+         errors.throwf("name", "%s: its names are diffusers' (%s): give the VAE in the names of the original program, "
+            .. "such as decoder.up.0.block.0.conv1.weight", lineage.formula(vae), text.quote(name))
+      end
+   end
+end
+
+-- Throws why a VAE does not fit.
+local function unfit(vae, format, ...)
+   refuse_diffusers(vae)
+   errors.throw("name", lineage.formula(vae) .. format:format(...))
+end
+
+local function missing_in(other, names)
+   local list = {}
+   for _, name in ipairs(names) do
+      if not other[name] then list[#list + 1] = name end
+   end
+   return list
+end
+
+-- Refuses a VAE that has other tensors than the checkpoint's own: of two halves comes no whole.
+local function check_same(model, own, own_names, prefix, vae)
+   local new, names = inside(vae)
+   local extra, lost = missing_in(own, names), missing_in(new, own_names)
+   if #extra == #names then
+      unfit(vae, ": no tensor of it is in the checkpoint as %s*: it must have the checkpoint's names", prefix)
+   end
+   local parts = {}
+   if #extra > 0 then
+      parts[1] = ("the checkpoint has not %d of its %s, such as %s"):format(#extra, text.plural(#names, "tensor"),
+         text.quote(extra[1]))
+   end
+   if #lost > 0 then
+      parts[#parts + 1] = ("it has not %d of the checkpoint's %s, such as %s"):format(#lost,
+         text.plural(#own_names, "tensor"), text.quote(prefix .. lost[1]))
+   end
+   if #parts > 0 then
+      unfit(vae, " does not fit the VAE of %s: %s: give a whole VAE of the same kind", lineage.formula(model),
+         table.concat(parts, "; "))
+   end
+   return new
+end
+
+local function check_shapes(own, new, prefix, vae)
    local problems = {}
-   for name, t in pairs(baked) do
-      local own = model:get(name):shape()
-      if text.shape(own) ~= text.shape(t:shape()) then
-         problems[#problems + 1] = core.error("shape", ("%s is %s, in %s %s"):format(text.quote(name), text.shape(own),
-            lineage.formula(vae), text.shape(t:shape())))
+   for name, t in pairs(own) do
+      local mine, other = text.shape(t:shape()), text.shape(new[name]:shape())
+      if mine ~= other then
+         problems[#problems + 1] = core.error("shape", ("%s is %s, in %s %s"):format(text.quote(prefix .. name), mine,
+            lineage.formula(vae), other))
       end
    end
    table.sort(problems, function(x, y) return x.message < y.message end)
    errors.throw_all(problems, "cannot be baked")
-   local out = map.run({ model }, function(name, t) return baked[name] or t end, { node = { call = "bake" } })
+end
+
+-- A checkpoint that has no VAE, with the tensors of one behind its own.
+local function with_vae(model, vae)
+   if not checkpoint.is_one(model) then
+      errors.throwf("name", "%s has no VAE (no first_stage_model.*) to put %s in place of, and is no checkpoint",
+         lineage.formula(model), lineage.formula(vae))
+   end
+   local by, names = inside(vae)
+   if not by["decoder.conv_in.weight"] then unfit(vae, " is no VAE: it has no decoder.conv_in.weight") end
+   refuse_diffusers(vae)
+   local out = core.model()
+   for i = 1, model:count() do out:add(model:name(i), model:tensor(i)) end
+   for _, name in ipairs(names) do out:add(VAE[1] .. name, by[name]) end
+   local t = model:metadata()
+   meta.drop_hashes(t)
+   meta.set(out, t)
+   return out, #names
+end
+
+--- The checkpoint with the tensors of a VAE's file in place of its own, in its own dtypes; one without a VAE gets them
+-- as they are.
+-- @treturn model
+-- @treturn integer how many tensors these are
+-- @raise "name" for what is no checkpoint, or a file that has other tensors than the checkpoint's VAE; "shape"
+function checkpoint.bake(model, vae)
+   local own, own_names, prefix = inside(model)
+   local count = #own_names
+   local out
+   if prefix then
+      local new = check_same(model, own, own_names, prefix, vae)
+      check_shapes(own, new, prefix, vae)
+      out = map.run({ model }, function(name, t)
+         return name:sub(1, #prefix) == prefix and new[name:sub(#prefix + 1)] or t
+      end, { node = { call = "bake" } })
+   else
+      out, count = with_vae(model, vae)
+   end
    return lineage.derived(out, { model, vae }, { call = "bake" }, { merged = true }), count
 end
 

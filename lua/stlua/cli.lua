@@ -313,6 +313,27 @@ end
 --- What the name of a file ends in that is made up for it.
 function cli.ending(args) return args.compress == "zstd" and ".safetensors.zst" or ".safetensors" end
 
+--- Refuses --saturate where nothing is cast.
+function cli.check_saturate(who, args)
+   if args.saturate and not args.dtype then cli.usage("%s: --saturate goes with --dtype", who) end
+end
+
+--- Refuses to write a part of a model, or what it is put together from, over the file that is read.
+-- @tparam string who the command, for the message
+-- @tparam {model,...} models
+-- @tparam {string,...} targets
+function cli.keep_inputs(who, models, targets)
+   for _, model in ipairs(models) do
+      for _, file in ipairs(model:files()) do
+         for _, target in ipairs(targets) do
+            if compressed.same_file(file.path, target) then
+               cli.usage("%s: %s is read, and would be replaced: give another name with -o", who, core.escape(target))
+            end
+         end
+      end
+   end
+end
+
 local function options_of(args, recipe)
    return {
       dtype = args.dtype, saturate = args.saturate, sync = not args.no_sync, force = args.force,

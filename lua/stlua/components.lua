@@ -24,59 +24,99 @@ local function file_of(part, id)
    return FILES[part]
 end
 
--- Prefixes in a checkpoint and the component that stands behind each: as their tensors tell, and, where these are of no
--- known network, as the first row that knows the prefix.
-local function prefixes_of(model)
-   local of = {}
-   for _, part in ipairs(architectures.find(model)) do
-      if part.prefix ~= "" then of[part.prefix] = file_of(part.part, part.id) end
-   end
-   if checkpoint.is_one(model) or next(of) then
-      for _, row in ipairs(architectures.rows()) do
-         for _, prefix in ipairs(row.under) do
-            if prefix ~= "" then of[prefix] = of[prefix] or file_of(row.part, row.id) end
-         end
+-- A prefix that others begin with, as cond_stage_model.: what stands behind it may be anything.
+local function is_wide(prefix, rows)
+   for _, row in ipairs(rows) do
+      for _, other in ipairs(row.under) do
+         if #other > #prefix and other:sub(1, #prefix) == prefix then return true end
       end
    end
+   return false
+end
+
+-- Adds the prefixes that rows know, for what is of no known network.
+local function add_known(of)
+   local rows = architectures.rows()
+   for _, row in ipairs(rows) do
+      for _, prefix in ipairs(row.under) do
+         local file = prefix ~= "" and not of[prefix] and file_of(row.part, row.id)
+         if file and not is_wide(prefix, rows) then of[prefix] = file end
+      end
+   end
+end
+
+-- Prefixes in a checkpoint and the component that stands behind each: as their tensors tell, and, where these are of no
+-- known network, as the first row that knows the prefix. Of each component the prefix that its tensors tell.
+local function prefixes_of(model)
+   local of, told = {}, {}
+   for _, part in ipairs(architectures.find(model)) do
+      local file = part.prefix ~= "" and file_of(part.part, part.id)
+      if file then
+         of[part.prefix] = file
+         told[file] = told[file] or part.prefix
+      end
+   end
+   if checkpoint.is_one(model) or next(of) then add_known(of) end
    local list = {}
    for prefix in pairs(of) do list[#list + 1] = prefix end
    table.sort(list, function(x, y) return #x > #y or #x == #y and x < y end)      -- the longest that fits holds
-   return list, of
+   return list, of, told
+end
+
+-- A function name -> component, name within, prefix; nil for what belongs to none.
+local function places(prefixes, of, told)
+   return function(name)
+      for _, prefix in ipairs(prefixes) do
+         if name:sub(1, #prefix) == prefix and #name > #prefix then
+            if told[of[prefix]] ~= prefix and checkpoint.is_waste(name) then return nil end
+            return of[prefix], name:sub(#prefix + 1), prefix
+         end
+      end
+      if #prefixes == 0 then return nil end
+      if names_of.markers[name] then return "unet", name end      -- its loaders look at these, too
+      local prefix, encoder, inner = name:match("^(text_encoders%.([%w_]+)%.transformer%.)(.+)$")
+      return encoder, inner, prefix
+   end
 end
 
 --- The components of a checkpoint.
 -- @tparam model model
--- @treturn {table,...} { name =, bytes =, list = { { name in the checkpoint, name within, tensor }, ... } } as they
---   appear first
+-- @treturn {table,...} { name =, bytes =, prefix =, list = { { name in the checkpoint, name within, tensor }, ... } }
+--   as they appear first
 -- @treturn {string,...} names of what belongs to none
+-- @treturn {table,...} what is there a second time, under another prefix: { name =, prefix =, kept = the prefix of the
+--   one above, tensors = }
 function components.of(model)
-   local prefixes, of = prefixes_of(model)
-   local function place_of(name)
-      for _, prefix in ipairs(prefixes) do
-         if name:sub(1, #prefix) == prefix and #name > #prefix then return of[prefix], name:sub(#prefix + 1) end
+   local prefixes, of, told = prefixes_of(model)
+   local place_of = places(prefixes, of, told)
+   local found, rest, doubles = {}, {}, {}
+   local function note_double(component, prefix, kept)
+      if not doubles[prefix] then
+         doubles[prefix] = { name = component, prefix = prefix, kept = kept, tensors = 0 }
+         doubles[#doubles + 1] = doubles[prefix]
       end
-      if #prefixes == 0 then return nil end
-      if names_of.markers[name] then return "unet", name end      -- its loaders look at these, too
-      return name:match("^text_encoders%.([%w_]+)%.transformer%.(.+)$")
+      doubles[prefix].tensors = doubles[prefix].tensors + 1
    end
-   local found, rest = {}, {}
    for i = 1, model:count() do
       local name = model:name(i)
-      local component, inner = place_of(name)
-      if component then
-         local part = found[component]
-         if not part then
-            part = { name = component, bytes = 0, list = {} }
-            found[component], found[#found + 1] = part, part
-         end
+      local component, inner, prefix = place_of(name)
+      local part = component and found[component]
+      if component and not part then
+         part = { name = component, bytes = 0, list = {}, prefix = told[component] }
+         found[component], found[#found + 1] = part, part
+      end
+      if not part then
+         rest[#rest + 1] = name
+      elseif prefix and prefix ~= (part.prefix or prefix) then
+         note_double(component, prefix, part.prefix)
+      else
          local t = model:tensor(i)
+         part.prefix = part.prefix or prefix
          part.list[#part.list + 1] = { name, inner, t }
          part.bytes = part.bytes + t:nbytes()
-      else
-         rest[#rest + 1] = name
       end
    end
-   return found, rest
+   return found, rest, doubles
 end
 
 local function names_of_parts(list)

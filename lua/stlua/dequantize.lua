@@ -24,8 +24,8 @@ local function check(who, m, opts, known)
    opts = errors.check_options(opts, known, who)
    local only, unused = nil, function() return {} end
    if opts.only then only, unused = pattern.any(opts.only) end
-   local except = opts.except and pattern.any(opts.except)
-   local function test(name) return (not only or only(name)) and not (except and except(name)) end
+   local except = pattern.except(opts.except, who .. ": except", m, " of " .. lineage.formula(m))
+   local function test(name) return (not only or only(name)) and not except(name) end
    return opts, test, unused, only ~= nil
 end
 
@@ -33,11 +33,19 @@ local function check_used(who, m, unused)
    pattern.check_used(unused, who .. ": only", { m }, " of " .. lineage.formula(m))
 end
 
+-- What the metadata say of layers, without those that are floats now: nil where none is left.
+local function description_without(s, stems)
+   local ok, all = pcall(core.json_decode, s or "")
+   if not ok or type(all) ~= "table" or type(all.layers) ~= "table" then return s end
+   for stem in pairs(stems) do all.layers[stem] = nil end
+   return next(all.layers) ~= nil and core.json_encode(all) or nil
+end
+
 -- A model like `m` with other tensors and without metadata that no longer holds.
-local function result(m, out, call)
+local function result(m, out, call, description)
    local t = m:metadata()
    meta.drop_hashes(t)
-   t[formats.METADATA] = nil
+   t[formats.METADATA] = description
    meta.set(out, t)
    return lineage.derived(out, { m }, { call = call })
 end
@@ -99,7 +107,8 @@ end
 --   most of the other tensors have); `only`, `except` = patterns of names
 -- @treturn model
 -- @treturn table layout -> how many weights
--- @raise "quant" for layouts that are not known (GPTQ, AWQ ...), and for scales that do not fit their weights
+-- @raise "quant" for layouts that are not known (GPTQ, AWQ ...), and for scales that do not fit their weights; "name"
+--   for a pattern that matches nothing
 function dequantize.dequantize(m, opts)
    local test, unused
    opts, test, unused = check("st.dequantize", m, opts, {})
@@ -112,7 +121,8 @@ function dequantize.dequantize(m, opts)
       local name = m:name(i)
       if not goes(name, stems, all) then out:add(name, decoded[name] or m:tensor(i)) end
    end
-   return result(m, out, "dequantize"), report
+   local left = not all and description_without(m:metadata()[formats.METADATA], stems) or nil
+   return result(m, out, "dequantize", left), report
 end
 
 -- ---------------------------------------------------------------- from numbers to codes
@@ -142,7 +152,7 @@ end
 --   any floating weight of two dimensions or more that matches
 -- @treturn model
 -- @treturn integer how many weights
--- @raise "dtype"; "name" for a pattern in `only` that matches nothing
+-- @raise "dtype"; "name" for a pattern that matches nothing
 function dequantize.scaled_fp8(m, opts)
    local test, unused, named
    opts, test, unused, named = check("st.scaled_fp8", m, opts, {})
@@ -168,7 +178,7 @@ function dequantize.scaled_fp8(m, opts)
    table.sort(list)
    -- Two elements tell ComfyUI not to multiply in fp8: activations are not scaled.
    for _, marker in ipairs(list) do out:add(marker, make.zeros(2, { dtype = to })) end
-   return result(m, out, "scaled_fp8"), count
+   return result(m, out, "scaled_fp8", (m:metadata()[formats.METADATA])), count
 end
 
 return dequantize

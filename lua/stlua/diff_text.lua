@@ -12,6 +12,8 @@ local VALUE = 60                -- bytes of a value of metadata
 
 local function number(v) return v and ("%.4g"):format(v) or "" end
 
+local function cosine(v) return v and (v == v and ("%.5f"):format(v) or "?") or "" end
+
 -- A share of the elements; one that is not 0 is not shown as it.
 local function percent(part, whole)
    if not part then return "" end
@@ -92,7 +94,7 @@ function diff_text.tensors(d, most)
    for i = 1, math.min(most, #list) do
       local row = list[i]
       rows[#rows + 1] = { core.escape(row.name), percent(row.differing, row.numel), number(row.max_abs),
-         number(row.relative), row.cosine and ("%.5f"):format(row.cosine) or "", remark(row), bar(row, top) }
+         number(row.relative), cosine(row.cosine), remark(row), bar(row, top) }
    end
    local kept = without_empty(rows)
    local right = #kept[1] == #rows[1] and RIGHT or { false, true, true, true, true, false }
@@ -113,7 +115,7 @@ function diff_text.blocks(d)
       local known = block.cosine ~= nil
       rows[#rows + 1] = { core.escape(block.name, 40), ("%d of %d"):format(block.differ, block.tensors),
          known and percent(block.differing, block.numel) or "", known and number(block.max_abs) or "",
-         known and number(block.relative) or "", known and ("%.5f"):format(block.cosine) or "",
+         known and number(block.relative) or "", cosine(block.cosine),
          known and bar(block, top) or "" }
    end
    local more = #d.blocks > BLOCKS and ("\n... %d more"):format(#d.blocks - BLOCKS) or ""

@@ -48,19 +48,30 @@ end
 
 local function quotient(x, y) return x == 0 and 0 or x / y end
 
+-- Of norms that F64 does not hold (values above 1e154) nobody knows it: as large as can be.
+local function ratio(x, y)
+   local q = quotient(x, y)
+   return q == q and q or math.huge
+end
+
+-- U64 and a signed dtype: no integer holds both.
+local function without_common(p, q)
+   return p == "U64" and dtype.kind[q] == "int" or q == "U64" and dtype.kind[p] == "int"
+end
+
 local function measure(row, a, b)
    local x, y = operand(a), operand(b)
-   local mixed = dtype.is_float(a:dtype()) or dtype.is_float(b:dtype())
+   local mixed = dtype.is_float(a:dtype()) or dtype.is_float(b:dtype()) or without_common(a:dtype(), b:dtype())
    local p, q = mixed and x or a, mixed and y or b
    local found = computed(deferred(p, q, x, y))
    local sum = found[4] + found[5]
    if sum - sum ~= 0 then
       found = finite_only(p, q, x, y)
-      row.not_finite = { row.numel - found[7], row.numel - found[8] }
+      if found[7] + found[8] < 2 * row.numel then row.not_finite = { row.numel - found[7], row.numel - found[8] } end
    end
    row.differing, row.max_abs, row.distance = found[1], found[2], found[3]
    row.norms, row.dot = { found[4], found[5] }, found[6]
-   row.relative = quotient(row.distance, row.norms[1])
+   row.relative = ratio(row.distance, row.norms[1])
    row.cosine = quotient(row.dot, row.norms[1] * row.norms[2])
    row.equal = row.differing == 0 and row.dtypes[1] == row.dtypes[2]
 end
@@ -127,7 +138,7 @@ end
 
 -- The sums as the numbers that are shown.
 local function finish(sum)
-   sum.relative = math.sqrt(quotient(sum.squares, sum.of_a))
+   sum.relative = math.sqrt(ratio(sum.squares, sum.of_a))
    sum.cosine = sum.measured > 0 and quotient(sum.dot, math.sqrt(sum.of_a * sum.of_b)) or nil
    sum.squares, sum.dot, sum.of_a, sum.of_b, sum.measured = nil, nil, nil, nil, nil
    return sum

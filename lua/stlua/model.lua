@@ -169,17 +169,17 @@ end
 -- @tparam string to a floating dtype, in any case: "BF16", "F16", "F8_E4M3" ...
 -- @tparam[opt] table opts `only`, `except` = patterns; `saturate` = true clamps to the largest finite value
 -- @treturn model
--- @raise "dtype"; "quant" for tensors of a quantised layout; "name" when `only` matches nothing
+-- @raise "dtype"; "quant" for tensors of a quantised layout; "name" for a pattern that matches nothing
 function Model:cast(to, opts)
    to = dtype.check(to, true, "cast")
    opts = errors.check_options(opts,
       { only = "string|table|function", except = "string|table|function", saturate = "boolean" }, "cast")
    local only, unused
    if opts.only then only, unused = pattern.any(opts.only) end
-   local except = opts.except and pattern.any(opts.except)
+   local except = pattern.except(opts.except, "cast: except", self, " of " .. lineage.formula(self))
    local problems = {}
    local out = rebuild(self, "cast", function(name, t)
-      local chosen = (not only or only(name)) and not (except and except(name))
+      local chosen = (not only or only(name)) and not except(name)
       if chosen and t:dtype() ~= to and dtype.is_float(t:dtype()) then
          local ok, result = pcall(t.cast, t, to, { saturate = opts.saturate })
          if ok then return name, result end

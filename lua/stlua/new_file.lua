@@ -6,12 +6,21 @@ local errors = require "stlua.errors"
 
 local new_file = {}
 
---- Refuses to let a mistyped name cost a model: what is there must be of the kind that is to be written.
+--- Refuses to let a mistyped name cost a model, or long work: what is there must be of the kind that is to be written,
+-- and there must be a folder for it.
 -- @tparam string path
 -- @tparam string kind what is to be written: "page", "picture"
 -- @tparam function is_such called with the first bytes of what is there
--- @raise "exists"
+-- @raise "exists"; "io" for a folder, or a name in a folder that is not there
 function new_file.check(path, kind, is_such)
+   local stat, parent = core.stat(path), path:match("^(.*)/[^/]*$") or "."
+   if stat and stat.type == "dir" then
+      errors.throwf("io", "%s: that is a folder: name the file to write in it", core.escape(path))
+   end
+   local folder = core.stat(parent == "" and "/" or parent)
+   if not folder or folder.type ~= "dir" then
+      errors.throwf("io", "%s: the folder %s does not exist: create it first", core.escape(path), core.escape(parent))
+   end
    local file = io.open(path, "rb")
    local head = file and file:read(64)
    if file then file:close() end

@@ -85,6 +85,9 @@ local function is_weights(name, ending)
    return false
 end
 
+--- Whether a name may be that of a model in another format than safetensors.
+function open.is_other_model(name) return is_weights(name) or is_weights(name, ".bin") end
+
 -- The only name that passes a test, or nil and all that pass.
 local function only(names, test)
    local found = {}

@@ -127,6 +127,23 @@ function pattern.check_used(unused, who, models, of)
    errors.throw("name", table.concat(lines, "\n"))
 end
 
+--- The test of what is to be left alone in a model; each pattern must match one of its names.
+-- @tparam ?string|table|function what
+-- @tparam string who as of check_used
+-- @tparam model model
+-- @tparam[opt] string of as of check_used
+-- @treturn function name -> boolean
+-- @raise "name"
+function pattern.except(what, who, model, of)
+   if not what then return function() return false end end
+   local test, unused = pattern.any(what)
+   if type(what) ~= "function" then
+      for i = 1, model:count() do test(model:name(i)) end
+   end
+   pattern.check_used(unused, who, { model }, of)
+   return test
+end
+
 --- Compiles a renaming: the stars of `to` take, in order, what the stars of `from` matched; a plain `from` is
 -- replaced wherever it stands in a name.
 -- @tparam string from

@@ -57,6 +57,46 @@ function shards.size_for(model, n, to)
    return low, count(sizes, low)
 end
 
+-- Files by the set that their names tell of, "model-#-of-00003.safetensors": { count =, name = function,
+-- [number] = true }; and these.
+local function sets_of(list)
+   local by, names = {}, {}
+   for _, model in ipairs(list) do
+      for _, file in ipairs(model:files()) do
+         local stem, number, total, ending = text.basename(file.path):match("^(.*%-)(%d+)%-of%-(%d+)(%..*)$")
+         if stem and #number < 10 and #total < 10 then
+            local key = ("%s\0%s%s"):format(stem, total, ending)
+            if not by[key] then
+               names[#names + 1] = key
+               by[key] = { count = tonumber(total), name = function(i)
+                  return ("%s%0" .. #number .. "d-of-%s%s"):format(stem, i, total, ending)
+               end }
+            end
+            by[key][tonumber(number)] = true
+         end
+      end
+   end
+   return by, names
+end
+
+--- Refuses files of which some are missing: names such as model-00001-of-00003.safetensors tell how many there are.
+-- @tparam {model,...} list opened
+-- @raise "name", with the first that is not there
+function shards.check_whole(list)
+   local by, names = sets_of(list)
+   for _, key in ipairs(names) do
+      local set, first, there = by[key], 1, 0
+      while set[first] do first = first + 1 end
+      for i in pairs(set) do
+         if math.type(i) == "integer" and i >= 1 and i <= set.count then there = there + 1 end
+      end
+      if there < set.count then
+         errors.throwf("name", "%d of %s missing, the first is %s: give all of them, or --partial to join what is "
+            .. "there", set.count - there, text.plural(set.count, "shard"), core.escape(set.name(first)))
+      end
+   end
+end
+
 --- Models put together as one that was cut into files: the union of their names, the first one's metadata.
 -- @tparam {model,...} list
 -- @treturn model

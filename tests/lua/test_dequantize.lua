@@ -62,6 +62,21 @@ function suite.test_dtypes()
    support.raises("dtype", "I32", st.dequantize, opened { y = w }, { dtype = "I32" })
 end
 
+-- What the metadata say of layers that stay quantised is not lost.
+function suite.test_description()
+   local w, scale = E4M3(st.ones(2, 2)), st.ones(1)
+   local key, said = "_quantization_metadata", '{"layers": {"a": {"format": "float8_e4m3fn"}, "b": {"format": '
+      .. '"float8_e4m3fn"}}, "format_version": "1.0"}'
+   local m = opened({ ["a.weight"] = w, ["a.weight_scale"] = scale, ["b.weight"] = w, ["b.weight_scale"] = scale,
+      ["blocks.0.c.weight"] = st.ones(2, 2) }, { [key] = said })
+   local out = st.dequantize(m, { only = "a.weight" })
+   lu.assertEquals(st.json.decode(out:metadata()[key]), { format_version = "1.0", layers = { b = { format =
+      "float8_e4m3fn" } } })
+   lu.assertNil(st.dequantize(m):metadata()[key])
+   out = st.scaled_fp8(m)
+   lu.assertEquals({ out:metadata()[key], out["blocks.0.c.weight"]:dtype() }, { said, "F8_E4M3" })
+end
+
 -- What is left alone, and what goes.
 function suite.test_choice()
    local w, scale = E4M3(st.ones(2, 2)), st.ones(1)
@@ -76,6 +91,10 @@ function suite.test_choice()
    out = st.dequantize(m, { except = "a" })
    lu.assertEquals({ #out, out["a.weight"]:dtype() }, { 6, "F8_E4M3" })
    support.raises("name", 'matches "zzz"', st.dequantize, m, { only = "zzz" })
+   support.raises("name", { "except", 'matches "zzz"' }, st.dequantize, m, { except = { "a", "zzz" } })
+   support.raises("name", { "except", 'matches "zzz"' }, st.scaled_fp8, m, { except = "zzz" })
+   support.raises("name", { "cast: except", 'matches "zzz"' }, m.cast, m, "F16", { except = "zzz" })
+   lu.assertEquals(#m:cast("F16", { except = function() return true end }), #m)
    support.raises("arg", "a model expected", st.dequantize, 3)
    local plain = st.model { { "w", st.ones(2) } }
    lu.assertEquals({ #st.dequantize(plain), select(2, st.dequantize(plain)) }, { 1, {} })

@@ -73,6 +73,26 @@ function suite.test_hard_values()
    lu.assertTrue(raw.equal)
 end
 
+-- No integer dtype holds both; norms that F64 does not hold.
+function suite.test_too_large()
+   local row = st.diff(support.tensor("I64", { 2 }, { -1, 2 }), support.tensor("U64", { 2 }, { 1, 2 }))
+   lu.assertEquals({ row.differing, row.max_abs, row.equal }, { 1, 2, false })
+   local a, b = {}, {}
+   for i = 1, 60 do
+      local scale = i % 3 == 0 and 1e200 or 1.0
+      a[i] = { "t" .. i, "F64", { 2 }, { scale * i, scale } }
+      b[i] = { "t" .. i, "F64", { 2 }, { scale, scale * i } }
+   end
+   local n1, n2 = support.model("n1.safetensors", a), support.model("n2.safetensors", b)
+   local d = st.diff(n1, n2)
+   local by = by_name(d)
+   lu.assertEquals({ by.t3.relative, by.t3.not_finite, by.t3.differing }, { INF, nil, 2 })
+   lu.assertStrContains(tostring(d), "inf")
+   lu.assertNotStrContains(tostring(d), "nan")
+   support.stlua "diff n1.safetensors n2.safetensors --html n.html"
+   lu.assertStrContains(support.read(support.path "n.html"), "<b>inf</b><span>|a - b| / |a|")
+end
+
 -- The same numbers as one gets by hand, on tensors of several pieces, and where only the last element differs.
 function suite.test_large()
    st.manual_seed(3)

@@ -156,6 +156,9 @@ function suite.test_command()
    _, err, status = support.stlua("diff h1.safetensors h2.safetensors --html nowhere/report.html")
    lu.assertEquals(status, 2)
    lu.assertStrContains(err, "nowhere/report.html")
+   -- It is told before the work, not after it.
+   support.raises("io", "the folder nowhere does not exist", html.check, "nowhere/report.html")
+   support.raises("io", "is a folder", html.check, support.path "")
 end
 
 -- What info tells is on its page: lines of one key together, a thumbnail, statistics; nothing of a folder of several.

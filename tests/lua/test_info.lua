@@ -173,6 +173,8 @@ function suite.test_parts_in_the_original_names()
    lu.assertEquals(info.what, "VAE of Stable Diffusion 1, 2 or XL (4 channels)")
    lu.assertEquals(info.places, { a1111 = "models/VAE", comfyui = "models/vae",
       diffusers = 'AutoencoderKL.from_single_file("vae.safetensors")' })
+   info = st.info(sparse("FOLDER 5%.safetensors", behind(list, "first_stage_model.")))
+   lu.assertEquals(info.places.diffusers, 'AutoencoderKL.from_single_file("FOLDER 5%.safetensors")')
    info = st.info(sparse("clip.safetensors", behind(list, "conditioner.embedders.0.transformer.")))
    lu.assertEquals(info.what, "CLIP-L, a text encoder, 12 layers, width 768, vocabulary 49,408")
    info = st.info(sparse("t5.safetensors", behind(layout "flux-checkpoint", "text_encoders.t5xxl.transformer.")))
@@ -208,7 +210,10 @@ end
 -- ---------------------------------------------------------------- every row
 
 -- The first size that a test allows.
-local function size_of(word) return word == "?" and 8 or math.tointeger(tonumber(word:match("%d+"))) end
+local function size_of(word)
+   if word == "." then return nil end
+   return word == "?" and 8 or math.tointeger(tonumber(word:match("%d+")))
+end
 
 local function names_of(tests, prefix, list, from)
    for i = from or 1, #tests do
@@ -253,6 +258,30 @@ function suite.test_every_row_tells_itself()
    end
 end
 
+-- What a row with fewer tests would take for its own.
+function suite.test_rows_that_are_like_others()
+   local function id(list) return (st.info(sparse("like.safetensors", list)).parts[1] or {}).id end
+   local list = { { "model.embed_tokens.weight", "BF16", { 256000, 8 } },
+      { "model.layers.0.input_layernorm.weight", "BF16", { 8 } },
+      { "model.layers.0.self_attn.q_proj.weight", "BF16", { 8, 8 } },
+      { "model.layers.0.mlp.gate_proj.weight", "BF16", { 8, 8 } } }
+   lu.assertEquals(id(list), "cohere")
+   list[5] = { "model.layers.0.self_attn.q_norm.weight", "BF16", { 1, 8 } }
+   lu.assertEquals(id(list), "cohere")
+   list[6] = { "model.layers.0.post_attention_layernorm.weight", "BF16", { 8 } }
+   lu.assertEquals(id(list), "qwen3")
+   list = { { "t_block.1.weight", "F16", { 8, 8 } } }
+   lu.assertStrContains(st.info(sparse("like.safetensors", list)).what, "PixArt:")
+   list[2] = { "y_embedder.y_embedding", "F16", { 300, 8 } }
+   lu.assertStrContains(st.info(sparse("like.safetensors", list)).what, "PixArt sigma")
+   list[3] = { "blocks.0.mlp.inverted_conv.conv.weight", "F16", { 8, 8, 1, 1 } }
+   lu.assertEquals(id(list), "sana")
+   lu.assertEquals(id { { "<cat-toy>", "F32", { 768 } } }, "inversion-sd1-word")
+   lu.assertEquals(id { { "<cat-toy>", "F32", { 4, 1024 } } }, "inversion-sd2-words")
+   lu.assertEquals(id { { "string_to_param.*", "F32", { 4, 768 } } }, "inversion-sd1-pt")
+   lu.assertNil(id { { "cat", "F32", { 768 } } })
+end
+
 -- A configuration beside the file tells apart what names cannot.
 function suite.test_a_configuration_beside_the_file()
    local list = behind(layout "llama-1.1b", "")
@@ -269,6 +298,30 @@ function suite.test_a_configuration_beside_the_file()
    lu.assertEquals({ told "not json" }, { "llama" })
    lu.assertEquals({ told '{"model_type":7,"architectures":{"0":"x"}}' }, { "llama" })
    lu.assertNotNil(path)
+end
+
+-- GPTQ and AWQ have codes in place of weights; where names tell nothing, a configuration does.
+function suite.test_quantised_language_models()
+   local function codes(attention)
+      local list = { { "model.embed_tokens.weight", "F16", { 32000, 64 } },
+         { "model.layers.0.input_layernorm.weight", "F16", { 64 } },
+         { "model.layers.0.post_attention_layernorm.weight", "F16", { 64 } } }
+      for _, name in ipairs { attention, "self_attn.o_proj", "mlp.gate_proj" } do
+         list[#list + 1] = { ("model.layers.0.%s.qweight"):format(name), "I32", { 8, 64 } }
+         list[#list + 1] = { ("model.layers.0.%s.scales"):format(name), "F16", { 1, 64 } }
+      end
+      return list
+   end
+   local part = st.info(sparse("gptq.safetensors", codes "self_attn.q_proj")).parts[1]
+   lu.assertEquals({ part.id, part.layers, part.width }, { "llama", 1, 64 })
+   support.shell "mkdir -p @/gptq"
+   sparse("gptq/model.safetensors", codes "self_attn.q_new_proj")
+   lu.assertEquals(st.info(support.path "gptq").kind, "unknown")
+   for config, id in pairs { mistral = "mistral", vit = "unknown" } do
+      support.write(support.path "gptq/config.json", ('{"model_type":"%s"}'):format(config))
+      part = st.info(support.path "gptq").parts[1]
+      lu.assertEquals(part and part.id or "unknown", id)
+   end
 end
 
 -- ---------------------------------------------------------------- quantised layouts
@@ -352,6 +405,23 @@ function suite.test_warnings()
    lu.assertStrContains(table.concat(st.info(st.model(m)).warnings), "is broken: 74.9375 stands for 75")
    m[2][2] = st.arange(77):half():reshape(1, 77)
    lu.assertStrContains(table.concat(st.info(st.model(m)).warnings), "is F16, not I64")
+end
+
+-- Of a download that is not done the shards that are there are told.
+function suite.test_missing_shards()
+   local list = {}
+   for i = 1, 4 do list[i] = { "t" .. i, st.zeros(100) } end
+   st.model(list):save(support.path "shards", { max_shard_size = 400, sync = false })
+   local whole = st.info(support.path "shards")
+   lu.assertEquals({ whole.files, #whole.warnings }, { 4, 0 })
+   support.shell "rm @/shards/model-00002-of-00004.safetensors"
+   local info = st.info(support.path "shards")
+   lu.assertEquals({ info.files, info.parameters, #info.warnings }, { 3, 300, 1 })
+   lu.assertStrContains(info.warnings[1], "1 of 4 shards missing: model-00002-of-00004.safetensors")
+   lu.assertTrue(info.file_bytes > 1200 and info.file_bytes < whole.file_bytes)
+   lu.assertEquals(#st.info(support.path "shards/model.safetensors.index.json").warnings, 1)
+   support.shell "rm @/shards/model-0000[134]-of-00004.safetensors"
+   support.raises("io", "model-0000", st.info, support.path "shards")
 end
 
 function suite.test_adapters()

@@ -98,9 +98,26 @@ function suite.test_what_is_private()
    local path = file("m.safetensors", { ss_sd_model_name = "C:\\a b\\base.ckpt", comment = "by me, in /home/me/x",
       ss_tag_frequency = "{}", ss_steps = "5" })
    local left, done = st.meta(path, nil, { strip_private = true })
-   lu.assertEquals(left, { ss_sd_model_name = "base.ckpt", ss_steps = "5" })
+   lu.assertEquals(left, { ss_sd_model_name = "base.ckpt", comment = "by me, in x", ss_steps = "5" })
    lu.assertEquals(#done, 3)
    lu.assertEquals(private.find(st.meta(path)), {})
+end
+
+-- Of a text only the paths in it are shortened.
+function suite.test_paths_in_text()
+   for value, left in pairs {
+      ["trained on photos in /home/bob/pics at high LR"] = "trained on photos in pics at high LR",
+      ["/home/bob/models/base one.ckpt"] = "base one.ckpt", ["see ~/lora/x.toml."] = "see x.toml.",
+      ["a (C:\\Users\\Bob Smith\\pics) b"] = "a (pics) b", ["on /Users/Bob Smith/x, y"] = "on x, y",
+      ['{"dir": "/mnt/my data/set", "n": 1}'] = '{"dir": "set", "n": 1}', ["/home/a/b, /home/a/c"] = "b, c",
+      ['"{\\"a\\": \\"/home/a/b\\"}"'] = '"{\\"a\\": \\"b\\"}"', ["by /home/bob, me"] = "by ~, me" } do
+      local found = private.find { k = value }
+      lu.assertEquals({ #found, found[1].paths, private.without_paths(value) }, { 1, true, left }, value)
+      lu.assertEquals(private.find { k = left }, {})
+   end
+   lu.assertNil(private.without_paths("/home/bob"))
+   lu.assertNil(private.without_paths(("/tmp/a, "):rep(10000)))
+   lu.assertFalse(private.find({ prompt = "a photo in /home/bob/x" })[1].paths)
 end
 
 -- ---------------------------------------------------------------- modelspec

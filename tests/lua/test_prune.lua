@@ -86,13 +86,39 @@ function suite.test_position_ids()
 end
 
 function suite.test_vae()
-   local m = model { { "first_stage_model.decoder.x", st.ones(2):cast "F16" } }
-   local vae = st.model { { "decoder.x", st.full({ 2 }, 4.0) }, { "decoder.y", st.ones(1) } }
-   local out, report = st.prune(m, { vae = vae })
-   lu.assertEquals({ value(out, "first_stage_model.decoder.x"), report.baked, #out }, { 4, 1, 2 })
-   lu.assertEquals(out["first_stage_model.decoder.x"]:dtype(), "F16")
-   support.raises("shape", "is [2]", st.prune, m, { vae = st.model { { "decoder.x", st.ones(3) } } })
-   support.raises("name", "no tensor of it", st.prune, m, { vae = st.model { { "z", st.ones(3) } } })
+   local first = "first_stage_model."
+   local m = model { { first .. "decoder.x", st.ones(2):cast "F16" }, { first .. "quant_conv.bias", st.ones(2) } }
+   local function vae(list)
+      local entries = {}
+      for i, name in ipairs(list) do entries[i] = { name, st.full({ 2 }, 4.0) } end
+      return st.model(entries)
+   end
+   local out, report = st.prune(m, { vae = vae { "decoder.x", "quant_conv.bias", "loss.logvar", "model_ema.decay" } })
+   lu.assertEquals({ value(out, first .. "decoder.x"), report.baked, #out }, { 4, 2, 3 })
+   lu.assertEquals(out[first .. "decoder.x"]:dtype(), "F16")
+   -- Out of another checkpoint.
+   out = st.prune(m, { vae = model { { "vae.decoder.x", st.zeros(2) }, { "vae.quant_conv.bias", st.zeros(2) } } })
+   lu.assertEquals({ value(out, first .. "decoder.x"), #out }, { 0, 3 })
+   local function refused(code, texts, other) support.raises(code, texts, st.prune, m, { vae = other }) end
+   refused("shape", "is [2]", st.model { { "decoder.x", st.ones(3) }, { "quant_conv.bias", st.ones(2) } })
+   refused("name", "no tensor of it", vae { "z" })
+   refused("name", 'has not 1 of the checkpoint\'s 2 tensors, such as "first_stage_model.quant_conv.bias"',
+      vae { "decoder.x" })
+   refused("name", 'has not 1 of its 3 tensors, such as "decoder.y"', vae { "decoder.x", "decoder.y",
+      "quant_conv.bias" })
+   refused("name", "diffusers'", vae { "quant_conv.bias", "decoder.mid_block.resnets.0.conv1.bias" })
+end
+
+-- One without a VAE gets it behind its own tensors.
+function suite.test_vae_added()
+   local vae = st.model { { "decoder.conv_in.weight", st.full({ 2 }, 4.0) }, { "loss.logvar", st.ones(1) } }
+   local out, report = st.prune(model {}, { vae = vae })
+   lu.assertEquals({ support.names(out), report.baked, value(out, "first_stage_model.decoder.conv_in.weight") },
+      { UNET .. "a.b.weight first_stage_model.decoder.conv_in.weight", 1, 4 })
+   support.raises("name", "no checkpoint", st.prune, st.model { { "x", st.ones(1) } }, { vae = vae })
+   support.raises("name", "is no VAE", st.prune, model {}, { vae = st.model { { "x", st.ones(1) } } })
+   support.raises("name", "diffusers'", st.prune, model {}, { vae = st.model { { "decoder.conv_in.weight",
+      st.ones(1) }, { "decoder.up_blocks.0.x", st.ones(1) } } })
 end
 
 function suite.test_components()
@@ -110,6 +136,26 @@ function suite.test_components()
    support.raises("name", "several text encoders", components.find, m, "clip")
    support.raises("name", 'did you mean "unet"', components.find, m, "uent")
    support.raises("name", "no components", components.find, st.model { { "x", st.ones(1) } }, "vae")
+end
+
+-- Of a stray tensor no component is made up, of two VAEs no third.
+function suite.test_odd_components()
+   local function told(list)
+      local found, rest, doubles = components.of(model(list))
+      local names = {}
+      for i, part in ipairs(found) do names[i] = part.name .. ":" .. #part.list end
+      return table.concat(names, " "), table.concat(rest, " "), doubles
+   end
+   local clip = { "cond_stage_model.transformer.text_model.encoder.layers.0.mlp.fc1.weight", st.zeros(3072, 768) }
+   local parts, rest = told { clip, { "cond_stage_model.logit_scale", st.ones(1) },
+      { "cond_stage_model.model.logit_scale", st.ones(1) } }
+   lu.assertEquals(parts, "unet:1 clip_l:1")
+   lu.assertEquals(rest, "cond_stage_model.logit_scale cond_stage_model.model.logit_scale")
+   local doubles
+   parts, rest, doubles = told { { "vae.decoder.x", st.ones(1) }, { "vae.decoder.y", st.ones(1) },
+      { "first_stage_model.decoder.x", st.ones(2) } }
+   lu.assertEquals({ parts, rest }, { "unet:1 vae:2", "" })
+   lu.assertEquals(doubles[1], { name = "vae", prefix = "first_stage_model.", kept = "vae.", tensors = 1 })
 end
 
 -- As many shards as were asked for, by the count that a save makes.

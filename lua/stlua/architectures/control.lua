@@ -6,6 +6,11 @@ local D_TO_K = "down_blocks.0.attentions.0.transformer_blocks.0.attn2.to_k.weigh
 local CONTROL = { "control_model.", "" }
 local EMBEDDING = { "" }
 
+local function inversion(id, base, test)
+   return { id = id, title = "Textual inversion", base = base, part = "embedding", under = EMBEDDING, has = { test },
+      only = 4 }
+end
+
 return {
    { id = "controlnet-sdxl", title = "ControlNet", base = "Stable Diffusion XL", part = "controlnet", under = CONTROL,
       has = { "input_hint_block.0.weight", "label_emb.0.0.weight" }, class = "ControlNetModel" },
@@ -52,12 +57,15 @@ return {
    { id = "inversion-sdxl", title = "Textual inversion", base = "Stable Diffusion XL", part = "embedding",
       under = EMBEDDING,
       has = { "clip_g [?, 1280]", "clip_l [?, 768]" }, only = 4 },
-   { id = "inversion-sd1", title = "Textual inversion", base = "Stable Diffusion 1", part = "embedding",
-      under = EMBEDDING,
-      has = { "emb_params [?, 768]" }, only = 4 },
-   { id = "inversion-sd2", title = "Textual inversion", base = "Stable Diffusion 2", part = "embedding",
-      under = EMBEDDING,
-      has = { "emb_params [?, 1024]" }, only = 4 },
+   -- A1111's .pt; diffusers' learned_embeds, of which each vector may be a word.
+   inversion("inversion-sd1-pt", "Stable Diffusion 1", "string_to_param.* [?, 768]"),
+   inversion("inversion-sd2-pt", "Stable Diffusion 2", "string_to_param.* [?, 1024]"),
+   inversion("inversion-sd1-word", "Stable Diffusion 1", "<*> [768, .]"),
+   inversion("inversion-sd1-words", "Stable Diffusion 1", "<*> [?, 768, .]"),
+   inversion("inversion-sd2-word", "Stable Diffusion 2", "<*> [1024, .]"),
+   inversion("inversion-sd2-words", "Stable Diffusion 2", "<*> [?, 1024, .]"),
+   inversion("inversion-sd1", "Stable Diffusion 1", "emb_params [?, 768]"),
+   inversion("inversion-sd2", "Stable Diffusion 2", "emb_params [?, 1024]"),
 
    { id = "esrgan", title = "ESRGAN", part = "upscaler", under = { "params_ema.", "params.", "" },
       has = { "conv_first.weight", "body.0.rdb1.conv1.weight" }, layers = "body.#.rdb1.conv1.weight" },

@@ -7,7 +7,8 @@
 --    part       what it does: one of the parts in PARTS below
 --    under      prefixes that its names may stand behind; "" is tried where nothing else was found
 --    has        tests, all of which must hold: "NAME", "NAME [SIZES]" or "!NAME", of names behind the prefix. A size is
---               a number, 768|1024, or ? for any; more dimensions than sizes are allowed, but not behind a full stop
+--               a number, 768|1024, or ? for any; more dimensions than sizes are allowed, but not behind a full stop.
+--               "<*>" is a first tensor of such a name, as <cat>; without sizes .qweight stands for .weight
 --    also       further tests, which a configuration beside the file (`config`, its model_type) stands in for
 --    kinds      more words, where their tests hold: { WORDS, TEST, ... }; a first word "=" puts TITLE in place of the
 --               row's: { "=", TITLE, TEST, ... }
@@ -77,10 +78,21 @@ local function fits(sizes, shape)
    return true
 end
 
+-- Where a name is; GPTQ and AWQ have their codes in the place of a weight.
+local function find_weight(model, name)
+   return model:find(name) or name:sub(-7) == ".weight" and model:find(name:sub(1, -7) .. "qweight") or nil
+end
+
+-- Where the name of a test is, or nil.
+local function find_test(model, name, any_size)
+   if name == "<*>" then return model:count() > 0 and model:name(1):find("^<.*>$") and 1 or nil end
+   return any_size and find_weight(model, name) or model:find(name)
+end
+
 --- Whether a test of a row holds for the names behind a prefix.
 function architectures.holds(model, prefix, test)
    local no, name, sizes = test:match("^(!?)(%S+)%s*%[?([^%]]*)%]?$")
-   local at = model:find(prefix .. name)
+   local at = find_test(model, prefix .. name, sizes == "")
    if no == "!" then return at == nil end
    if not at then return false end
    if sizes == "" then return true end
@@ -124,7 +136,7 @@ end
 local function count_layers(model, prefix, name)
    local before, after = name:match("^(.-)#(.*)$")
    local n = 0
-   while model:find(("%s%s%d%s"):format(prefix, before, n, after)) do n = n + 1 end
+   while find_weight(model, ("%s%s%d%s"):format(prefix, before, n, after)) do n = n + 1 end
    return n
 end
 
@@ -166,6 +178,15 @@ local function first_row(model, prefix, told, rows)
       end
    end
    return found
+end
+
+-- The part that a configuration names where no names tell one, if it has layers of that kind.
+local function told_part(model, told)
+   for _, row in ipairs(told and rows_of(#SETS) or {}) do
+      for _, prefix in ipairs(row.config == told and row.layers and row.under or {}) do
+         if count_layers(model, prefix, row.layers) > 0 then return describe(model, row, prefix) end
+      end
+   end
 end
 
 -- Saved with a wrapper around it, names have one more word in front: "module.", "model.", "params_ema.".
@@ -219,6 +240,10 @@ function architectures.find(model, told)
       parts = find_in(model, told, rows_of(n))
       rest, taken = add_tallies(model, parts)
       if rest.bytes * 50 < taken then break end
+   end
+   if #parts == 0 then
+      parts = { told_part(model, told) }
+      rest = add_tallies(model, parts)
    end
    local place = {}
    for i, part in ipairs(architectures.parts) do place[part[1]] = i end

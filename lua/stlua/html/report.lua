@@ -248,7 +248,8 @@ local function overall(d)
          squares, of_a = squares + row.distance ^ 2, of_a + row.norms[1] ^ 2
       end
    end
-   return of_a > 0 and math.sqrt(squares / of_a) or nil
+   local change = math.sqrt(squares / of_a)
+   return of_a > 0 and (change == change and change or math.huge) or nil
 end
 
 local function verdict(d)

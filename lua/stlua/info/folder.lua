@@ -4,6 +4,7 @@
 local core = require "stlua.core"
 local errors = require "stlua.errors"
 local identity = require "stlua.info.identity"
+local open = require "stlua.open"
 local text = require "stlua.text"
 
 local folder = {}
@@ -14,16 +15,19 @@ local function join(path, name) return path:gsub("/+$", "") .. "/" .. name end
 local function is_told(name)
    name = name:gsub("%.zst$", "")
    return name:find("%.index%.json$") or name:find("%.index%.[^./]+%.json$") or name == "model.safetensors"
-      or name == "diffusion_pytorch_model.safetensors" or name:find("%-%d+%-of%-%d+%.")
+      or name == "diffusion_pytorch_model.safetensors" or name == "pytorch_model.bin"
+      or name == "diffusion_pytorch_model.bin" or name:find("%-%d+%-of%-%d+%.")
 end
 
+-- Files of weights; those of other formats where none is of safetensors.
 local function weights_of(entries)
-   local list, told = {}, false
+   local list, others, told = {}, {}, false
    for _, entry in ipairs(entries) do
-      told = told or entry.type ~= "dir" and is_told(entry.name) ~= nil
+      told = told or entry.type ~= "dir" and is_told(entry.name) and true
       if entry.type == "file" and text.is_weights(entry.name) then list[#list + 1] = entry.name end
+      if entry.type == "file" and open.is_other_model(entry.name) then others[#others + 1] = entry.name end
    end
-   return list, told
+   return #list > 0 and list or others, told
 end
 
 --- What a path is, if it is a folder of several models.

@@ -49,10 +49,11 @@ local function adapter_of(model)
    return nil
 end
 
-local function subject_of(model, path, opts)
+local function subject_of(model, path, opts, missing)
    local metadata, keys = model:metadata()
-   local files = model:files()
+   local files = missing and missing.files or model:files()
    local subject = { model = model, path = path, metadata = metadata, keys = keys, files = files, stats = opts.stats,
+      missing = missing,
       format = files[1] and files[1].format or "safetensors" }
    subject.config = files[1] and config_beside(files[1].path)
    subject.adapter = adapter_of(model)
@@ -94,8 +95,19 @@ function meta.__tostring(report)
    return table.concat(lines, "\n")
 end
 
-local function report_of(model, path, opts)
-   local subject, report = subject_of(model, path, opts), {}
+-- Opens what may be of an index that lacks shards, which are named second.
+local function look(path, opts)
+   local ok, model = pcall(open.open, path, { component = opts.component, variant = opts.variant, tensors_only = true,
+      skip = true })
+   if ok then return model end
+   if not errors.is(model) or model.code ~= "io" then error(model, 0) end
+   local part, missing = require("stlua.info.incomplete").open(path, opts, AS_IT_IS)
+   if not part then error(model, 0) end
+   return part, missing
+end
+
+local function report_of(model, path, opts, missing)
+   local subject, report = subject_of(model, path, opts, missing), {}
    for _, section in ipairs(require "stlua.info.sections") do
       if section.gather then section.gather(subject, report) end
    end
@@ -123,13 +135,13 @@ function info.info(what, opts)
       if folder then kind, names = folder.look(what) end
       if kind then
          return folder.report(what, kind, names, function(path)
-            return report_of(open.open(path, AS_IT_IS), path, opts)
+            local model, missing = look(path, {})
+            return report_of(model, path, opts, missing)
          end)
       end
    end
-   local model = open.open(what, { component = opts.component, variant = opts.variant, tensors_only = true,
-      skip = true })
-   return report_of(model, what, opts), model
+   local model, missing = look(what, opts)
+   return report_of(model, what, opts, missing), model
 end
 
 return info

@@ -58,10 +58,8 @@ function places.of(kind, main, path)
    if folders.a1111 and for_a1111(kind, main) then out.a1111 = folders.a1111 end
    out.comfyui = folders.comfyui
    local call = diffusers_of(kind, main)
-   if call then
-      out.diffusers = call:gsub("FILE", (quoted(path):gsub("%%", "%%%%"))):gsub("FOLDER",
-         (quoted(path, true):gsub("%%", "%%%%")))
-   end
+   -- Both at once: a file may be called FOLDER.
+   if call then out.diffusers = call:gsub("F%u+", { FILE = quoted(path), FOLDER = quoted(path, true) }) end
    out.loads = main and main.row.loads
    return out
 end

@@ -127,7 +127,8 @@ end
 local function cast(model, args)
    local to = args.dtype
    args.dtype = nil
-   return to and model:cast(to, { except = "*.alpha", saturate = args.saturate }) or model
+   if not to then return model end
+   return model:cast(to, { except = function(name) return name:find("%.alpha$") ~= nil end, saturate = args.saturate })
 end
 
 --- Saves an adapter as a file, or in PEFT's format as a folder.

@@ -21,15 +21,14 @@ local function open_file(path)
    return open.open(path), true
 end
 
--- Changes that take private things out: a key goes, or what is a path and no more becomes its last part.
+-- Changes that take private things out: a key goes, or of the paths in its value their last parts stay.
 local function strip(metadata, changes)
-   local done = {}
-   for _, found in ipairs(require("stlua.meta.private").find(metadata)) do
-      local value = metadata[found.key]
-      local name = not value:find("[\n\"'{,]") and value:match("^[/\\%a].*[/\\]([^/\\]+)$")
-      changes[found.key] = name or false
+   local private, done = require "stlua.meta.private", {}
+   for _, found in ipairs(private.find(metadata)) do
+      local left = found.paths and private.without_paths(metadata[found.key])
+      changes[found.key] = left or false
       done[#done + 1] = ("%s: %s %s"):format(core.escape(found.key, 60), core.escape(found.why, 120),
-         name and "shortened to " .. core.escape(name, 60) or "removed")
+         left and "shortened to " .. core.escape(left, 60) or "removed")
    end
    return done
 end

@@ -25,6 +25,9 @@ stlua convert small.gguf -o gguf.safetensors --dtype F16
 stlua info --json unsupported.gguf | grep -o '"findings".*}\]'
 stlua convert plain.pt -o plain.npz
 stlua convert -n plain.pt -o plain.npz; echo "exit $?"
+stlua convert plain.pt -o other.npz --max-shard-size 1kB; echo "exit $?"
+stlua convert plain.pt -o other.npz --no-recipe; echo "exit $?"
+stlua convert plain.safetensors --key state_dict -o other.safetensors; echo "exit $?"
 stlua convert plain.npz -o back.safetensors
 stlua -e 'local a, b = st.open "plain.safetensors", st.open "back.safetensors"
    for name, t in pairs(a) do assert(t:identical(b[name]), name) end'; echo "exit $?"

@@ -33,7 +33,8 @@ make("a.safetensors", 1, { waste = 5 })
 make("b.safetensors", 2, {})
 make("c.safetensors", 4, { waste = 6, v = true })
 make("inpaint.safetensors", 1, { channels = 9 })
-st.model { { "decoder.conv_in.weight", st.full({ 2 }, 9.0) }, { "loss.logvar", st.full({ 2 }, 9.0) } }:save("vae.safetensors")
+st.model { { "decoder.conv_in.weight", st.full({ 2 }, 9.0) },
+   { "encoder.conv_in.weight", st.full({ 2 }, 8.0) }, { "loss.logvar", st.full({ 2 }, 9.0) } }:save("vae.safetensors")
 LUA
 stlua make.lua
 cat >show.lua <<'LUA'

@@ -11,6 +11,7 @@ touch -d '2020-01-01' m.safetensors
 stlua hash m.safetensors text.ckpt
 test "$(stlua hash --only sha256 text.ckpt m.safetensors)" = "$(sha256sum text.ckpt m.safetensors)" && echo same
 stlua hash m.safetensors --json
+stlua hash m.safetensors --json --only autov2
 echo "== cached: what a process that cannot read the file would say"
 cut -f 2- cache/stlua/hashes | sort | head -3
 sed -i 's/\t[0-9a-f]*$/\t00000000/' cache/stlua/hashes

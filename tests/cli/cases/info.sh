@@ -42,3 +42,9 @@ stlua info --json pipe | head -c 100; echo
 echo "== wrong"
 stlua info; echo "exit $?"
 stlua info nothing.safetensors; echo "exit $?"
+echo "== several things at once"
+stlua info lora.safetensors --metadata --tensors alpha
+stlua info lora.safetensors --html page.html --json; echo "exit $?"
+mkdir two && cp lora.safetensors two/a.safetensors && cp lora.safetensors two/b.safetensors
+stlua info two --json --stats; echo "exit $?"
+mkdir pts && cp "$FIXTURES/checkpoints/plain.pt" "$FIXTURES/checkpoints/lightning.ckpt" pts && stlua info pts

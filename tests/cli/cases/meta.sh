@@ -27,6 +27,11 @@ stlua meta stripped.safetensors --thumbnail-out none.png; echo "exit $?"
 stlua meta m.safetensors --thumbnail-out ./m.safetensors; echo "exit $?"
 stlua meta m.safetensors --thumbnail-out nowhere/out.png; echo "exit $?"
 stlua meta m.safetensors --thumbnail make.lua; echo "exit $?"
+before=$(cksum <m.safetensors)
+stlua meta m.safetensors --set lost=1 --thumbnail-out nowhere/out.png; echo "exit $?"
+test "$(cksum <m.safetensors)" = "$before" && echo untouched
+stlua meta m.safetensors --unset modelspec.thumbnail --thumbnail-out taken.png -o without.safetensors --get ss_steps &&
+   cmp in.png taken.png && echo same
 echo "== in place"
 stlua meta m.safetensors --set big="$(head -c 300 /dev/zero | tr '\0' x)" -o wide.safetensors --align 4096
 stlua meta wide.safetensors --unset big --set small=1 --in-place && stlua meta wide.safetensors --get small
@@ -41,6 +46,9 @@ stlua meta m.safetensors --set modelspec.prediction_type=w --unchecked && stlua 
 stlua meta m.safetensors --get ss_stepps; echo "exit $?"
 stlua meta m.safetensors --set noequals; echo "exit $?"
 stlua meta m.safetensors --set a=1 --in-place -o x; echo "exit $?"
+stlua meta m.safetensors --set a=1 --in-place -n; echo "exit $?"
+stlua meta m.safetensors --get note --json; echo "exit $?"
+stlua meta --fields --set a=1; echo "exit $?"
 stlua meta; echo "exit $?"
 stlua meta nothing.safetensors; echo "exit $?"
 echo '{"weight_map":{}}' >model.safetensors.index.json; stlua meta model.safetensors.index.json --set a=b; echo "exit $?"

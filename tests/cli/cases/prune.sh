@@ -19,7 +19,8 @@ add("v_pred", 0, "F32", 0)
 list[#list + 1] = { "cond_stage_model.transformer.text_model.embeddings.position_ids",
    st.tensor { { 0, 0.9995, 2, 2.998, 4 } }:cast "F16" }
 st.model(list, { format = "pt", ["modelspec.hash_sha256"] = "0xabc" }):save("a.safetensors")
-st.model { { "decoder.conv_in.weight", st.full({ 2, 2 }, 9.0) }, { "loss.logvar", st.ones(2) } }:save("vae.safetensors")
+st.model { { "decoder.conv_in.weight", st.full({ 2, 2 }, 9.0) },
+   { "encoder.conv_in.weight", st.full({ 2, 2 }, 8.0) }, { "loss.logvar", st.ones(2) } }:save("vae.safetensors")
 st.model { { "layers.0.w", st.ones(3) }, { "betas", st.ones(3) }, { "optimizer_states.0.x", st.ones(3) } }:save("llm.safetensors")
 LUA
 stlua make.lua
@@ -54,9 +55,18 @@ echo "--- shards"
 stlua split a.safetensors -o sharded --shards 2 && ls sharded
 stlua join sharded -o joined.safetensors && cmp a.safetensors joined.safetensors
 stlua join sharded/model-0000*.safetensors -o joined.safetensors && stlua diff a.safetensors joined.safetensors
-stlua join sharded/model-00002-of-00002.safetensors sharded/model-00002-of-00002.safetensors -o x.safetensors; echo "exit $?"
+stlua join --partial sharded/model-00002-of-00002.safetensors sharded/model-00002-of-00002.safetensors -o x.safetensors; echo "exit $?"
 stlua split a.safetensors -o three --shards 3; echo "exit $?"
 stlua split a.safetensors -o small --max-shard-size 1kB && ls small
+stlua join small/model-00001-of-0000*.safetensors small/model-00003-of-0000*.safetensors -o x.safetensors; echo "exit $?"
+stlua join --partial small/model-00001-of-0000*.safetensors -o partial.safetensors -q; echo "exit $?"
 stlua split a.safetensors -o many --shards 100; echo "exit $?"
 stlua split a.safetensors --shards 2 --max-shard-size 1kB; echo "exit $?"
+echo "--- what is read is not replaced by a part of it"
+cp a.safetensors unet.safetensors; sum() { cksum <unet.safetensors; }; before=$(sum)
+stlua split unet.safetensors --components -o "{component}.safetensors"; echo "exit $?"
+stlua prune unet.safetensors --extract vae -o unet.safetensors -q; echo "exit $?"
+stlua join sharded -o sharded/model-00001-of-00002.safetensors; echo "exit $?"
+test "$(sum)" = "$before" && echo same
+stlua prune a.safetensors --saturate -o x.safetensors; echo "exit $?"
 ls x.safetensors 2>&1

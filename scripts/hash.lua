@@ -37,7 +37,7 @@ local function run(args)
          print_all(path, found)
       end
    end
-   if args.json then cli.write(core.json_encode { files = all }, "\n") end
+   if args.json then cli.write(core.json_report { files = all }, "\n") end
 end
 
 return cli.command({

@@ -37,7 +37,7 @@ local function write_json(args, pattern)
    if args.tensors or args.stats then
       cli.usage("info: %s holds several models: --tensors and --stats tell of one: name it", cli.escape(args.model))
    end
-   cli.write(core.json_encode(report), "\n")
+   cli.write(core.json_report(report), "\n")
 end
 
 local function run(args)

@@ -81,7 +81,7 @@ end
 
 local function show(args, metadata)
    if args.get then return get(metadata, args.get) end
-   if args.json then return cli.write(core.json_encode(metadata), "\n") end
+   if args.json then return cli.write(core.json_report(metadata), "\n") end
    local keys = {}
    for key in pairs(metadata) do keys[#keys + 1] = key end
    table.sort(keys)

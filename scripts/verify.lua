@@ -4,6 +4,7 @@
 --    stlua verify --json models/*/ | jq '.models[] | select(.ok | not)'
 
 local cli = require "stlua.cli"
+local core = require "stlua.core"
 local errors = require "stlua.errors"
 local st = require "stlua"
 
@@ -38,7 +39,7 @@ local function run(args)
          if not args.json then cli.write(tostring(result), "\n") end
       end
    end
-   if args.json then cli.write(st.json.encode { models = st.json.array(list) }, "\n") end
+   if args.json then cli.write(core.json_report { models = st.json.array(list) }, "\n") end
    return status
 end
 

@@ -196,7 +196,7 @@ end
 -- @tparam[opt="note"] string event its kind in JSON
 function cli.note(line, event)
    if settings.json then
-      io.stderr:write(core.json_encode { event = event or "note", text = line }, "\n")
+      io.stderr:write(core.json_report { event = event or "note", text = line }, "\n")
    elseif not settings.quiet then
       io.stderr:write(line, "\n")
    end
@@ -205,7 +205,7 @@ end
 --- An error that does not end the command, told as main tells others.
 function cli.complain(message)
    if settings.json then
-      io.stderr:write(core.json_encode { event = "error", message = message }, "\n")
+      io.stderr:write(core.json_report { event = "error", message = message }, "\n")
    else
       io.stderr:write("stlua: ", message, "\n")
    end
@@ -382,7 +382,7 @@ function cli.copy(fn, args)
       replace = args.output ~= nil and not args.no_replace })
    local before = core.stat(args.file).size
    if settings.json then
-      io.stderr:write(core.json_encode { event = "saved", paths = core.array { to }, before = before, bytes = bytes,
+      io.stderr:write(core.json_report { event = "saved", paths = core.array { to }, before = before, bytes = bytes,
          seconds = seconds }, "\n")
    else
       local share = before > 0 and math.floor(100 * bytes / before + 0.5) or 100
@@ -418,7 +418,7 @@ function cli.save(list, args)
       error(bytes, 0)
    end
    if settings.json then
-      io.stderr:write(core.json_encode { event = "saved", paths = core.array(names), tensors = tensors, bytes = bytes,
+      io.stderr:write(core.json_report { event = "saved", paths = core.array(names), tensors = tensors, bytes = bytes,
          stored = stored, seconds = seconds }, "\n")
    else
       -- The rate of a moment means nothing.

@@ -40,7 +40,7 @@ end
 -- @tparam string b
 -- @treturn string
 function diff_json.encode(d, a, b)
-   return core.json_encode { a = a, b = b, same = d.same, same_tensors = d.same_tensors, equal = d.equal,
+   return core.json_report { a = a, b = b, same = d.same, same_tensors = d.same_tensors, equal = d.equal,
       differ = #d - d.equal, only_a = core.array(d.only_a), only_b = core.array(d.only_b),
       metadata = list(d.metadata, function(m) return { key = m.key, a = m.a or core.null, b = m.b or core.null } end),
       blocks = list(d.blocks, block), tensors = list(d, tensor) }

@@ -134,7 +134,7 @@ local function report(e, traceback)
       message = errors.describe(e, function(line) return not line:find("lua/stlua/", 1, true) end)
    end
    if cli.is_json() then
-      io.stderr:write(core.json_encode { event = "error", code = code, message = message }, "\n")
+      io.stderr:write(core.json_report { event = "error", code = code, message = message }, "\n")
    else
       io.stderr:write("stlua: ", message, "\n")
    end

@@ -62,10 +62,11 @@ local function is_input(result, inputs)
    return false
 end
 
--- The first model whose tensor is not floating, or nil.
+-- The first model whose tensor holds integers, or nil. Booleans may be a mask.
 local function whole_input(row, inputs)
    for k = 1, inputs.n do
-      if not dtype.is_float(fit.dtype(row, inputs.from[k])) then return inputs.from[k] end
+      local own = fit.dtype(row, inputs.from[k])
+      if not dtype.is_float(own) and own ~= "BOOL" then return inputs.from[k] end
    end
 end
 

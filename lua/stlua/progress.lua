@@ -28,7 +28,7 @@ end
 
 local function write_event(out, phase, done, total, seconds)
    local event = { event = "progress", phase = phase, done = done, total = total, seconds = seconds }
-   out:write(core.json_encode(event), "\n")
+   out:write(core.json_report(event), "\n")
    out:flush()
 end
 

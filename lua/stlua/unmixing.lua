@@ -229,7 +229,7 @@ function unmix.json(u, model, sources)
    end
    local left_out = {}
    for reason, names in pairs(u.left_out) do left_out[reason] = core.array(names) end
-   return core.json_encode { model = model, sources = core.array(sources), all = u.all and fit_as_json(u.all, k),
+   return core.json_report { model = model, sources = core.array(sources), all = u.all and fit_as_json(u.all, k),
       blocks = list(u.blocks), tensors = list(u.tensors), left_out = left_out }
 end
 

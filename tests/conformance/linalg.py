@@ -130,7 +130,7 @@ def einsums():
             try:
                 want = torch.einsum(equation, *(t if whole else t.double() for t in tensors))
             except RuntimeError as e:
-                if "same dtype" not in str(e):      # torch stumbles over a sum of its own that became I64
+                if "expected scalar type" not in str(e):      # torch stumbles over a sum of its own that became I64
                     add("einsum", code, names, None)
                 continue
             if whole:

@@ -69,6 +69,7 @@ several("cholesky det eigh inverse linear_sum_assignment pinv nuclear_norm qr sv
 several("matmul mm solve kron", function(w) return w.square, w.square end)
 several("bmm", function(w) return w.stack, w.stack end)
 several("dot outer", function(w) return w.v, w.v end)
+several("einsum", function(w) return "ij,jk->ik", w.square, w.square end)
 several("ones zeros rand randn", function() return 2, 3, { dtype = "F64" } end)
 several("ones_like zeros_like rand_like randn_like", function(w) return w.t, { dtype = "F64" } end)
 several("reshape view", function(w) return w.t, 3, 2 end)

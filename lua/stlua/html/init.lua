@@ -46,7 +46,7 @@ end
 
 --- A value as JSON that may stand in a script element: no "<" in it ends that.
 function html.json(value)
-   return (core.json_encode(value):gsub("[<>&]", { ["<"] = "\\u003c", [">"] = "\\u003e", ["&"] = "\\u0026" }))
+   return (core.json_report(value):gsub("[<>&]", { ["<"] = "\\u003c", [">"] = "\\u003e", ["&"] = "\\u0026" }))
 end
 
 local PAGE = [[

@@ -139,16 +139,16 @@ local function stats_as_json(model, pattern)
    cli.write(',"stats":{')
    local comma = ""
    local sum = require("stlua.info.precision").measure(model, chosen(model, pattern), function(name, row)
-      cli.write(comma, core.json_encode(name), ":", core.json_encode(finite(row)))
+      cli.write(comma, core.json_report(name), ":", core.json_encode(finite(row)))
       comma = ","
    end)
-   cli.write('},"values":', core.json_encode(sum))
+   cli.write('},"values":', core.json_report(sum))
 end
 
 --- One JSON object: the report, and the tensors and statistics where they are asked for.
 -- @tparam table wanted tensors, stats = true; pattern
 function listing.json(report, model, wanted)
-   local s = core.json_encode(report)
+   local s = core.json_report(report)
    if not (wanted.tensors or wanted.stats) then return cli.write(s, "\n") end
    cli.write(s:sub(1, -2))
    if wanted.tensors then tensors_as_json(model, wanted.pattern) end

@@ -126,7 +126,7 @@ local function as_json(rows, about)
    end
    for key, value in pairs(about or {}) do out[key] = value end
    out.layers = core.array(list)
-   return core.json_encode(out, { indent = 2 })
+   return core.json_report(out, { indent = 2 })
 end
 
 local REPORTS = { table = as_table, json = as_json, plot = as_plot }

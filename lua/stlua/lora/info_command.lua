@@ -14,7 +14,7 @@ end
 
 function command.run(args)
    local info, shown = describe.info(args.adapter)
-   cli.write(args.json and core.json_encode(info) or shown, "\n")
+   cli.write(args.json and core.json_report(info) or shown, "\n")
 end
 
 return command

@@ -79,7 +79,7 @@ end
 
 local function check_key(args, model)
    for _, file in ipairs(args.key and model:files() or {}) do
-      if file.format ~= "PyTorch checkpoint" then
+      if not file.format:find("^PyTorch checkpoint") then
          cli.usage("convert: --key takes a part of a PyTorch checkpoint: %s is none, but %s",
             cli.escape(file.path), file.format)
       end

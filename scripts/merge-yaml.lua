@@ -132,15 +132,11 @@ local function wrong_target(out, args)
    local base = path:match "[^/]*$"
    local shown = cli.escape(out)
    if base == "" or base == "." or base == ".." then return shown .. ": a folder that is replaced needs a name" end
-   local parent = path:match "^(.*)/[^/]*$"
-   local stat, around = core.stat(path), core.stat(parent == "" and "/" or parent or ".")
-   if not around then return ("%s: the folder %s does not exist: create it first"):format(shown, cli.escape(parent)) end
-   if around.type ~= "dir" then return ("%s: %s is no folder"):format(shown, cli.escape(parent)) end
-   if not stat then return nil end
+   local stat, wrong = core.stat(path), dry_run.place_problem(path, shown)
+   if wrong or not stat then return wrong end
    if stat.type ~= "dir" then return shown .. " is no folder: name another" end
-   if args.no_replace or not args.output then
-      return ("%s exists: %s"):format(shown, args.output and "leave out --no-replace" or "give -o to replace it")
-   end
+   wrong = dry_run.exists_problem(shown, args)
+   if wrong then return wrong end
    local part = not args.force and model_in(path)
    return part and ("%s holds a model already (%s): give -f to replace it"):format(shown, cli.escape(part)) or nil
 end

@@ -22,15 +22,13 @@ local function check(who, m, opts, known)
    if not map.is_model(m) then errors.throwf("arg", "%s: a model expected, got a %s", who, type(m)) end
    known.only, known.except, known.dtype = "string|table|function", "string|table|function", "string"
    opts = errors.check_options(opts, known, who)
-   local only, unused = nil, function() return {} end
-   if opts.only then only, unused = pattern.any(opts.only) end
-   local except = pattern.except(opts.except, who .. ": except", m, " of " .. lineage.formula(m))
-   local function test(name) return (not only or only(name)) and not except(name) end
-   return opts, test, unused, only ~= nil
+   local only, unused = pattern.only(opts.only)
+   local except = pattern.except(opts.except, who .. ": except", m, lineage.label(m))
+   return opts, function(name) return only(name) and not except(name) end, unused, opts.only ~= nil
 end
 
 local function check_used(who, m, unused)
-   pattern.check_used(unused, who .. ": only", { m }, " of " .. lineage.formula(m))
+   pattern.check_used(unused, who .. ": only", { m }, lineage.label(m))
 end
 
 -- What the metadata say of layers, without those that are floats now: nil where none is left.

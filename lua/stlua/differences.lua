@@ -180,8 +180,7 @@ local function total_of(a, test)
 end
 
 local function compare(a, b, opts)
-   local test, unused = function() return true end, function() return {} end
-   if opts.only then test, unused = pattern.any(opts.only) end
+   local test, unused = pattern.only(opts.only)
    local d = { equal = 0, only_a = {}, only_b = {}, labels = { lineage.formula(a), lineage.formula(b) } }
    local total, done = opts.progress and total_of(a, test), 0
    for i = 1, a:count() do
@@ -205,7 +204,7 @@ local function compare(a, b, opts)
       local name = b:name(i)
       if test(name) and not a:find(name) then d.only_b[#d.only_b + 1] = name end
    end
-   pattern.check_used(unused, "st.diff", { a, b }, " of either model")
+   pattern.check_used(unused, "st.diff", { a, b }, "either model")
    d.metadata = metadata(a, b)
    d.same_tensors = d.equal == #d and #d.only_a == 0 and #d.only_b == 0
    d.same = d.same_tensors and #d.metadata == 0

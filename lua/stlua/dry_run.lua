@@ -8,6 +8,7 @@ local dtype = require "stlua.dtype"
 local errors = require "stlua.errors"
 local merge_job = require "stlua.merge_job"
 local merging = require "stlua.merging"
+local new_file = require "stlua.new_file"
 local open = require "stlua.open"
 local text = require "stlua.text"
 
@@ -69,19 +70,31 @@ local function memory_need(job, largest)
    return tiles + held * largest
 end
 
+--- What is wrong with the folder that a target is in, or nil.
+-- @tparam string path
+-- @tparam string shown the same for messages
+function dry_run.place_problem(path, shown)
+   local folder, kind = new_file.folder((path:gsub("(.)/+$", "%1")))
+   if not kind then return ("%s: the folder %s does not exist: create it first"):format(shown, core.escape(folder)) end
+   return kind ~= "dir" and ("%s: %s is no folder"):format(shown, core.escape(folder)) or nil
+end
+
+--- Why a target that is there is not replaced, or nil.
+function dry_run.exists_problem(shown, args)
+   if args.output and not args.no_replace then return nil end
+   return ("%s exists: %s"):format(shown, args.output and "leave out --no-replace" or "give -o to replace it")
+end
+
 --- What is wrong with a target before a byte is written, in words; nil if nothing is seen.
 -- @tparam string path
 -- @tparam table args of the command line: output, no_replace, max_shard_size, align
 -- @treturn ?string
 function dry_run.target_problem(path, args)
    local shown, stat = core.escape(path), core.stat(path)
-   local folder = path:gsub("/+$", ""):match("^(.*)/[^/]*$") or "."
-   if folder == "" then folder = "/" end
-   local above = core.stat(folder)
    local align = args.align and math.tointeger(args.align)
    if path == "" then return "-o is empty: give the name of a file" end
-   if not above then return ("%s: the folder %s does not exist: create it first"):format(shown, core.escape(folder)) end
-   if above.type ~= "dir" then return ("%s: %s is no folder"):format(shown, core.escape(folder)) end
+   local place = dry_run.place_problem(path, shown)
+   if place then return place end
    if align and (align < 8 or align > 1048576 or align % 8 ~= 0) then
       return ("--align %d: a multiple of 8 up to 1048576 is expected"):format(align)
    end
@@ -90,8 +103,7 @@ function dry_run.target_problem(path, args)
    if stat.type ~= "dir" and args.max_shard_size then
       return shown .. ": this is no folder: shards are saved to a folder"
    end
-   if args.output and not args.no_replace then return nil end
-   return ("%s exists: %s"):format(shown, args.output and "leave out --no-replace" or "give -o to replace it")
+   return dry_run.exists_problem(shown, args)
 end
 
 -- Whether models fit, where something else is wrong before that is seen: as a plain average of them would tell.

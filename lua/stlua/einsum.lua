@@ -105,12 +105,10 @@ local function simplify(t, term, sizes, wanted)
    while d <= #term do
       local twin
       for e = d + 1, #term do twin = twin or term[e] == term[d] and e or nil end
-      if t:shape()[d] == 1 and sizes[term[d]] ~= 1 then
-         t, term = t:squeeze(d), { table.unpack(term) }
-         table.remove(term, d)
-      elseif twin and t:shape()[twin] == 1 and sizes[term[d]] ~= 1 then
-         t, term = t:squeeze(twin), { table.unpack(term) }
-         table.remove(term, twin)
+      local single = sizes[term[d]] ~= 1 and (t:shape()[d] == 1 and d or twin and t:shape()[twin] == 1 and twin)
+      if single then
+         t, term = t:squeeze(single), { table.unpack(term) }
+         table.remove(term, single)
       elseif twin then
          t, term = diagonal(t, term, d, twin)
          d = 1

@@ -23,6 +23,11 @@ function lineage.of(model)
    return record
 end
 
+--- The formula of a model for a message that may never be written: a function that gives it.
+function lineage.label(model)
+   return function() return lineage.formula(model) end
+end
+
 --- Remembers a model that was opened from `path`.
 function lineage.opened(model, path)
    local record = { label = core.escape(text.basename(path)), model = model, notes = {} }

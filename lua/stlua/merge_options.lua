@@ -26,6 +26,8 @@ local function takes(def)
    return count .. (def.base == "required" and " and --base" or def.base == "optional" and ", perhaps --base" or "")
 end
 
+local parameter_names = {}     -- of all methods, as options were added for them
+
 -- The definitions of all methods; and of those whose file is wrong, name and message.
 local function definitions()
    local list, broken = {}, {}
@@ -38,9 +40,10 @@ local function definitions()
 end
 
 --- The list of methods for the help of the command: a line each, and its parameters with their defaults.
-function merge_options.methods_text()
+-- @tparam[opt] table defs, broken as of definitions
+function merge_options.methods_text(defs, broken)
    local lines = { "Methods (--method), their parameters and defaults; ! must be given:" }
-   local defs, broken = definitions()
+   if not defs then defs, broken = definitions() end
    for _, def in ipairs(defs) do
       local words = {}
       lines[#lines + 1] = ("   %s: %s"):format(def.name, def.summary)
@@ -53,8 +56,9 @@ end
 
 --- Adds an option for each parameter of any method. They are not in the list of options but with the methods.
 function merge_options.add(parser)
-   local seen = {}
-   for _, def in ipairs((definitions())) do
+   local seen, defs, broken = {}, definitions()
+   parameter_names = {}
+   for _, def in ipairs(defs) do
       for _, param in ipairs(def.params) do
          local name = option_of(param.name)
          if not seen[name] and not OWN[param.name] then
@@ -64,12 +68,13 @@ function merge_options.add(parser)
             else
                parser:option("--" .. name):hidden(true)
             end
+            parameter_names[#parameter_names + 1] = param.name
          end
          seen[name] = true
       end
    end
    parser:epilog("stlua merge CONFIG.yml takes a YAML file of mergekit: see stlua help merge-yaml.\n\n"
-      .. merge_options.methods_text())
+      .. merge_options.methods_text(defs, broken))
 end
 
 -- ---------------------------------------------------------------- reading
@@ -140,13 +145,9 @@ end
 
 -- Parameters of any method that were given, but those that are options anyway.
 local function given_of_methods(args)
-   local list, seen = {}, {}
-   for _, def in ipairs((definitions())) do
-      for _, param in ipairs(def.params) do
-         local key = param.name
-         if not seen[key] and not OWN[key] and (args[key] ~= nil or args["no_" .. key]) then list[#list + 1] = key end
-         seen[key] = true
-      end
+   local list = {}
+   for _, key in ipairs(parameter_names) do
+      if args[key] ~= nil or args["no_" .. key] then list[#list + 1] = key end
    end
    return list
 end

@@ -46,7 +46,7 @@ local function patterns_of(who, ...)
    return list
 end
 
-local function check_used(m, unused, who) pattern.check_used(unused, who, { m }, " of " .. lineage.formula(m)) end
+local function check_used(m, unused, who) pattern.check_used(unused, who, { m }, lineage.label(m)) end
 
 --- The tensor of that name, whatever methods there are.
 --
@@ -174,12 +174,11 @@ function Model:cast(to, opts)
    to = dtype.check(to, true, "cast")
    opts = errors.check_options(opts,
       { only = "string|table|function", except = "string|table|function", saturate = "boolean" }, "cast")
-   local only, unused
-   if opts.only then only, unused = pattern.any(opts.only) end
-   local except = pattern.except(opts.except, "cast: except", self, " of " .. lineage.formula(self))
+   local only, unused = pattern.only(opts.only)
+   local except = pattern.except(opts.except, "cast: except", self, lineage.label(self))
    local problems = {}
    local out = rebuild(self, "cast", function(name, t)
-      local chosen = (not only or only(name)) and not except(name)
+      local chosen = only(name) and not except(name)
       if chosen and t:dtype() ~= to and dtype.is_float(t:dtype()) then
          local ok, result = pcall(t.cast, t, to, { saturate = opts.saturate })
          if ok then return name, result end
@@ -188,7 +187,7 @@ function Model:cast(to, opts)
       end
       return name, t
    end)
-   if unused then check_used(self, unused, "cast: only") end
+   check_used(self, unused, "cast: only")
    errors.throw_all(problems, "cannot be cast")
    lineage.of(out).raw = nil
    return out

@@ -6,6 +6,16 @@ local errors = require "stlua.errors"
 
 local new_file = {}
 
+--- The folder that a path is in, and what is there: "dir", another type, or nil.
+-- @tparam string path without a slash at its end
+-- @treturn string
+-- @treturn ?string
+function new_file.folder(path)
+   local folder = path:match("^(.*)/[^/]*$") or "."
+   local stat = core.stat(folder == "" and "/" or folder)
+   return folder, stat and stat.type
+end
+
 --- Refuses to let a mistyped name cost a model, or long work: what is there must be of the kind that is to be written,
 -- and there must be a folder for it.
 -- @tparam string path
@@ -13,13 +23,12 @@ local new_file = {}
 -- @tparam function is_such called with the first bytes of what is there
 -- @raise "exists"; "io" for a folder, or a name in a folder that is not there
 function new_file.check(path, kind, is_such)
-   local stat, parent = core.stat(path), path:match("^(.*)/[^/]*$") or "."
+   local stat, folder, kind_of_folder = core.stat(path), new_file.folder(path)
    if stat and stat.type == "dir" then
       errors.throwf("io", "%s: that is a folder: name the file to write in it", core.escape(path))
    end
-   local folder = core.stat(parent == "" and "/" or parent)
-   if not folder or folder.type ~= "dir" then
-      errors.throwf("io", "%s: the folder %s does not exist: create it first", core.escape(path), core.escape(parent))
+   if kind_of_folder ~= "dir" then
+      errors.throwf("io", "%s: the folder %s does not exist: create it first", core.escape(path), core.escape(folder))
    end
    local file = io.open(path, "rb")
    local head = file and file:read(64)

@@ -104,9 +104,9 @@ end
 -- @tparam function unused as any gives it; or what it would give
 -- @tparam string who names the function, or function and option, in the message
 -- @tparam {model,...} models in which the names were looked for
--- @tparam[opt] string of what the names are of, for the message: " of a.safetensors"
+-- @tparam[opt] string|function label what the names are of, or a function that tells it where it is needed
 -- @raise "name", with the first few of them, and the nearest names
-function pattern.check_used(unused, who, models, of)
+function pattern.check_used(unused, who, models, label)
    local misses = type(unused) == "table" and unused or unused()
    if #misses == 0 then return end
    local names, lines, seen = {}, {}, {}
@@ -116,31 +116,39 @@ function pattern.check_used(unused, who, models, of)
          if not seen[name] then names[#names + 1], seen[name] = name, true end
       end
    end
-   local parts = text.parts(names)
+   if type(label) == "function" then label = label() end
+   local parts, of = text.parts(names), label and " of " .. label or ""
    for i = 1, math.min(#misses, TOLD) do
       local glob = misses[i]
       local hint = text.did_you_mean(glob, names)
       if hint == "" then hint = text.did_you_mean(glob, parts) end
-      lines[i] = ("%s: no tensor%s matches %s%s"):format(who, of or "", text.quote(glob), hint)
+      lines[i] = ("%s: no tensor%s matches %s%s"):format(who, of, text.quote(glob), hint)
    end
    if #misses > TOLD then lines[#lines + 1] = ("  ... nor %d more patterns"):format(#misses - TOLD) end
    errors.throw("name", table.concat(lines, "\n"))
+end
+
+--- The same as any, where nothing means all names.
+-- @tparam ?string|table|function what
+function pattern.only(what)
+   if what then return pattern.any(what) end
+   return function() return true end, function() return {} end
 end
 
 --- The test of what is to be left alone in a model; each pattern must match one of its names.
 -- @tparam ?string|table|function what
 -- @tparam string who as of check_used
 -- @tparam model model
--- @tparam[opt] string of as of check_used
+-- @tparam[opt] string|function label as of check_used
 -- @treturn function name -> boolean
 -- @raise "name"
-function pattern.except(what, who, model, of)
+function pattern.except(what, who, model, label)
    if not what then return function() return false end end
    local test, unused = pattern.any(what)
    if type(what) ~= "function" then
       for i = 1, model:count() do test(model:name(i)) end
    end
-   pattern.check_used(unused, who, { model }, of)
+   pattern.check_used(unused, who, { model }, label)
    return test
 end
 

@@ -139,7 +139,7 @@ function prune.prune(m, opts)
       for _, test in pairs(tests) do test(m:name(i)) end
    end
    for _, key in ipairs { "keep", "drop" } do
-      pattern.check_used(unused[key] or {}, "st.prune: " .. key, { m }, " of " .. lineage.formula(m))
+      pattern.check_used(unused[key] or {}, "st.prune: " .. key, { m }, lineage.label(m))
    end
    local report = { dropped = {}, averaged = 0, repaired = {}, baked = 0, before = bytes_of(m) }
    local averaged = {}

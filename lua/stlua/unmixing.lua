@@ -75,8 +75,7 @@ end
 
 -- Products of every tensor: { { name =, gram = }, ... }, and the names that are left out, by reason.
 local function measure(m, sources, opts)
-   local test, unused = function() return true end, function() return {} end
-   if opts.only then test, unused = pattern.any(opts.only) end
+   local test, unused = pattern.only(opts.only)
    local ignored = checkpoint.is_one(m) and checkpoint.is_fixed or function() return false end
    local found, left_out, total, done = {}, {}, 0, 0
    for i = 1, m:count() do total = total + m:tensor(i):nbytes() end

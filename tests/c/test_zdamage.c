@@ -362,15 +362,24 @@ static void test_no_memory(void **state)
     free(p);
 }
 
+/* m.zst, a model in one frame; gives its plain bytes. */
+static unsigned char *spill_one_frame(size_t *n)
+{
+    static const size_t sizes[] = {12000000};
+    size_t m;
+    unsigned char *p = zmodel_make("w", sizes, n), *c = zmodel_frames(p, *n, *n, true, &m);
+    spill(in_dir(dir, "m.zst"), c, m);
+    free(c);
+    return p;
+}
+
 /* A stream that must be unpacked, and cannot be. */
 static void test_spool_faults(void **state)
 {
     (void)state;
-    static const size_t sizes[] = {12000000};
-    size_t n, m;
+    size_t n;
     st_file *f;
-    unsigned char buf[100], *p = zmodel_make("w", sizes, &n), *c = zmodel_frames(p, n, n, true, &m);
-    spill(in_dir(dir, "m.zst"), c, m);
+    unsigned char buf[100], *p = spill_one_frame(&n);
     setenv("TMPDIR", dir, 1);
     static const sys_call calls[] = {SYS_open, SYS_pwrite, SYS_pread};
     for (size_t i = 0; i < 3; i++) {
@@ -400,18 +409,15 @@ static void test_spool_faults(void **state)
     unsetenv("TMPDIR");
     assert_int_equal(count_entries(dir), 1);
     free(p);
-    free(c);
 }
 
 /* What failed for a reason that may pass can be tried again; when all lies on the disk, the decoder goes. */
 static void test_a_spool_that_was_full(void **state)
 {
     (void)state;
-    static const size_t sizes[] = {12000000};
-    size_t n, m;
+    size_t n;
     st_file *f;
-    unsigned char buf[100], *p = zmodel_make("w", sizes, &n), *c = zmodel_frames(p, n, n, true, &m);
-    spill(in_dir(dir, "m.zst"), c, m);
+    unsigned char buf[100], *p = spill_one_frame(&n);
     assert_ok(st_file_open(in_dir(dir, "m.zst"), &f, &err));
     uint64_t asleep = st_memory_used();
     st_source *src = st_file_source(f);
@@ -437,7 +443,6 @@ static void test_a_spool_that_was_full(void **state)
     assert_int_equal(st_memory_used(), asleep);
     st_file_close(f);
     free(p);
-    free(c);
 }
 
 /* What lies on the disk of a frame that turned out to be damaged is not saved either. */

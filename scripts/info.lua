@@ -21,7 +21,8 @@ end
 -- Each that is asked for, one after the other; statistics tell of tensors all that their list does.
 local function list(args, pattern)
    local listing = require "stlua.info.listing"
-   local model = require("stlua.open").open(args.model, { tensors_only = true, skip = true })
+   local model, missing = info.look(args.model, {})
+   if missing then cli.note("warning: " .. require("stlua.info.incomplete").told(missing)) end
    if args.metadata then listing.metadata(model) end
    if not (args.stats or args.tensors) then return end
    if args.metadata then cli.write("\n") end

@@ -12,7 +12,7 @@ typedef struct st_append st_append;
 st_status st_append_new(st_sink *out, uint64_t at, st_ctx *ctx, st_append **a, st_err *err);
 void st_append_free(st_append *a);
 /* Result `number`, once each, from any thread. What comes before its turn is kept in memory. When too much is, the
- * caller waits, until its run is stopped; without a context this is LIMIT. */
+ * caller waits, until its run is stopped; without a context it is laid in a temporary file. */
 st_status st_append_put(st_append *a, size_t number, const void *buf, size_t n, st_err *err);
 /* The offset behind the last one, and how many there were, when all put calls have returned. */
 uint64_t st_append_end(const st_append *a);

@@ -182,9 +182,7 @@ static st_status fill_input(zstream *x, st_err *err)
 static st_status keep_in_spool(zstream *x, const void *p, size_t n, st_err *err)
 {
     if (x->spool < 0 || x->front + n <= x->spooled) return ST_OK; /* or it lies there since an earlier try */
-    int r = sys_pwrite(x->spool, p, n, x->front);
-    return r < 0 ? st_fail_errno(err, -r, x->base.label, "writing it to a temporary file to read it in this order")
-                 : ST_OK;
+    return st_spool_write(x->spool, x->base.label, p, x->front, n, err);
 }
 
 /* Some bytes more, or a frame's end, or the end of all. */
@@ -248,20 +246,13 @@ static st_status advance(zstream *x, st_err *err)
 
 /* ---------------------------------------------------------------- reading */
 
-static st_status read_spool(const zstream *x, void *buf, uint64_t off, size_t n, st_err *err)
-{
-    int64_t r = sys_pread(x->spool, buf, n, off);
-    if (r < 0) return st_fail_errno(err, (int)-r, x->base.label, "reading it from a temporary file");
-    return (size_t)r == n
-               ? ST_OK
-               : st_fail(err, ST_IO, x->base.label, NULL, "the temporary file that it is read from is short");
-}
-
 /* From now on all is kept on the disk, from the beginning. */
 static st_status start_spool(zstream *x, st_err *err)
 {
+    static const st_spool_use use = {"without a seek table it must be unpacked to be read in this order",
+                                     "unpack it once with `stlua decompress`"};
     int fd;
-    ST_TRY(st_spool_open(x->base.label, x->base.size, &fd, err));
+    ST_TRY(st_spool_open(x->base.label, x->base.size, &use, &fd, err));
     fall_asleep(x);
     x->spool = fd;
     return ST_OK;
@@ -278,7 +269,7 @@ static st_status read_locked(zstream *x, char *dst, uint64_t off, size_t n, st_e
 {
     while (n > 0) {
         if (x->spool < 0 && x->z && x->front > x->room && off < x->front - x->room) ST_TRY(start_spool(x, err));
-        if (x->spool >= 0 && off + n <= x->spooled) return read_spool(x, dst, off, n, err);
+        if (x->spool >= 0 && off + n <= x->spooled) return st_spool_read(x->spool, x->base.label, dst, off, n, err);
         if (x->spool < 0 && x->z && off < x->front) {
             size_t part = x->front - off < n ? (size_t)(x->front - off) : n;
             copy_kept(x, dst, off, part);
@@ -322,7 +313,7 @@ static st_status stream_read(st_source *s, void *buf, uint64_t off, size_t n, st
                        n, (unsigned long long)off, (unsigned long long)s->size);
     if (x->spool >= 0 && off + n <= x->spooled) {
         note_given(x, off, n);
-        return read_spool(x, buf, off, n, err);
+        return st_spool_read(x->spool, x->base.label, buf, off, n, err);
     }
     pthread_mutex_lock(&x->lock);
     st_status status = read_locked(x, buf, off, n, err);

@@ -5,7 +5,9 @@
 #include "blocks.h"
 #include "context.h"
 #include "mem.h"
+#include "sys.h"
 
+#include <errno.h>
 #include <string.h>
 #include <time.h>
 
@@ -359,6 +361,61 @@ static void test_a_delayed_producer(void **state)
     free(bytes);
 }
 
+/* Where nobody may wait, what does not fit into memory waits on the disk. */
+static st_status check_piece(st_sink *k, const void *buf, uint64_t off, size_t n, st_err *err)
+{
+    slow *s = (slow *)(void *)k;
+    const char *b = buf;
+    (void)err;
+    assert_true(off % LARGE == 0 && n == LARGE);
+    assert_int_equal(b[0], off / LARGE);
+    assert_int_equal(b[n - 1], off / LARGE);
+    s->written++;
+    return ST_OK;
+}
+
+static void test_far_too_early(void **state)
+{
+    (void)state;
+    static const st_sink_ops checks = {.write = check_piece};
+    slow s = {.sink = {.ops = &checks, .label = "sink"}};
+    st_err err;
+    char *bytes = malloc(LARGE);
+    uint64_t before = st_memory_used();
+    assert_int_equal(st_append_new(&s.sink, 0, NULL, &s.a, &err), ST_OK);
+    for (size_t i = DELAYED; i-- > 0;) {
+        memset(bytes, (int)i, LARGE);
+        assert_int_equal(st_append_put(s.a, i, bytes, LARGE, &err), ST_OK);
+        assert_int_equal(s.written, i ? 0 : DELAYED);
+        assert_true(st_memory_used() - before < (16 << 20) + (1 << 20));
+    }
+    st_append_free(s.a);
+    free(bytes);
+}
+
+#ifdef ST_FAULTS
+static void test_the_disk_fails_what_is_early(void **state)
+{
+    (void)state;
+    static const st_sink_ops counts = {.write = count_write};
+    slow s = {.sink = {.ops = &counts, .label = "sink"}};
+    st_err err;
+    char *bytes = calloc(1, LARGE);
+    assert_int_equal(st_append_new(&s.sink, 0, NULL, &s.a, &err), ST_OK);
+    for (size_t i = 1; i <= 4; i++) assert_int_equal(st_append_put(s.a, i, bytes, LARGE, &err), ST_OK);
+    sys_fault(SYS_pwrite, 1, ENOSPC);
+    assert_int_equal(st_append_put(s.a, 5, bytes, LARGE, &err), ST_SPACE);
+    assert_non_null(strstr(err.message, "sink: "));
+    assert_int_equal(st_append_put(s.a, 5, bytes, LARGE, &err), ST_OK);
+    sys_fault(SYS_pread, 1, EIO);
+    assert_int_equal(st_append_put(s.a, 0, bytes, LARGE, &err), ST_IO);
+    sys_fault(SYS_CALL_COUNT, 0, 0);
+    assert_int_equal(s.written, 5);
+    st_append_free(s.a);
+    free(bytes);
+}
+#endif
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -373,6 +430,10 @@ int main(void)
         cmocka_unit_test(test_results_in_order),
         cmocka_unit_test(test_backwards),
         cmocka_unit_test(test_a_delayed_producer),
+        cmocka_unit_test(test_far_too_early),
+#ifdef ST_FAULTS
+        cmocka_unit_test(test_the_disk_fails_what_is_early),
+#endif
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

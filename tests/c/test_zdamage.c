@@ -401,8 +401,8 @@ static void test_spool_faults(void **state)
         sys_fault(SYS_fstat, second ? 2 : 1, EIO);
         assert_int_equal(src->ops->read(src, buf, 5000, 100, &err), ST_IO);
         sys_fault(SYS_CALL_COUNT, 0, 0);
-        const char *what = second ? "m.zst: asking for the free space in /var/tmp, to which"
-                                  : "m.zst: creating a temporary file in /var/tmp, to which";
+        const char *what = second ? "in this order; asking for the free space in /var/tmp"
+                                  : "in this order; creating a temporary file in /var/tmp";
         if (!strstr(err.message, what)) fail_msg("%s", err.message);
         st_file_close(f);
     }

@@ -56,4 +56,12 @@ function incomplete.open(path, opts, how)
    return require("stlua.shards").joined(there), missing
 end
 
+--- What is missing, in a sentence.
+function incomplete.told(missing)
+   local names = {}
+   for i = 1, math.min(#missing, 3) do names[i] = core.escape(missing[i], 100) end
+   return ("%d of %d shards missing: %s%s; what is told here is of the others alone"):format(#missing, missing.total,
+      table.concat(names, ", "), #missing > 3 and (" and %d more"):format(#missing - 3) or "")
+end
+
 return incomplete

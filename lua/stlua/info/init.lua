@@ -95,8 +95,13 @@ function meta.__tostring(report)
    return table.concat(lines, "\n")
 end
 
--- Opens what may be of an index that lacks shards, which are named second.
-local function look(path, opts)
+--- Opens a model to look at its tensors, whatever is wrong with it; of an index that lacks shards what is there.
+-- @tparam string path as of st.open
+-- @tparam table opts `component`, `variant` as of st.open
+-- @treturn model
+-- @treturn ?table what is missing, as of incomplete.open
+-- @raise what st.open raises
+function info.look(path, opts)
    local ok, model = pcall(open.open, path, { component = opts.component, variant = opts.variant, tensors_only = true,
       skip = true })
    if ok then return model end
@@ -135,12 +140,12 @@ function info.info(what, opts)
       if folder then kind, names = folder.look(what) end
       if kind then
          return folder.report(what, kind, names, function(path)
-            local model, missing = look(path, {})
+            local model, missing = info.look(path, {})
             return report_of(model, path, opts, missing)
          end)
       end
    end
-   local model, missing = look(what, opts)
+   local model, missing = info.look(what, opts)
    return report_of(model, what, opts, missing), model
 end
 

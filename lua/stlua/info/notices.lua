@@ -105,12 +105,7 @@ end
 -- Each gets the subject (info/init.lua) and warn(format, ...).
 notices.list = {
    function(subject, warn)
-      local missing = subject.missing
-      if not missing then return end
-      local names = {}
-      for i = 1, math.min(#missing, 3) do names[i] = core.escape(missing[i], 100) end
-      warn("%d of %d shards missing: %s%s; what is told here is of the others alone", #missing, missing.total,
-         table.concat(names, ", "), #missing > 3 and (" and %d more"):format(#missing - 3) or "")
+      if subject.missing then warn("%s", require("stlua.info.incomplete").told(subject.missing)) end
    end,
    function(subject, warn)
       for _, file in ipairs(subject.files) do

@@ -48,3 +48,7 @@ stlua info lora.safetensors --html page.html --json; echo "exit $?"
 mkdir two && cp lora.safetensors two/a.safetensors && cp lora.safetensors two/b.safetensors
 stlua info two --json --stats; echo "exit $?"
 mkdir pts && cp "$FIXTURES/checkpoints/plain.pt" "$FIXTURES/checkpoints/lightning.ckpt" pts && stlua info pts
+echo "== a shard is missing"
+stlua split a.safetensors --shards 2 -o shards --quiet && rm shards/model-00002-of-00002.safetensors
+stlua info shards --tensors embed; echo "exit $?"
+stlua info shards | tail -n 1

@@ -43,6 +43,7 @@ end
 
 local function run(args)
    if args.scaled and args.dequantize then cli.usage("cast: give --dequantize or --scaled, not both") end
+   cli.check_saturate("cast", args)
    if not args.dtype and not args.dequantize then cli.usage("cast: say which --dtype, such as --dtype F16") end
    local model, ending = st.open(args.model), args.dtype or "dequantized"
    if args.dequantize then model = dequantized(model, args) end

@@ -234,6 +234,7 @@ local function check_count(args, paths)
    if #paths < 2 then wrong("give at least two models to average") end
    if args.alpha and #paths ~= 2 then wrong("--alpha is for two models, got %d (use --weights)", #paths) end
    if args.base then wrong("--base is for methods that take one: give --method") end
+   if args.seed then wrong("--seed is for methods with chance in them: give --method") end
    for _, key in ipairs(given_of_methods(args)) do
       if key ~= "normalize" then wrong("--%s is for methods: give --method", option_of(key)) end
    end

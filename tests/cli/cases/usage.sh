@@ -27,3 +27,5 @@ status stlua help lora resiz
 status stlua help cast all
 status stlua lora resize a --rnk 3
 status stlua lora aply a b
+status stlua merge a b --seed 3
+status stlua cast a --dequantize --saturate

@@ -61,6 +61,9 @@ lua_Integer bind_opt_integer(lua_State *L, int arg, const char *key, lua_Integer
 
 /* ---------------------------------------------------------------- context (bind_context.c) */
 
+/* Pushes the metatable, kept as `name`, of userdata that own memory of libst, which `gc` gives back. */
+void bind_owner_type(lua_State *L, const char *name, lua_CFunction gc);
+
 /* One per Lua state. */
 typedef struct bind_context {
     st_ctx *ctx;

@@ -107,11 +107,7 @@ void bind_compress_open(lua_State *L, int core)
                                          {"write_file", core_write_file},
                                          {"verify", core_verify},
                                          {NULL, NULL}};
-    luaL_newmetatable(L, VERDICT);
-    lua_pushcfunction(L, verdict_gc);
-    lua_setfield(L, -2, "__gc");
-    lua_pushboolean(L, 0);
-    lua_setfield(L, -2, "__metatable");
+    bind_owner_type(L, VERDICT, verdict_gc);
     lua_pop(L, 1);
     lua_pushvalue(L, core);
     luaL_setfuncs(L, functions, 0);

@@ -209,15 +209,20 @@ static int cancelled(lua_State *L)
     return 1;
 }
 
+void bind_owner_type(lua_State *L, const char *name, lua_CFunction gc)
+{
+    luaL_newmetatable(L, name);
+    lua_pushcfunction(L, gc);
+    lua_setfield(L, -2, "__gc");
+    lua_pushboolean(L, 0);
+    lua_setfield(L, -2, "__metatable");
+}
+
 void bind_context_new(lua_State *L)
 {
     bind_context *c = lua_newuserdatauv(L, sizeof *c, 0);
     *c = (bind_context){.eager = getenv("STLUA_EAGER") != NULL};
-    luaL_newmetatable(L, CONTEXT);
-    lua_pushcfunction(L, context_gc);
-    lua_setfield(L, -2, "__gc");
-    lua_pushboolean(L, 0);
-    lua_setfield(L, -2, "__metatable");
+    bind_owner_type(L, CONTEXT, context_gc);
     lua_setmetatable(L, -2);
     st_err err;
     if (st_ctx_new(&c->ctx, &err) != ST_OK) bind_throw(L, &err);

@@ -130,11 +130,7 @@ void bind_fs_open(lua_State *L, int core)
 {
     static const luaL_Reg functions[] = {
         {"listdir", listdir}, {"stat", path_stat}, {"mkdir", make_folder}, {"isatty", fd_isatty}, {NULL, NULL}};
-    luaL_newmetatable(L, LISTING);
-    lua_pushcfunction(L, listing_gc);
-    lua_setfield(L, -2, "__gc");
-    lua_pushboolean(L, 0);
-    lua_setfield(L, -2, "__metatable");
+    bind_owner_type(L, LISTING, listing_gc);
     lua_pop(L, 1);
     lua_pushvalue(L, core);
     luaL_setfuncs(L, functions, 0);

@@ -331,11 +331,7 @@ void bind_json_open(lua_State *L, int core)
                                          {"array", json_array},
                                          {NULL, NULL}};
     luaL_newmetatable(L, ARRAY);
-    luaL_newmetatable(L, TREE);
-    lua_pushcfunction(L, tree_gc);
-    lua_setfield(L, -2, "__gc");
-    lua_pushboolean(L, 0);
-    lua_setfield(L, -2, "__metatable");
+    bind_owner_type(L, TREE, tree_gc);
     lua_pop(L, 2);
     lua_pushlightuserdata(L, NULL);
     lua_setfield(L, core, "null");

@@ -16,7 +16,7 @@ typedef struct st_source_ops {
     /* What was read is right, as far as checksums tell that lie behind it; may be NULL: it was when it was read. Asked
      * before a save replaces anything. */
     st_status (*settle)(st_source *s, st_err *err);
-    /* A descriptor whose offsets are the source's own, for copies inside the kernel; -1 where there is none. */
+    /* A descriptor whose offsets are the source's own, for copies inside the kernel; may be NULL: there is none. */
     int (*fd)(st_source *s);
     /* 128 bits that stay the same, from one process to the next, as long as the bytes do. False, or NULL: there is no
      * such thing. */
@@ -46,6 +46,13 @@ static inline void st_source_advise(st_source *s, uint64_t off, uint64_t n)
 {
     if (!s->ops->advise || off >= s->size) return;
     s->ops->advise(s, off, n < s->size - off ? n : s->size - off);
+}
+
+static inline int st_source_fd(st_source *s) { return s->ops->fd ? s->ops->fd(s) : -1; }
+
+static inline bool st_source_identity(st_source *s, uint64_t id[2])
+{
+    return s->ops->identity && s->ops->identity(s, id);
 }
 
 static inline st_status st_source_settle(st_source *s, st_err *err)

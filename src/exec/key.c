@@ -29,7 +29,7 @@ static void add_operands(st_key *k, const st_tensor *t, const st_strmap *places)
 static st_status add_source(st_key *k, const st_tensor *t, st_err *err)
 {
     uint64_t id[2];
-    if (!t->source->ops->identity || !t->source->ops->identity(t->source, id))
+    if (!st_source_identity(t->source, id))
         return st_fail(err, ST_ARG, t->source->label, t->name,
                        "nobody can tell later whether these bytes are still the same: save without resume");
     st_key_add(k, id, sizeof id);

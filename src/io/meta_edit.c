@@ -107,7 +107,7 @@ bool st_meta_interrupted(st_source *src)
 {
     uint64_t header, original;
     char *text;
-    int fd = src->ops->fd ? src->ops->fd(src) : -1;
+    int fd = st_source_fd(src);
     if (fd < 0) return false;
     state s = look(fd, src->size, &header, &original, &text);
     st_free(text);

@@ -200,8 +200,8 @@ static bool packed_identity(st_source *s, uint64_t id[2])
 {
     const packed *p = of(s);
     uint64_t both[4] = {0};
-    if (!p->under->ops->identity || !p->under->ops->identity(p->under, both)) return false;
-    if (p->base && (!p->base->ops->identity || !p->base->ops->identity(p->base, both + 2))) return false;
+    if (!st_source_identity(p->under, both)) return false;
+    if (p->base && !st_source_identity(p->base, both + 2)) return false;
     XXH128_hash_t h = XXH3_128bits(both, sizeof both);
     id[0] = h.low64;
     id[1] = h.high64;
@@ -214,12 +214,6 @@ static st_status packed_settle(st_source *s, st_err *err)
     st_err why;
     if (p->base) ST_TRY(st_pack_base_failed(st_source_settle(p->base, &why), &why, s->label, err));
     return st_source_settle(p->under, err);
-}
-
-static int packed_fd(st_source *s)
-{
-    (void)s;
-    return -1;
 }
 
 static void packed_close(st_source *s)
@@ -422,7 +416,6 @@ static const st_source_ops source_ops = {.read = st_blocks_read,
                                          .advise = packed_advise,
                                          .check = packed_check,
                                          .settle = packed_settle,
-                                         .fd = packed_fd,
                                          .identity = packed_identity,
                                          .close = packed_close};
 

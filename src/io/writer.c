@@ -313,7 +313,7 @@ static st_status copy_by_hand(writer *w, st_source *src, uint64_t soff, uint64_t
  * in the read or write that follows. */
 static uint64_t copy_in_kernel(const writer *w, st_source *src, uint64_t soff, uint64_t doff, uint64_t n)
 {
-    int in = w->shares && src->ops->fd ? src->ops->fd(src) : -1;
+    int in = w->shares ? st_source_fd(src) : -1;
     if (in < 0) return 0;
     int64_t r = sys_copy_range(in, soff, w->fd, doff, (size_t)n);
     if (r > 0) start_writeback(w, doff, (uint64_t)r);

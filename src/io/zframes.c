@@ -125,17 +125,7 @@ static void advise(st_source *s, uint64_t off, uint64_t n)
 
 static st_status check(st_source *s, st_err *err) { return of(s)->raw->ops->check(of(s)->raw, err); }
 
-static int no_fd(st_source *s)
-{
-    (void)s;
-    return -1;
-}
-
-static bool identity(st_source *s, uint64_t id[2])
-{
-    st_source *raw = of(s)->raw;
-    return raw->ops->identity && raw->ops->identity(raw, id);
-}
+static bool identity(st_source *s, uint64_t id[2]) { return st_source_identity(of(s)->raw, id); }
 
 static void close_frames(st_source *s)
 {
@@ -149,7 +139,7 @@ static void close_frames(st_source *s)
 }
 
 const st_source_ops st_zframes_ops = {
-    .read = st_blocks_read, .advise = advise, .check = check, .fd = no_fd, .identity = identity, .close = close_frames};
+    .read = st_blocks_read, .advise = advise, .check = check, .identity = identity, .close = close_frames};
 
 st_status st_zframes_new(st_source *raw, st_source **out, st_err *err)
 {

@@ -336,17 +336,7 @@ static st_status settle(st_source *s, st_err *err)
 
 static st_status check(st_source *s, st_err *err) { return of(s)->raw->ops->check(of(s)->raw, err); }
 
-static int no_fd(st_source *s)
-{
-    (void)s;
-    return -1;
-}
-
-static bool identity(st_source *s, uint64_t id[2])
-{
-    st_source *raw = of(s)->raw;
-    return raw->ops->identity && raw->ops->identity(raw, id);
-}
+static bool identity(st_source *s, uint64_t id[2]) { return st_source_identity(of(s)->raw, id); }
 
 static void close_stream(st_source *s)
 {
@@ -361,7 +351,7 @@ static void close_stream(st_source *s)
 }
 
 static const st_source_ops stream_ops = {
-    .read = stream_read, .check = check, .settle = settle, .fd = no_fd, .identity = identity, .close = close_stream};
+    .read = stream_read, .check = check, .settle = settle, .identity = identity, .close = close_stream};
 
 st_status st_zstream_new(st_source *raw, st_source **out, st_err *err)
 {

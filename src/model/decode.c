@@ -85,7 +85,7 @@ static bool identity(st_source *s, uint64_t id[2])
 {
     const decoded *d = of(s);
     uint64_t below[2];
-    if (!d->below->ops->identity || !d->below->ops->identity(d->below, below)) return false;
+    if (!st_source_identity(d->below, below)) return false;
     const uint64_t what[] = {below[0], below[1], d->offset, s->size, d->coding, d->in};
     XXH128_hash_t h = XXH3_128bits(what, sizeof what);
     id[0] = h.low64;

@@ -143,7 +143,7 @@ static bool identity(st_source *s, uint64_t id[2])
 {
     const strided *x = of(s);
     uint64_t below[2];
-    if (!x->below->ops->identity || !x->below->ops->identity(x->below, below)) return false;
+    if (!st_source_identity(x->below, below)) return false;
     const uint64_t what[] = {below[0], below[1], x->identity[0], x->identity[1]};
     XXH128_hash_t h = XXH3_128bits(what, sizeof what);
     id[0] = h.low64;

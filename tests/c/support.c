@@ -32,16 +32,11 @@ static st_status mem_check(st_source *s, st_err *err)
 {
     return ((mem_source *)s)->changed ? st_fail(err, ST_CHANGED, s->label, NULL, "changed on purpose") : ST_OK;
 }
-static int mem_fd(st_source *s)
-{
-    (void)s;
-    return -1;
-}
 static void mem_close(st_source *s) { free(s); }
 
 mem_source *mem_source_new(const void *bytes, size_t n)
 {
-    static const st_source_ops ops = {.read = mem_read, .check = mem_check, .fd = mem_fd, .close = mem_close};
+    static const st_source_ops ops = {.read = mem_read, .check = mem_check, .close = mem_close};
     mem_source *m = calloc(1, sizeof *m + n);
     m->base = (st_source){.ops = &ops, .refs = 1, .size = n, .label = "memory"};
     if (n) memcpy(m->bytes, bytes, n);

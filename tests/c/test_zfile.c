@@ -55,7 +55,7 @@ static void expect_ranges(const char *path, const unsigned char *p, size_t n, in
     assert_ok(src->ops->read(src, buf, 0, n, &err));
     assert_memory_equal(buf, p, n);
     assert_int_equal(src->ops->read(src, buf, n, 1, &err), ST_INTERNAL);
-    assert_int_equal(src->ops->fd(src), -1);
+    assert_int_equal(st_source_fd(src), -1);
     free(buf);
     st_file_close(f);
 }

@@ -22,6 +22,15 @@ local function print_all(path, found)
    end
 end
 
+-- Nobody else has the hashes of a file that was compressed here.
+local function warn_of_compressed(path)
+   local ok, model = pcall(require("stlua.open").open, path, { tensors_only = true, skip = true })
+   local file = ok and model:files()[1]
+   if not file or not file.compression then return end
+   cli.note(("%s: these are the hashes of the compressed file; those of the model: stlua %s it first"):format(
+      core.escape(path), file.packed and "unpack" or "decompress"))
+end
+
 local function run(args)
    local whole = args.only and hash.whole[args.only] and args.no_cache
    local list = cli.watch(hash.hash, args.files, { cache = not args.no_cache, whole = whole })
@@ -35,6 +44,7 @@ local function run(args)
          cli.write(("%s  %s\n"):format(found[args.only] or "-", core.escape(path, 4096)))
       else
          print_all(path, found)
+         warn_of_compressed(path)
       end
    end
    if args.json then cli.write(core.json_report { files = all }, "\n") end

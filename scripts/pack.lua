@@ -4,6 +4,7 @@
 --    stlua pack tuned1.safetensors tuned2.safetensors --base base.safetensors -o packed
 
 local cli = require "stlua.cli"
+local core = require "stlua.core"
 local same_file = require "stlua.compressed".same_file
 local st = require "stlua"
 
@@ -19,8 +20,8 @@ local ENDING = ".packed.safetensors"
 local function targets(args)
    local out = {}
    local folder = args.output and (#args.file > 1 or cli.is_folder(args.output)) and (args.output:gsub("(.)/+$", "%1"))
-   if folder and not cli.is_folder(folder) then
-      cli.usage("pack: several files go to a folder, which %s is not: make it first", cli.escape(args.output))
+   if folder and core.stat(folder) and not cli.is_folder(folder) then
+      cli.usage("pack: several files go to a folder, which %s is not", cli.escape(args.output))
    end
    for i, path in ipairs(args.file) do
       local name = cli.stem(path) .. ENDING
@@ -37,7 +38,7 @@ local function targets(args)
          end
       end
    end
-   return out
+   return out, folder
 end
 
 local function sum_up(out, s)
@@ -53,7 +54,8 @@ end
 
 local function run(args)
    local before, after, sha256 = 0, 0, nil
-   local names = targets(args)
+   local names, folder = targets(args)
+   if folder then core.mkdir(folder, true) end
    for i, path in ipairs(args.file) do
       local to, stats = cli.watch(st.pack, path, {
          output = names[i], base = args.base, base_sha256 = sha256, sync = not args.no_sync,

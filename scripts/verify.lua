@@ -9,7 +9,7 @@ local errors = require "stlua.errors"
 local st = require "stlua"
 
 local function options(parser)
-   parser:argument("files", "Models to check: files, folders or indexes."):args "+"
+   parser:argument("files", "Models to check: files, indexes, or folders of one or of several."):args "+"
    parser:flag("--quick", "Do not look at the values, only at headers and checksums.")
    parser:flag("--json", "Print one JSON object.")
 end
@@ -24,9 +24,20 @@ local function as_json(result)
       values = st.json.array(result.values) }
 end
 
+-- Every model that the paths name: a folder or a pipeline of several stands for all in it.
+local function models(paths)
+   local list = {}
+   for _, path in ipairs(paths) do
+      local kind, names = require("stlua.info.folder").look(path)
+      for _, name in ipairs(names or {}) do list[#list + 1] = (path:gsub("(.)/+$", "%1")) .. "/" .. name end
+      if not kind then list[#list + 1] = path end
+   end
+   return list
+end
+
 local function run(args)
    local status, list = 0, {}
-   for i, path in ipairs(args.files) do
+   for i, path in ipairs(models(args.files)) do
       local ok, result = pcall(cli.watch, st.verify, path, { values = not args.quick })
       if not ok then
          if not errors.is(result) or result.code == "cancelled" then error(result, 0) end

@@ -25,12 +25,13 @@ local function shards_of(index)
    for _, name in pairs(map) do
       if type(name) == "string" and not seen[name] then
          seen[name] = true
-         local plain = text.is_weights(name) and not (name:find("^/") or name:find("..", 1, true)
-            or name:find("[\\:%c]"))
+         local plain = not (name:find("^/") or name:find("..", 1, true) or name:find("[\\:%c]"))
+            and (text.is_weights(name) or open.is_other_model(name))
          if plain then
             paths[#paths + 1] = folder .. name
          else
-            problems[#problems + 1] = ("%s: it names a shard %s"):format(core.escape(index), text.quote(name))
+            problems[#problems + 1] = ("%s: %s is no name of a shard beside it"):format(core.escape(index),
+               text.quote(name))
          end
       end
    end

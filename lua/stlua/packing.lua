@@ -14,6 +14,17 @@ local function one_file(path)
    return model
 end
 
+-- A difference to a difference could not be read: a base is found by one name alone.
+local function base_of(path)
+   local model = one_file(path)
+   local packed = model:files()[1].packed
+   if packed and packed.base then
+      errors.throwf("arg", "st.pack: the base %s is itself packed as the difference to %s: unpack it first",
+         core.escape(path), core.escape(packed.base))
+   end
+   return model
+end
+
 --- Writes a file packed: the bytes of each tensor apart by what they mean, exponents beside exponents, and compressed.
 -- BF16 weights become two thirds; nothing is lost: `st.unpack` gives the file back byte for byte, and `st.open` and all
 -- commands read a packed file as if it were plain (src/COMPRESSION.md). With a base, tensors are kept as the
@@ -34,7 +45,7 @@ end
 function pack.pack(path, opts)
    local function derive(name) return (name:gsub("%.safetensors$", "")) .. ".packed.safetensors" end
    return compressed.convert(path, opts, "st.pack", derive, function(from, to, how, given)
-      how.base, how.base_sha256 = given.base and one_file(given.base), given.base_sha256
+      how.base, how.base_sha256 = given.base and base_of(given.base), given.base_sha256
       return core.pack(one_file(from), to, how)
    end, { base = "string", base_sha256 = "string" }, function(_, given) return { given.base } end)
 end
@@ -49,8 +60,8 @@ end
 --   was packed against, if that lies elsewhere; `sync`, `replace` as of m:save
 -- @treturn string the file that was written
 -- @treturn integer its bytes
--- @raise as m:save; "io" where the base is missing; "format" for damage and a wrong base: then nothing is written;
---   "arg" for a plain file
+-- @raise as m:save; "io" where the base is missing; "format" for damage; "arg" for a wrong base and for a plain
+--   file. Nothing is written then
 function pack.unpack(path, opts)
    local function derive(name)
       local plain, count = name:gsub("%.packed%.safetensors$", ".safetensors")

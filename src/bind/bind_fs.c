@@ -107,12 +107,13 @@ static int path_stat(lua_State *L)
     return 1;
 }
 
-/* core.mkdir(path) -> whether it was made; false where something of that name is. For this user alone. */
+/* core.mkdir(path, shared) -> whether it was made; false where something of that name is. For this user alone, or for
+ * whom the umask says. */
 static int make_folder(lua_State *L)
 {
-    bind_top(L, 1);
+    bind_top(L, 2);
     const char *path = bind_path(L, 1);
-    bool made = mkdir(path, 0700) == 0;
+    bool made = mkdir(path, bind_boolean(L, 2, false) ? 0777 : 0700) == 0;
     if (!made && errno != EEXIST) return fail_errno(L, errno, path, "make the folder");
     lua_pushboolean(L, made);
     return 1;

@@ -6,6 +6,7 @@
 #include "digest.h"
 #include "file.h"
 #include "mem.h"
+#include "pack.h"
 
 #include <stdatomic.h>
 #include <stdio.h>
@@ -70,6 +71,10 @@ static st_status open_subject(subject *s, const char *path, st_hashes *out, st_e
     *out = (st_hashes){0};
     ST_TRY(st_source_open(path, &s->src, err));
     st_status r = s->src->size < 8 ? ST_FORMAT : st_read_header(s->src, false, &s->h, &why);
+    if (r == ST_OK && st_pack_is(s->h)) { /* what lies in it is no tensor that others know */
+        st_header_free(s->h);
+        r = ST_FORMAT;
+    }
     if (r == ST_OK) {
         s->data_start = st_header_data_start(s->h);
         return order_tensors(s, err);

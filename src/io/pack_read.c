@@ -139,7 +139,7 @@ static st_status fail_check(const packed *p, size_t block, packed_tensor *t, scr
     }
     if (same) return fail_block(p, block, "they do not have the checksum that belongs to them", err);
     const char *name = name_of(p, p->tensor_of[block], &len);
-    return st_fail_named(err, ST_FORMAT, p->b.base.label, name, len,
+    return st_fail_named(err, ST_ARG, p->b.base.label, name, len,
                          "%s is not the base that this was packed against (%s is what that was called): its tensor has "
                          "other values",
                          p->base->label, p->base_name ? p->base_name : "nothing");
@@ -370,7 +370,7 @@ static st_status find_base(const opener *o, st_info in, packed_tensor *t, st_err
     if (i >= 0) b = st_header_info(o->base->header, (size_t)i);
     if (i < 0 || b.end - b.begin != t->tail.length)
         return st_fail_named(
-            err, ST_FORMAT, o->p->under->label, in.name, in.name_len,
+            err, ST_ARG, o->p->under->label, in.name, in.name_len,
             "%s is not the base that this was packed against: it has no tensor of this name and length",
             o->base->source->label);
     t->base_at = st_header_data_start(o->base->header) + b.begin;

@@ -45,6 +45,7 @@ function suite.test_mkdir()
    support.fails("arg", "NUL", core.mkdir, "a\0b")
    lu.assertTrue(core.mkdir(folder .. "/made"))
    lu.assertFalse(core.mkdir(folder .. "/made"))
+   lu.assertTrue(core.mkdir(folder .. "/shared", true))
 end
 
 --- Errors that a script's own metamethod or Lua's allocator raised are not ours.

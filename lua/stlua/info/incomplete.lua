@@ -34,7 +34,7 @@ end
 -- @tparam table how the files are opened
 -- @treturn ?model nil where none is missing, or all are
 -- @treturn ?table names of those that are missing, total = how many shards the index has,
---   files = those that are there, as of model:files
+--   models = those that are there, files = theirs, as of model:files
 function incomplete.open(path, opts, how)
    local index = index_of(path, opts)
    local names = index and shards_of(index)
@@ -48,7 +48,7 @@ function incomplete.open(path, opts, how)
       end
    end
    if #missing == 0 or #there == 0 then return nil end
-   missing.files = {}
+   missing.files, missing.models = {}, there
    for i, file in ipairs(there) do
       there[i] = open.open(file, how)
       table.move(there[i]:files(), 1, #there[i]:files(), #missing.files + 1, missing.files)
@@ -56,12 +56,17 @@ function incomplete.open(path, opts, how)
    return require("stlua.shards").joined(there), missing
 end
 
---- What is missing, in a sentence.
-function incomplete.told(missing)
+--- What is missing: how many shards, and the names of some.
+function incomplete.named(missing)
    local names = {}
    for i = 1, math.min(#missing, 3) do names[i] = core.escape(missing[i], 100) end
-   return ("%d of %d shards missing: %s%s; what is told here is of the others alone"):format(#missing, missing.total,
-      table.concat(names, ", "), #missing > 3 and (" and %d more"):format(#missing - 3) or "")
+   return ("%d of %d shards missing: %s%s"):format(#missing, missing.total, table.concat(names, ", "),
+      #missing > 3 and (" and %d more"):format(#missing - 3) or "")
+end
+
+--- The same of a look at the others.
+function incomplete.told(missing)
+   return incomplete.named(missing) .. "; what is told here is of the others alone"
 end
 
 return incomplete

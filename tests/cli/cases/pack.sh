@@ -12,8 +12,8 @@ stlua() { command stlua "$@" 2>err; status=$?; sizes <err >&2; return $status; }
 sizes() { sed 's/: [0-9.]* KiB, [0-9.]* % of/: N, N % of/; s/from [0-9.]* KiB, [0-9]* %/from N, N %/; s/[0-9.]* KiB on the disk, [0-9.]* %/N on the disk/; s/6116\|1116/N/g'; }
 stlua pack base.safetensors && stlua unpack base.packed.safetensors -o back && cmp back base.safetensors && echo same
 stlua pack base.safetensors; echo "exit $?"
-stlua pack tuned.safetensors base.safetensors --base base.safetensors -o packed; echo "exit $?"
-mkdir packed && stlua pack tuned.safetensors base.safetensors --base base.safetensors -o packed
+echo >file; stlua pack tuned.safetensors base.safetensors --base base.safetensors -o file; echo "exit $?"; rm file
+stlua pack tuned.safetensors base.safetensors --base base.safetensors -o packed
 stlua info packed/tuned.packed.safetensors | head -n 4 | sizes | sed 's/SHA-256 [0-9a-f]*/SHA-256 H/'
 stlua unpack packed/tuned.packed.safetensors -o back; echo "exit $?"
 stlua unpack packed/tuned.packed.safetensors -o back --base base.safetensors && cmp back tuned.safetensors && echo same
@@ -21,6 +21,11 @@ stlua cast packed/tuned.packed.safetensors --dtype F16 -o a --pack-base base.saf
 stlua unpack packed/tuned.packed.safetensors --base packed/base.packed.safetensors -o wrong; echo "exit $?"
 stlua unpack packed/tuned.packed.safetensors --base tuned.safetensors -o wrong; echo "exit $?"
 stlua pack base.safetensors base.packed.safetensors -o .; echo "exit $?"
+stlua pack base.safetensors --base packed/tuned.packed.safetensors -o twice; echo "exit $?"
+stlua hash --no-cache packed/base.packed.safetensors | grep -o '^  [a-z_0-9]*'
+cp base.safetensors packed && stlua verify packed --quick; echo "exit $?"; rm packed/base.safetensors
+cp packed/tuned.packed.safetensors wrong.packed.safetensors && mkdir other && mv wrong.packed.safetensors other && cp tuned.safetensors other/base.safetensors
+stlua verify other/wrong.packed.safetensors; echo "exit $?"; rm -r other
 stlua pack nothing.safetensors tuned.safetensors -o packed; echo "exit $?"
 head -c 5000 packed/base.packed.safetensors >cut.safetensors; stlua info cut.safetensors; echo "exit $?"
 ls . packed

@@ -60,6 +60,10 @@ stlua split a.safetensors -o three --shards 3; echo "exit $?"
 stlua split a.safetensors -o small --max-shard-size 1kB && ls small
 stlua join small/model-00001-of-0000*.safetensors small/model-00003-of-0000*.safetensors -o x.safetensors; echo "exit $?"
 stlua join --partial small/model-00001-of-0000*.safetensors -o partial.safetensors -q; echo "exit $?"
+cp -R sharded torn && rm torn/model-00002-of-00002.safetensors
+stlua join torn -o x.safetensors; echo "exit $?"
+stlua join torn --partial -o partial.safetensors; echo "exit $?"
+stlua join torn --partial -o torn/model-00001-of-00002.safetensors; echo "exit $?"
 stlua split a.safetensors -o many --shards 100; echo "exit $?"
 stlua split a.safetensors --shards 2 --max-shard-size 1kB; echo "exit $?"
 echo "--- what is read is not replaced by a part of it"

@@ -28,3 +28,6 @@ stlua unmix m.safetensors a.safetensors b.safetensors a.safetensors --only lm_he
 stlua unmix m.safetensors a.safetensors b.safetensors --tensors --only '*.layers.1.*'
 stlua unmix m.safetensors a.safetensors --free | tail -1
 stlua unmix m.safetensors a.safetensors; echo "exit $?"
+stlua unmix m.safetensors a.safetensors b.safetensors --only nothing; echo "exit $?"
+stlua -e 'st.model({ { "other", st.ones(3) } }):save "other.safetensors"'
+stlua unmix other.safetensors a.safetensors b.safetensors; echo "exit $?"

@@ -99,11 +99,34 @@ static st_status take_shape(scanner *s, st_npy_about *h)
     return h->ndim == 1 && !comma ? bad(s, ST_FORMAT, "its shape is no tuple of sizes") : ST_OK;
 }
 
+/* [('x', '<f4'), ('y', [('z', '<i8', (2,))])]: the fields of a structured array. */
+static bool skip_fields(scanner *s)
+{
+    int depth = 0;
+    st_text word;
+    do {
+        blanks(s);
+        if (s->p == s->end) return false;
+        char c = *s->p;
+        if (c == '\'' || c == '"') {
+            if (!take_text(s, &word)) return false;
+            continue;
+        }
+        depth += c == '[' || c == '(' ? 1 : c == ']' || c == ')' ? -1 : 0;
+        s->p++;
+    } while (depth > 0);
+    return depth == 0;
+}
+
 /* "<f4" taken apart. */
 static st_status take_descr(scanner *s, st_npy_about *h)
 {
-    if (!take_text(s, &h->descr))
-        return bad(s, ST_FORMAT, "its header names no simple type (structured arrays cannot be tensors)");
+    blanks(s);
+    if (s->p < s->end && *s->p == '[') {
+        h->kind = '[';
+        return skip_fields(s) ? ST_OK : bad(s, ST_FORMAT, "its header names no type");
+    }
+    if (!take_text(s, &h->descr)) return bad(s, ST_FORMAT, "its header names no type");
     st_text d = h->descr;
     h->width = 0;
     for (size_t i = 2; i < d.len && d.len <= 8; i++) {
@@ -136,7 +159,7 @@ st_status st_npy_parse(const char *label, st_text name, const char *text, size_t
     scanner s = {label, name, text, text + len, err};
     bool seen[3] = {false}, comma = true;
     *h = (st_npy_about){0};
-    if (!accept(&s, '{')) return bad(&s, ST_FORMAT, "its header names no simple type");
+    if (!accept(&s, '{')) return bad(&s, ST_FORMAT, "its header names no type");
     while (!accept(&s, '}')) {
         st_text key;
         int i = 0;
@@ -149,7 +172,7 @@ st_status st_npy_parse(const char *label, st_text name, const char *text, size_t
     }
     blanks(&s);
     if (s.p != s.end) return bad(&s, ST_FORMAT, "its header goes on behind the dict");
-    if (!seen[0]) return bad(&s, ST_FORMAT, "its header names no simple type");
+    if (!seen[0]) return bad(&s, ST_FORMAT, "its header names no type");
     if (!seen[1] || !seen[2]) return bad(&s, ST_FORMAT, "its header lacks the shape or the order");
     return ST_OK;
 }
@@ -177,6 +200,8 @@ static bool dtype_of(const st_npy_about *h, const st_open_opts *opts, st_dtype *
     st_escape(shown, sizeof shown, h->descr.ptr, h->descr.len);
     if (h->kind == 'V' && h->width == 2)
         snprintf(why, 160, "two raw bytes per element: if they are BF16, load it with { dtype = \"BF16\" }");
+    else if (h->kind == '[')
+        snprintf(why, 160, "a structured array is no tensor");
     else if (h->kind == 'O')
         snprintf(why, 160, "it holds Python objects, which are never loaded");
     else

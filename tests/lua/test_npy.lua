@@ -57,13 +57,18 @@ function suite.test_orders_versions_and_types()
    support.raises("dtype", '{ dtype = "BF16" }', st.npy.load, file(dict("|V2"), "1234"))
    support.raises("dtype", 'NumPy\'s type "<U4"', st.npy.load, file(dict("<U4"), ("x"):rep(32)))
    support.raises("dtype", "NumPy's type", st.npy.load, file(dict("<c16"), ("x"):rep(32)))
+   local fields = "{'descr': [('a)', '<f4'), ('b', [('c', '|u1', (2,))])], 'fortran_order': False, 'shape': (1,), }\n"
+   support.raises("dtype", "a structured array is no tensor", st.npy.load, file(fields, "123456"))
+   for _, cut in ipairs { "[('a", "[('a', '<f4')", "[", "[[[[" } do
+      support.raises("format", "names no type", st.npy.load, file("{'descr': " .. cut, "1234"))
+   end
 end
 
 function suite.test_files_that_lie()
    local cases = {
       { "", "does not begin" }, { "\x93NUMPX\1\0\0\0", "does not begin" }, { "\x93NUMPY\4\0\0\0", "version 4" },
       { "\x93NUMPY\1\0\255\255", "a header of 65535 bytes" }, { "\x93NUMPY\2\0\255\255", "ends in its header" },
-      { "\x93NUMPY\2\0\255\255\255\255", "a header of 4294967295 bytes" }, { "\x93NUMPY\1\0\0\0", "no simple type" },
+      { "\x93NUMPY\2\0\255\255\255\255", "a header of 4294967295 bytes" }, { "\x93NUMPY\1\0\0\0", "names no type" },
    }
    for _, case in ipairs(cases) do
       support.write(path(), case[1])
@@ -77,7 +82,7 @@ function suite.test_files_that_lie()
    support.raises("format", "a size of", st.npy.load, file(dict("<f8", "False", "99999999999999999999,"), "x"))
    support.raises("format", "lacks the shape", st.npy.load, file("{'descr': '<f4', 'fortran_order': False}", "x"))
    support.raises("format", "lacks the shape", st.npy.load, file(dict("<f4", "Maybe"), "x"))
-   support.raises("format", "no simple type", st.npy.load, file("{'descr': [('a', '<f4')], 'shape': (1,)}", "xxxx"))
+   support.raises("format", "lacks the shape", st.npy.load, file("{'descr': [('a', '<f4')], 'shape': (1,)}", "xxxx"))
    lu.assertFalse((pcall(st.npy.load, file(dict("<f4", "False", ("1, "):rep(65)), "xxxx"))))
    lu.assertFalse((pcall(st.npy.load, file(dict("<f4", "False", "1099511627776, 1099511627776, 0"), ""))))
    support.raises("io", "cannot open", st.npy.load, path("none.npy"))

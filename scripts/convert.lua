@@ -48,9 +48,26 @@ local function without_ties(model)
    return out
 end
 
+-- The model without what NumPy has no type for; without --skip that is an error.
+local function for_numpy(model, args)
+   local npy, left, names = require "stlua.npy", {}, {}
+   for name, t in pairs(model) do
+      if not pcall(npy.dtype, t) then
+         left[name], names[#names + 1] = true, ("%s (%s)"):format(cli.escape(name), t:dtype())
+      end
+   end
+   if #names == 0 then return model end
+   local shown = table.concat(names, ", ", 1, math.min(#names, 4)) .. (#names > 4 and (" and %d more"):format(#names - 4)
+      or "")
+   if not args.skip then errors.throwf("dtype", "NumPy has no type for %s: --skip leaves such tensors out", shown) end
+   cli.note(("skipped: %s: NumPy has no such type"):format(shown))
+   return model:without(function(name) return left[name] end)
+end
+
 local function save_npz(model, target, args)
    local size = 0
    if args.dtype then model = model:cast(args.dtype, { saturate = args.saturate }) end
+   model = for_numpy(model, args)
    local how = { sync = not args.no_sync, replace = not args.no_replace }
    local _, _, seconds = cli.watch(function() st.npy.save(target, model, how) end)
    for i = 1, #model do size = size + select(4, model:info(i)) end

@@ -52,6 +52,9 @@ local function changes_of(args)
       if not value then cli.usage("meta: --set-file: %s is a folder", cli.escape(path)) end
       changes[key], any = value, true
    end
+   for _, key in ipairs(args.unset) do
+      if changes[key] then cli.usage("meta: %s is set and unset at once", cli.escape(key)) end
+   end
    return changes, any or #args.unset > 0 or args.strip_private or args.thumbnail ~= nil or args.output ~= nil
       or args.align ~= nil
 end

@@ -32,6 +32,9 @@ stlua convert plain.npz -o back.safetensors
 stlua -e 'local a, b = st.open "plain.safetensors", st.open "back.safetensors"
    for name, t in pairs(a) do assert(t:identical(b[name]), name) end'; echo "exit $?"
 stlua info compressed.npz; echo "exit $?"
+stlua -e 'st.model({ { "s", st.from_string("x", { dtype = "F8_E8M0" }) }, { "w", st.ones(2) } }):save("odd.safetensors", { recipe = false })'
+stlua convert odd.safetensors -o odd.npz; echo "exit $?"
+stlua convert odd.safetensors -o odd.npz --skip; echo "exit $?"
 stlua convert sharded -o shards
 stlua info shards
 stlua cat plain.pt bias --text

@@ -59,3 +59,4 @@ stlua meta interrupted_edit.safetensors
 stlua meta interrupted_edit.safetensors --get note
 stlua cat interrupted_edit.safetensors b
 stlua meta --fields | head -5
+stlua meta interrupted_edit.safetensors --set a=1 --unset a; echo "exit $?"

@@ -43,8 +43,19 @@ local function write_text(tensor)
    end
 end
 
+-- That others of a file cannot be had is no matter here.
+local function tensor_of(path, name)
+   local ok, model = pcall(st.open, path)
+   if not ok then
+      local told, all = model, true
+      all, model = pcall(st.open, path, { skip = true })
+      if not all or not model[name] then error(told, 0) end
+   end
+   return model:get(name)
+end
+
 local function run(args)
-   local tensor = st.open(args.model):get(args.tensor)
+   local tensor = tensor_of(args.model, args.tensor)
    if args.text then return write_text(tensor) end
    cli.refuse_terminal()
    if not args.npy then return write_bytes(tensor) end

@@ -13,12 +13,13 @@ local edit = {}
 
 -- Opens a file; what an interrupted edit left in it is undone first.
 local function open_file(path)
-   local ok, model = pcall(open.open, path)
+   local how = { skip = true }      -- of tensors nothing is asked
+   local ok, model = pcall(open.open, path, how)
    if ok then return model, false end
    if not errors.is(model) or model.code ~= "format" then error(model, 0) end
    local stat = core.stat(path)
    if not stat or stat.type ~= "file" or not core.meta_undo(path) then error(model, 0) end
-   return open.open(path), true
+   return open.open(path, how), true
 end
 
 -- Changes that take private things out: a key goes, or of the paths in its value their last parts stay.

@@ -23,6 +23,7 @@ stlua convert --tensors-only evil_0.pkl -o none.safetensors; echo "exit $?"
 stlua info small.gguf
 stlua convert small.gguf -o gguf.safetensors --dtype F16
 stlua info --json unsupported.gguf | grep -o '"findings".*}\]'
+stlua meta unsupported.gguf; stlua cat unsupported.gguf ok | wc -c; stlua cat unsupported.gguf other; echo "exit $?"
 stlua convert plain.pt -o plain.npz
 stlua convert -n plain.pt -o plain.npz; echo "exit $?"
 stlua convert plain.pt -o other.npz --max-shard-size 1kB; echo "exit $?"

@@ -10,7 +10,9 @@ local pack = {}
 
 local function one_file(path)
    local model = open.open(path)
-   if #model:files() ~= 1 then errors.throwf("arg", "st.pack: %s is not one file", core.escape(path)) end
+   if #model:files() ~= 1 then
+      errors.throwf("arg", "st.pack: %s is not one file: join its shards first", core.escape(path))
+   end
    return model
 end
 

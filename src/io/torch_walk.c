@@ -377,6 +377,15 @@ static st_status choose(walk *w, st_pnode *node)
 
 /* ---------------------------------------------------------------- what it would run */
 
+/* What a name that is refused is said to do. */
+static void say_danger(char *room, size_t cap, st_callable c, bool called, const char *shown)
+{
+    if (c == ST_CALLABLE_SUSPECT)
+        snprintf(room, cap, "%s %s, which is not known to be harmless,", called ? "calls" : "reaches for", shown);
+    else
+        snprintf(room, cap, "%s %s", called ? "tries to run" : "reaches for", shown);
+}
+
 static st_status note_globals(walk *w)
 {
     char first[400] = "";
@@ -386,16 +395,16 @@ static st_status note_globals(walk *w)
         st_text module, name;
         st_pnode g = st_pickle_global(w->p, i), call = st_pickle_first_call(w->p, g);
         st_pickle_name(w->p, g, &module, &name);
-        st_callable c = st_callable_of(module, name);
+        st_callable c = st_callable_of(module, name, call != 0);
         if (c == ST_CALLABLE_KNOWN) continue;
-        bool danger = c == ST_CALLABLE_DANGER;
-        st_pickle_show(w->p, danger && call ? call : g, shown, sizeof shown);
-        if (danger && !dangers++) snprintf(first, sizeof first, "%s %s", call ? "tries to run" : "reaches for", shown);
+        bool danger = c != ST_CALLABLE_UNKNOWN, called = call && st_pickle_callee(w->p, call) == g;
+        st_pickle_show(w->p, danger && called ? call : g, shown, sizeof shown);
+        if (danger && !dangers++) say_danger(first, sizeof first, c, called, shown);
         ST_TRY(st_listing_note(w->l, danger ? ST_NOTE_DANGER : ST_NOTE_UNKNOWN, w->err, "%s", shown));
     }
     if (!dangers || w->opts->tensors_only) return ST_OK;
     char more[64] = "";
-    if (dangers > 1) snprintf(more, sizeof more, " and %zu things more", dangers - 1);
+    if (dangers > 1) snprintf(more, sizeof more, " and %zu other thing%s", dangers - 1, dangers > 2 ? "s" : "");
     return st_fail(w->err, ST_UNSAFE, w->label, NULL,
                    "this file %s%s when PyTorch loads it; nothing was run here (see `stlua info`; `stlua convert "
                    "--tensors-only` takes its tensors and nothing else)",

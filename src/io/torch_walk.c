@@ -188,6 +188,32 @@ static st_status note_beside(walk *w, size_t name_len, st_pnode value)
                            escaped(name, sizeof name, (st_text){w->name, name_len}), shown);
 }
 
+/* "array", "scalar": what NumPy's value is, whose bytes stand in the pickle; or NULL. */
+static const char *numpy_kind(const walk *w, st_pnode n)
+{
+    static const struct {
+        const char *module, *name, *kind;
+    } makers[] = {
+        {"numpy.core.multiarray", "_reconstruct", "array"}, {"numpy._core.multiarray", "_reconstruct", "array"},
+        {"numpy.core.numeric", "_frombuffer", "array"},     {"numpy._core.numeric", "_frombuffer", "array"},
+        {"numpy.ma.core", "_mareconstruct", "array"},       {"numpy.core.multiarray", "scalar", "scalar"},
+        {"numpy._core.multiarray", "scalar", "scalar"},
+    };
+    st_pnode callee = st_pickle_callee(w->p, n);
+    for (size_t i = 0; callee && i < sizeof makers / sizeof *makers; i++)
+        if (st_pickle_is_global(w->p, callee, makers[i].module, makers[i].name)) return makers[i].kind;
+    return NULL;
+}
+
+static st_status note_numpy(walk *w, size_t name_len, st_pnode value)
+{
+    char name[120];
+    const char *kind = numpy_kind(w, value);
+    if (!kind) return ST_OK;
+    return st_listing_note(w->l, ST_NOTE_LEFT, w->err, "\"%s\": a NumPy %s",
+                           escaped(name, sizeof name, (st_text){w->name, name_len}), kind);
+}
+
 /* One element of the innermost container. With `count` tensors are only counted. */
 static st_status visit(walk *w, frame *f, st_pnode key, st_pnode value, size_t *count)
 {
@@ -202,7 +228,9 @@ static st_status visit(walk *w, frame *f, st_pnode key, st_pnode value, size_t *
         ST_TRY(add_key(w, from, key, f->i - 1, &usable, &len));
     if (!usable) return ST_OK;
     if (tensor) return add_tensor(w, value, len);
-    return container ? enter(w, value, len) : note_beside(w, len, value);
+    if (!container) return note_beside(w, len, value);
+    ST_TRY(note_numpy(w, len, value));
+    return enter(w, value, len);
 }
 
 /* All tensors below a node: named and listed, or counted. */

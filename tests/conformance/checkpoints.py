@@ -183,6 +183,14 @@ for wrapper in ("state_dict", "model_state_dict", "model", "module", "params", "
 saved("two parts that are both models", {"unet": state, "vae": {"w": base}},
       {**{f"unet.{k}": v for k, v in state.items()}, "vae.w": base})
 saved("a whole module", net, state)
+for protocol in (2, 5):
+    torch.save({"in": {"a": np.arange(5.), "t": np.asfortranarray(np.ones((2, 3)))}, "ok": base, "s": np.float32(3)},
+               path := os.path.join(folder, "numpy.pt"), pickle_protocol=protocol)
+    r = stlua("convert", path, "-o", OUT)
+    told = [line for line in r.stderr.splitlines() if line.startswith("left out")]
+    check(r.returncode == 0 and told == ['left out: "in.a": a NumPy array', 'left out: "in.t": a NumPy array',
+                                         'left out: "s": a NumPy scalar'],
+          f"arrays of NumPy are told, protocol {protocol}", r.stderr)
 saved("lists and numbers as keys", {"a": [base, (base + 1, {7: base + 2})]},
       {"a.0": base, "a.1.0": base + 1, "a.1.1.7": base + 2})
 saved("a tensor alone", base, {"tensor": base})

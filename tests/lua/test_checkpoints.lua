@@ -77,6 +77,12 @@ function suite.test_the_part_that_is_the_model()
    end
 end
 
+function suite.test_what_numpy_holds_is_told()
+   local m = open "numpy_beside.pt"
+   lu.assertEquals(support.names(m), "w")
+   lu.assertEquals(foreign.of_kind(m, "left"), { '"in.array": a NumPy array', '"scalar": a NumPy scalar' })
+end
+
 function suite.test_tied_tensors()
    local m = open "views.pt"
    lu.assertEquals(m:tied(), { { "whole", "tied" } })

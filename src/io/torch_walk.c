@@ -282,8 +282,23 @@ static const char *const companions[] = {
     "best",   "args", "epoch",  "step",       "iter",   "global", "trainer",   "train_", "extra", "cuda_rng",
 };
 
+/* "params_ema", "g_ema": an average of what is under another key. */
+static bool is_average(st_text key)
+{
+    const char *end = key.ptr + key.len;
+    return key.len > 4 && (end[-4] == '_' || end[-4] == '-') && memcmp(end - 3, "ema", 3) == 0;
+}
+
+static bool is_wrapper(st_text key)
+{
+    for (size_t i = 0; i < sizeof wrappers / sizeof *wrappers; i++)
+        if (is(key, wrappers[i])) return true;
+    return false;
+}
+
 static bool is_companion(st_text key)
 {
+    if (is_average(key)) return true;
     for (size_t i = 0; i < sizeof companions / sizeof *companions; i++) {
         size_t n = strlen(companions[i]);
         if (key.len >= n && memcmp(key.ptr, companions[i], n) == 0 && (n > 1 || key.len == 1)) return true;
@@ -291,17 +306,19 @@ static bool is_companion(st_text key)
     return false;
 }
 
-/* Whether there are tensors beside `key` that taking it would lose without anybody knowing why. */
+/* Whether there are tensors beside `key` that taking it would lose without anybody knowing why. Beside an average they
+ * are what it is the average of. */
 static st_status loses(walk *w, st_pnode dict, const char *key, bool *yes)
 {
     st_pitems it = st_pickle_items(w->p, dict);
     st_pnode k, v;
+    bool average = is_average((st_text){key, strlen(key)});
     *yes = false;
     w->round++;
     while (!*yes && st_pickle_next(&it, &k, &v)) {
         st_text t = key_of(w, k);
         size_t n;
-        if (is(t, key) || is_companion(t)) continue;
+        if (is(t, key) || is_companion(t) || (average && is_wrapper(t))) continue;
         ST_TRY(count_tensors(w, v, &n));
         *yes = n > 0;
     }

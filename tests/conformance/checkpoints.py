@@ -180,6 +180,9 @@ saved("the optimizer of it", lightning, {k.removeprefix("optimizer_states."): v 
       "--key", "optimizer_states")
 for wrapper in ("state_dict", "model_state_dict", "model", "module", "params", "params_ema", "net"):
     saved(f"wrapped in {wrapper}", {wrapper: state, "optimizer": optimizer.state_dict(), "epoch": 1}, state)
+for average, other in (("params_ema", "model"), ("params-ema", "net"), ("g_ema", "generator")):
+    saved(f"{average} beside {other}", {other: {"w": base}, average: state, "epoch": 1}, state)
+saved("a model beside an average of it", {"model": state, "g_ema": {"w": base}, "net_ema": {"w": base}}, state)
 saved("two parts that are both models", {"unet": state, "vae": {"w": base}},
       {**{f"unet.{k}": v for k, v in state.items()}, "vae.w": base})
 saved("a whole module", net, state)

@@ -67,6 +67,11 @@ function suite.test_the_part_that_is_the_model()
    lu.assertEquals(open("ema.pt").w:values(), { 0, 1 })
    lu.assertEquals(open("ema.pt", { key = "params" }).w:values(), { -1, 0 })
    lu.assertEquals(open("ema.pt", { key = "params.w" }):name(1), "tensor")
+   local averaged = open "model_ema.pt"
+   lu.assertEquals(support.names(averaged), "w")
+   lu.assertEquals(averaged.w:values(), { 0, 1 })
+   lu.assertEquals(foreign.of_kind(averaged, "taken"), { "params_ema" })
+   lu.assertEquals(foreign.of_kind(averaged, "left"), { '"model": 1 tensor' })
    -- Neither of two models is dropped without a word.
    lu.assertEquals(support.names(open "parts.pt"), "unet.w vae.w")
    lu.assertEquals(support.names(open("parts.pt", { key = "vae" })), "w")

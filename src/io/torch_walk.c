@@ -375,6 +375,40 @@ static st_status note_siblings(walk *w, st_pnode dict, st_text taken)
     return ST_OK;
 }
 
+enum { PARTS_SHOWN = 8 };
+
+/* The keys of a dict that may be given, those with tensors, behind the `before` that led to it. */
+static st_status show_parts(walk *w, st_pnode dict, st_text before, char *dst, size_t cap)
+{
+    st_pitems it = st_pickle_items(w->p, dict);
+    st_pnode k, v;
+    size_t len = 0, found = 0;
+    char first[100];
+    escaped(first, sizeof first, before);
+    dst[0] = '\0';
+    w->round++;
+    while (st_pickle_next(&it, &k, &v)) {
+        char name[100];
+        size_t n;
+        ST_TRY(count_tensors(w, v, &n));
+        if (!k || st_pickle_kind(w->p, k) != ST_P_TEXT || n == 0 || found++ >= PARTS_SHOWN || len >= cap) continue;
+        len += (size_t)snprintf(dst + len, cap - len, "%s\"%s%s\" (%zu tensor%s)", found > 1 ? ", " : "", first,
+                                escaped(name, sizeof name, key_of(w, k)), n, n == 1 ? "" : "s");
+    }
+    if (found > PARTS_SHOWN && len < cap) snprintf(dst + len, cap - len, ", and %zu more", found - PARTS_SHOWN);
+    return ST_OK;
+}
+
+static st_status no_such_part(walk *w, st_pnode node, size_t before)
+{
+    char shown[200], have[PARTS_SHOWN * 240] = "";
+    if (is_dict(w, node)) ST_TRY(show_parts(w, node, (st_text){w->opts->key, before}, have, sizeof have));
+    st_escape(shown, sizeof shown, w->opts->key, strlen(w->opts->key));
+    if (!have[0])
+        return st_fail(w->err, ST_NAME, w->label, NULL, "it has no part \"%s\", nor others that have names", shown);
+    return st_fail(w->err, ST_NAME, w->label, NULL, "it has no part \"%s\"; --key takes %s", shown, have);
+}
+
 /* The part that the user names: a key with dots in it wins over a way of several keys. */
 static st_status find_key(walk *w, st_pnode *node)
 {
@@ -387,12 +421,7 @@ static st_status find_key(walk *w, st_pnode *node)
             v = st_pickle_get(w->p, *node, rest, dot);
             cut = dot;
         }
-        if (!v) {
-            char shown[200], have[200];
-            st_pickle_show(w->p, *node, have, sizeof have);
-            st_escape(shown, sizeof shown, rest, n);
-            return st_fail(w->err, ST_NAME, w->label, NULL, "it has no part \"%s\"; there is %s", shown, have);
-        }
+        if (!v) return no_such_part(w, *node, (size_t)(rest - w->opts->key));
         ST_TRY(note_siblings(w, *node, (st_text){rest, cut}));
         *node = v;
         rest += cut + (rest[cut] == '.');

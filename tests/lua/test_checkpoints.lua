@@ -61,7 +61,11 @@ function suite.test_the_part_that_is_the_model()
    lu.assertEquals(#all, 7 + 12)
    lu.assertNotNil(all:find "optimizer_states.0.state.0.exp_avg")
    lu.assertEquals(#open("lightning.ckpt", { key = "optimizer_states" }), 12)
-   support.raises("name", { 'no part "model"', '"state_dict"' }, open, "lightning.ckpt", { key = "model" })
+   support.raises("name", { 'no part "model"; --key takes "state_dict" (7 tensors), "optimizer_states" (12 tensors)' },
+      open, "lightning.ckpt", { key = "model" })
+   support.raises("name", { 'no part "params.no"; --key takes "params.w" (1 tensor)' }, open, "ema.pt",
+      { key = "params.no" })
+   support.raises("name", { 'no part "layers.0", nor others that have names' }, open, "nested.pt", { key = "layers.0" })
    support.raises("arg", "key must be a string", open, "lightning.ckpt", { key = 1 })
 
    lu.assertEquals(open("ema.pt").w:values(), { 0, 1 })

@@ -91,7 +91,8 @@ local function conclusions(sum)
       local wide = sum.f32 - math.max(sum.bf16, sum.f16)
       local all = sum.f32 == 1 and "the one tensor in F32 holds " or ("all %d tensors in F32 hold "):format(sum.f32)
       lines[#lines + 1] = narrow
-         and ("%s%s values only: `stlua cast --dtype %s` loses nothing"):format(all, narrow, narrow) or ("%d of %s in F32 need it"):format(wide, text.plural(sum.f32, "tensor"))
+         and ("%s%s values only: `stlua cast --dtype %s` loses nothing"):format(all, narrow, narrow)
+         or ("%d of %s in F32 need it"):format(wide, text.plural(sum.f32, "tensor"))
    end
    if sum.skipped > 0 then lines[#lines + 1] = text.plural(sum.skipped, "tensor") .. " cannot be computed on" end
    return lines

@@ -460,16 +460,24 @@ static void say_danger(char *room, size_t cap, st_callable c, bool called, const
         snprintf(room, cap, "%s %s", called ? "tries to run" : "reaches for", shown);
 }
 
+/* Names with dots are refused all: the reason, which takes a search, is told of the first danger alone. */
+static st_callable kind_of(const walk *w, st_pnode global, bool reason)
+{
+    st_text module, name;
+    st_pickle_name(w->p, global, &module, &name);
+    bool dotted = name.len && memchr(name.ptr, '.', name.len);
+    return dotted && !reason ? ST_CALLABLE_SUSPECT
+                             : st_callable_of(module, name, st_pickle_first_call(w->p, global) != 0);
+}
+
 static st_status note_globals(walk *w)
 {
     char first[400] = "";
     size_t dangers = 0;
     for (size_t i = 0; i < st_pickle_globals(w->p); i++) {
         char shown[300];
-        st_text module, name;
         st_pnode g = st_pickle_global(w->p, i), call = st_pickle_first_call(w->p, g);
-        st_pickle_name(w->p, g, &module, &name);
-        st_callable c = st_callable_of(module, name, call != 0);
+        st_callable c = kind_of(w, g, dangers == 0);
         if (c == ST_CALLABLE_KNOWN) continue;
         bool danger = c != ST_CALLABLE_UNKNOWN, called = call && st_pickle_callee(w->p, call) == g;
         st_pickle_show(w->p, danger && called ? call : g, shown, sizeof shown);

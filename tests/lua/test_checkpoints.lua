@@ -142,6 +142,16 @@ function suite.test_nothing_is_run()
    lu.assertNil(core.stat "run-by-accident")
 end
 
+-- Many names with dots take no minutes.
+function suite.test_many_names()
+   local path, parts = support.path("names.pkl"), { "\x80\x02" }
+   for i = 1, 100000 do parts[#parts + 1] = ("ca%x\n_b._c._d._e._f._g._h._i\n0"):format(i) end
+   support.write(path, table.concat(parts) .. "N.")
+   local from = os.clock()
+   support.raises("unsafe", { "reaches for a1._b._c._d._e._f._g._h._i", "and 99999 other things" }, st.open, path)
+   lu.assertTrue(os.clock() - from < 10)
+end
+
 function suite.test_shards()
    local m = open "sharded"
    lu.assertEquals(support.names(m), "a.weight b.weight")

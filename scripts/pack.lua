@@ -7,6 +7,7 @@ local cli = require "stlua.cli"
 local core = require "stlua.core"
 local same_file = require "stlua.compressed".same_file
 local st = require "stlua"
+local text = require "stlua.text"
 
 local function options(parser)
    parser:argument("file", "Files to pack."):args "+"
@@ -44,12 +45,12 @@ end
 local function sum_up(out, s)
    local parts = {}
    local function part(n, what) if n > 0 then parts[#parts + 1] = what:format(n) end end
-   part(s.deltas, "%d differences to the base")
+   part(s.deltas, s.deltas == 1 and "%d difference to the base" or "%d differences to the base")
    part(s.as_base, "%d equal to the base's")
    part(s.as_earlier, "%d equal to others")
    cli.note(("%s: %s, %.1f %% of %s%s"):format(cli.escape(out), cli.size(s.after),
       s.before > 0 and 100 * s.after / s.before or 0, cli.size(s.before),
-      #parts > 0 and (" (%d tensors: %s)"):format(s.tensors, table.concat(parts, ", ")) or ""), "packed")
+      #parts > 0 and (" (%s: %s)"):format(text.plural(s.tensors, "tensor"), table.concat(parts, ", ")) or ""), "packed")
 end
 
 local function run(args)

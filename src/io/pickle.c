@@ -463,13 +463,27 @@ static st_status op_extension(machine *m, unsigned width)
     return push(m, n);
 }
 
+enum { HANDED = 4 }; /* of the arguments of a call, those that it may call: _rebuild_from_type_v2 does its first */
+
+/* The call of a name is worth more than one that it is handed to. */
+static void set_called(machine *m, st_pnode global, st_pnode call)
+{
+    st_pcell *c = st_pcell_at(m->p, global);
+    if (c->kind != ST_P_GLOBAL) return;
+    bool direct = st_pickle_callee(m->p, call) == global;
+    if (!c->hi || (direct && st_pickle_callee(m->p, c->hi) != global)) c->hi = call;
+}
+
 /* An object that calling `callee` would make. */
 static st_status push_call(machine *m, st_pnode callee, st_pnode args)
 {
     st_pnode n;
     if (!st_pickle_make(m->p, (st_pcell){.kind = ST_P_CALL, .a = callee, .lo = args}, &n)) return nomem(m);
-    st_pcell *c = st_pcell_at(m->p, callee);
-    if (c->kind == ST_P_GLOBAL && !c->hi) c->hi = n;
+    set_called(m, callee, n);
+    for (size_t i = 0; i < HANDED; i++) {
+        st_pnode arg = st_pickle_item(m->p, args, i);
+        if (arg) set_called(m, arg, n);
+    }
     return push(m, n);
 }
 

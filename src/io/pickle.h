@@ -62,7 +62,8 @@ st_pnode st_pickle_state(const st_pickle *p, st_pnode call); /* what the object 
 /* The distinct GLOBALs in the order of their first mention, also those that nothing refers to in the end. */
 size_t st_pickle_globals(const st_pickle *p);
 st_pnode st_pickle_global(const st_pickle *p, size_t i);
-st_pnode st_pickle_first_call(const st_pickle *p, st_pnode global); /* 0: it is never called */
+/* The first call of it, else the first that it is handed to, which may call it; 0: none. */
+st_pnode st_pickle_first_call(const st_pickle *p, st_pnode global);
 
 /* The elements of a TUPLE, LIST or SET, the pairs of a DICT, and the items that a CALL's object is given. */
 typedef struct st_pitems {

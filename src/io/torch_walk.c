@@ -188,6 +188,32 @@ static st_status note_beside(walk *w, size_t name_len, st_pnode value)
                            escaped(name, sizeof name, (st_text){w->name, name_len}), shown);
 }
 
+/* "array", "scalar": what NumPy's value is, whose bytes stand in the pickle; or NULL. */
+static const char *numpy_kind(const walk *w, st_pnode n)
+{
+    static const struct {
+        const char *module, *name, *kind;
+    } makers[] = {
+        {"numpy.core.multiarray", "_reconstruct", "array"}, {"numpy._core.multiarray", "_reconstruct", "array"},
+        {"numpy.core.numeric", "_frombuffer", "array"},     {"numpy._core.numeric", "_frombuffer", "array"},
+        {"numpy.ma.core", "_mareconstruct", "array"},       {"numpy.core.multiarray", "scalar", "scalar"},
+        {"numpy._core.multiarray", "scalar", "scalar"},
+    };
+    st_pnode callee = st_pickle_callee(w->p, n);
+    for (size_t i = 0; callee && i < sizeof makers / sizeof *makers; i++)
+        if (st_pickle_is_global(w->p, callee, makers[i].module, makers[i].name)) return makers[i].kind;
+    return NULL;
+}
+
+static st_status note_numpy(walk *w, size_t name_len, st_pnode value)
+{
+    char name[120];
+    const char *kind = numpy_kind(w, value);
+    if (!kind) return ST_OK;
+    return st_listing_note(w->l, ST_NOTE_LEFT, w->err, "\"%s\": a NumPy %s",
+                           escaped(name, sizeof name, (st_text){w->name, name_len}), kind);
+}
+
 /* One element of the innermost container. With `count` tensors are only counted. */
 static st_status visit(walk *w, frame *f, st_pnode key, st_pnode value, size_t *count)
 {
@@ -202,7 +228,9 @@ static st_status visit(walk *w, frame *f, st_pnode key, st_pnode value, size_t *
         ST_TRY(add_key(w, from, key, f->i - 1, &usable, &len));
     if (!usable) return ST_OK;
     if (tensor) return add_tensor(w, value, len);
-    return container ? enter(w, value, len) : note_beside(w, len, value);
+    if (!container) return note_beside(w, len, value);
+    ST_TRY(note_numpy(w, len, value));
+    return enter(w, value, len);
 }
 
 /* All tensors below a node: named and listed, or counted. */
@@ -254,8 +282,23 @@ static const char *const companions[] = {
     "best",   "args", "epoch",  "step",       "iter",   "global", "trainer",   "train_", "extra", "cuda_rng",
 };
 
+/* "params_ema", "g_ema": an average of what is under another key. */
+static bool is_average(st_text key)
+{
+    const char *end = key.ptr + key.len;
+    return key.len > 4 && (end[-4] == '_' || end[-4] == '-') && memcmp(end - 3, "ema", 3) == 0;
+}
+
+static bool is_wrapper(st_text key)
+{
+    for (size_t i = 0; i < sizeof wrappers / sizeof *wrappers; i++)
+        if (is(key, wrappers[i])) return true;
+    return false;
+}
+
 static bool is_companion(st_text key)
 {
+    if (is_average(key)) return true;
     for (size_t i = 0; i < sizeof companions / sizeof *companions; i++) {
         size_t n = strlen(companions[i]);
         if (key.len >= n && memcmp(key.ptr, companions[i], n) == 0 && (n > 1 || key.len == 1)) return true;
@@ -263,17 +306,19 @@ static bool is_companion(st_text key)
     return false;
 }
 
-/* Whether there are tensors beside `key` that taking it would lose without anybody knowing why. */
+/* Whether there are tensors beside `key` that taking it would lose without anybody knowing why. Beside an average they
+ * are what it is the average of. */
 static st_status loses(walk *w, st_pnode dict, const char *key, bool *yes)
 {
     st_pitems it = st_pickle_items(w->p, dict);
     st_pnode k, v;
+    bool average = is_average((st_text){key, strlen(key)});
     *yes = false;
     w->round++;
     while (!*yes && st_pickle_next(&it, &k, &v)) {
         st_text t = key_of(w, k);
         size_t n;
-        if (is(t, key) || is_companion(t)) continue;
+        if (is(t, key) || is_companion(t) || (average && is_wrapper(t))) continue;
         ST_TRY(count_tensors(w, v, &n));
         *yes = n > 0;
     }
@@ -330,6 +375,40 @@ static st_status note_siblings(walk *w, st_pnode dict, st_text taken)
     return ST_OK;
 }
 
+enum { PARTS_SHOWN = 8 };
+
+/* The keys of a dict that may be given, those with tensors, behind the `before` that led to it. */
+static st_status show_parts(walk *w, st_pnode dict, st_text before, char *dst, size_t cap)
+{
+    st_pitems it = st_pickle_items(w->p, dict);
+    st_pnode k, v;
+    size_t len = 0, found = 0;
+    char first[100];
+    escaped(first, sizeof first, before);
+    dst[0] = '\0';
+    w->round++;
+    while (st_pickle_next(&it, &k, &v)) {
+        char name[100];
+        size_t n;
+        ST_TRY(count_tensors(w, v, &n));
+        if (!k || st_pickle_kind(w->p, k) != ST_P_TEXT || n == 0 || found++ >= PARTS_SHOWN || len >= cap) continue;
+        len += (size_t)snprintf(dst + len, cap - len, "%s\"%s%s\" (%zu tensor%s)", found > 1 ? ", " : "", first,
+                                escaped(name, sizeof name, key_of(w, k)), n, n == 1 ? "" : "s");
+    }
+    if (found > PARTS_SHOWN && len < cap) snprintf(dst + len, cap - len, ", and %zu more", found - PARTS_SHOWN);
+    return ST_OK;
+}
+
+static st_status no_such_part(walk *w, st_pnode node, size_t before)
+{
+    char shown[200], have[PARTS_SHOWN * 240] = "";
+    if (is_dict(w, node)) ST_TRY(show_parts(w, node, (st_text){w->opts->key, before}, have, sizeof have));
+    st_escape(shown, sizeof shown, w->opts->key, strlen(w->opts->key));
+    if (!have[0])
+        return st_fail(w->err, ST_NAME, w->label, NULL, "it has no part \"%s\", nor others that have names", shown);
+    return st_fail(w->err, ST_NAME, w->label, NULL, "it has no part \"%s\"; --key takes %s", shown, have);
+}
+
 /* The part that the user names: a key with dots in it wins over a way of several keys. */
 static st_status find_key(walk *w, st_pnode *node)
 {
@@ -342,12 +421,7 @@ static st_status find_key(walk *w, st_pnode *node)
             v = st_pickle_get(w->p, *node, rest, dot);
             cut = dot;
         }
-        if (!v) {
-            char shown[200], have[200];
-            st_pickle_show(w->p, *node, have, sizeof have);
-            st_escape(shown, sizeof shown, rest, n);
-            return st_fail(w->err, ST_NAME, w->label, NULL, "it has no part \"%s\"; there is %s", shown, have);
-        }
+        if (!v) return no_such_part(w, *node, (size_t)(rest - w->opts->key));
         ST_TRY(note_siblings(w, *node, (st_text){rest, cut}));
         *node = v;
         rest += cut + (rest[cut] == '.');
@@ -377,25 +451,42 @@ static st_status choose(walk *w, st_pnode *node)
 
 /* ---------------------------------------------------------------- what it would run */
 
+/* What a name that is refused is said to do. */
+static void say_danger(char *room, size_t cap, st_callable c, bool called, const char *shown)
+{
+    if (c == ST_CALLABLE_SUSPECT)
+        snprintf(room, cap, "%s %s, which is not known to be harmless,", called ? "calls" : "reaches for", shown);
+    else
+        snprintf(room, cap, "%s %s", called ? "tries to run" : "reaches for", shown);
+}
+
+/* Names with dots are refused all: the reason, which takes a search, is told of the first danger alone. */
+static st_callable kind_of(const walk *w, st_pnode global, bool reason)
+{
+    st_text module, name;
+    st_pickle_name(w->p, global, &module, &name);
+    bool dotted = name.len && memchr(name.ptr, '.', name.len);
+    return dotted && !reason ? ST_CALLABLE_SUSPECT
+                             : st_callable_of(module, name, st_pickle_first_call(w->p, global) != 0);
+}
+
 static st_status note_globals(walk *w)
 {
     char first[400] = "";
     size_t dangers = 0;
     for (size_t i = 0; i < st_pickle_globals(w->p); i++) {
         char shown[300];
-        st_text module, name;
         st_pnode g = st_pickle_global(w->p, i), call = st_pickle_first_call(w->p, g);
-        st_pickle_name(w->p, g, &module, &name);
-        st_callable c = st_callable_of(module, name);
+        st_callable c = kind_of(w, g, dangers == 0);
         if (c == ST_CALLABLE_KNOWN) continue;
-        bool danger = c == ST_CALLABLE_DANGER;
-        st_pickle_show(w->p, danger && call ? call : g, shown, sizeof shown);
-        if (danger && !dangers++) snprintf(first, sizeof first, "%s %s", call ? "tries to run" : "reaches for", shown);
+        bool danger = c != ST_CALLABLE_UNKNOWN, called = call && st_pickle_callee(w->p, call) == g;
+        st_pickle_show(w->p, danger && called ? call : g, shown, sizeof shown);
+        if (danger && !dangers++) say_danger(first, sizeof first, c, called, shown);
         ST_TRY(st_listing_note(w->l, danger ? ST_NOTE_DANGER : ST_NOTE_UNKNOWN, w->err, "%s", shown));
     }
     if (!dangers || w->opts->tensors_only) return ST_OK;
     char more[64] = "";
-    if (dangers > 1) snprintf(more, sizeof more, " and %zu things more", dangers - 1);
+    if (dangers > 1) snprintf(more, sizeof more, " and %zu other thing%s", dangers - 1, dangers > 2 ? "s" : "");
     return st_fail(w->err, ST_UNSAFE, w->label, NULL,
                    "this file %s%s when PyTorch loads it; nothing was run here (see `stlua info`; `stlua convert "
                    "--tensors-only` takes its tensors and nothing else)",

@@ -202,6 +202,28 @@ static void test_calls_that_leave_nothing(void **state)
     free(copy);
 }
 
+/* What a call is handed it may call; a call of its own is told rather. */
+static void test_names_that_are_handed_on(void **state)
+{
+    (void)state;
+    static const char bytes[] = "cm\nf\n(cn\ng\nco\nh\ntRco\nh\n)Rcp\ni\n.";
+    static const char *const calls[] = {"m.f(n.g, o.h)", "m.f(n.g, o.h)", "o.h()", NULL};
+    st_pickle *p;
+    size_t used;
+    char *copy, text[100];
+    assert_ok(read_bytes(P(bytes), &p, &used, &copy));
+    assert_int_equal(st_pickle_globals(p), 4);
+    for (size_t i = 0; i < 4; i++) {
+        st_pnode call = st_pickle_first_call(p, st_pickle_global(p, i));
+        assert_int_equal(call != 0, calls[i] != NULL);
+        if (!call) continue;
+        st_pickle_show(p, call, text, sizeof text);
+        assert_string_equal(text, calls[i]);
+    }
+    st_pickle_free(p);
+    free(copy);
+}
+
 static void test_showing_fits(void **state)
 {
     (void)state;
@@ -397,9 +419,9 @@ static void test_without_memory(void **state)
 
 /* ---------------------------------------------------------------- names */
 
-static st_callable of(const char *module, const char *name)
+static st_callable of(const char *module, const char *name, bool called)
 {
-    return st_callable_of((st_text){module, strlen(module)}, (st_text){name, strlen(name)});
+    return st_callable_of((st_text){module, strlen(module)}, (st_text){name, strlen(name)}, called);
 }
 
 static void test_names(void **state)
@@ -435,6 +457,37 @@ static void test_names(void **state)
         {"m", "C.__globals__"},
         {"m", "f.__class__.__subclasses__"},
         {"torch.serialization", "os.system"},
+        {"random", "_os.system"},
+        {"argparse", "_os.system"},
+        {"collections", "_sys.modules"},
+        {"torch", "hub.load"},
+        {"torch", "jit.load"},
+        {"torch", "ops.load_library"},
+        {"torch", "classes.load_library"},
+        {"numpy", "f2py.crackfortran.myeval"},
+        {"profile", "Profile.run"},
+        {"trace", "Trace.run"},
+        {"code", "InteractiveInterpreter.runcode"},
+        {"m", "a.b.c.d.e.f.g.h.i.j.k"},
+        /* of other people's libraries */
+        {"yaml", "unsafe_load"},
+        {"yaml.constructor", "UnsafeConstructor"},
+    };
+    /* Whatever is called of Python, torch and NumPy, and is not known; and names with dots. */
+    static const char *const suspect[][2] = {
+        {"collections", "OrderedDict.fromkeys"},
+        {"my.program", "Config.Inner"},
+        {"numpy", "lib.something"},
+        {"torch", "something_new"},
+        {"torch._utils", "_import_dotted_name"},
+        {"torch.nn.parallel.distributed", "import_something"},
+        {"torch.nn.modules.module", "import_something"},
+        {"numpy", "tofile"},
+        {"logging", "StreamHandler"},
+        {"logging", "disable"},
+        {"builtins", "map"},
+        {"_sqlite", "x"},
+        {"", "."},
     };
     static const char *const known[][2] = {
         {"collections", "OrderedDict"},        {"torch._utils", "_rebuild_tensor_v2"}, {"torch", "FloatStorage"},
@@ -444,23 +497,32 @@ static void test_names(void **state)
         {"my.program", "Config"},
         {"osx", "system"},
         {"models.yolo", "Model"},
-        {"torch", "something_new"},
-        {"collections", "OrderedDict.fromkeys"},
+        {"__main__", "Net"},
+        {"torchvision.models.resnet", "ResNet"},
+        {"torch.optim.adam", "Adam"},
+        {"torch.cuda.amp.grad_scaler", "GradScaler"},
+        {"numpy.random._pcg64", "PCG64"},
+        {"builtins", "type"},
+        {"builtins", "KeyError"},
         {"", ""},
-        {"", "."},
         {".", ""},
     };
-    for (size_t i = 0; i < sizeof danger / sizeof *danger; i++)
-        if (of(danger[i][0], danger[i][1]) != ST_CALLABLE_DANGER) fail_msg("%s.%s", danger[i][0], danger[i][1]);
-    for (size_t i = 0; i < sizeof known / sizeof *known; i++)
-        if (of(known[i][0], known[i][1]) != ST_CALLABLE_KNOWN) fail_msg("%s.%s", known[i][0], known[i][1]);
-    for (size_t i = 0; i < sizeof unknown / sizeof *unknown; i++)
-        if (of(unknown[i][0], unknown[i][1]) != ST_CALLABLE_UNKNOWN) fail_msg("%s.%s", unknown[i][0], unknown[i][1]);
+#define EXPECT(table, called, what)                           \
+    for (size_t i = 0; i < sizeof table / sizeof *table; i++) \
+        if (of(table[i][0], table[i][1], called) != what) fail_msg("%s %s: not " #what, table[i][0], table[i][1]);
+    EXPECT(danger, false, ST_CALLABLE_DANGER)
+    EXPECT(danger, true, ST_CALLABLE_DANGER)
+    EXPECT(suspect, true, ST_CALLABLE_SUSPECT)
+    EXPECT(known, true, ST_CALLABLE_KNOWN)
+    EXPECT(unknown, true, ST_CALLABLE_UNKNOWN)
+    assert_int_equal(of("torch", "relu", false), ST_CALLABLE_UNKNOWN); /* a value in a configuration */
+    assert_int_equal(of("my.program", "Config.Inner", false), ST_CALLABLE_SUSPECT);
     /* Names made of dots cost nothing. */
     char *dots = malloc(MILLION);
     memset(dots, '.', MILLION);
     double from = sys_seconds();
-    st_callable_of((st_text){dots, MILLION}, (st_text){dots, MILLION});
+    st_callable_of((st_text){dots, MILLION}, (st_text){dots, MILLION}, true);
+    for (int i = 0; i < 1000; i++) st_callable_of((st_text){dots, 4}, (st_text){dots, 5}, true);
     assert_true(sys_seconds() - from < 1);
     free(dots);
 }
@@ -471,6 +533,7 @@ int main(void)
         cmocka_unit_test_teardown(test_values, teardown),
         cmocka_unit_test_teardown(test_objects, teardown),
         cmocka_unit_test_teardown(test_calls_that_leave_nothing, teardown),
+        cmocka_unit_test_teardown(test_names_that_are_handed_on, teardown),
         cmocka_unit_test_teardown(test_showing_fits, teardown),
         cmocka_unit_test_teardown(test_errors, teardown),
         cmocka_unit_test_teardown(test_every_cut, teardown),

@@ -1,16 +1,30 @@
 """checkpoints.py - files that PyTorch, NumPy and gguf write, converted by `stlua convert`, against what these libraries
 read from them, tensor by tensor and bit by bit; and .npz files of ours as NumPy reads them."""
+import argparse
+import array
 import builtins
+import collections
+import dataclasses
+import datetime
+import decimal
+import enum
+import fractions
+import io
 import itertools
 import json
+import logging
 import os
 import pathlib
 import pickle
 import random
+import re
 import runpy
 import shutil
 import socket
 import subprocess
+import time
+import types
+import uuid
 import warnings
 import webbrowser
 import zipfile
@@ -166,9 +180,20 @@ saved("the optimizer of it", lightning, {k.removeprefix("optimizer_states."): v 
       "--key", "optimizer_states")
 for wrapper in ("state_dict", "model_state_dict", "model", "module", "params", "params_ema", "net"):
     saved(f"wrapped in {wrapper}", {wrapper: state, "optimizer": optimizer.state_dict(), "epoch": 1}, state)
+for average, other in (("params_ema", "model"), ("params-ema", "net"), ("g_ema", "generator")):
+    saved(f"{average} beside {other}", {other: {"w": base}, average: state, "epoch": 1}, state)
+saved("a model beside an average of it", {"model": state, "g_ema": {"w": base}, "net_ema": {"w": base}}, state)
 saved("two parts that are both models", {"unet": state, "vae": {"w": base}},
       {**{f"unet.{k}": v for k, v in state.items()}, "vae.w": base})
 saved("a whole module", net, state)
+for protocol in (2, 5):
+    torch.save({"in": {"a": np.arange(5.), "t": np.asfortranarray(np.ones((2, 3)))}, "ok": base, "s": np.float32(3)},
+               path := os.path.join(folder, "numpy.pt"), pickle_protocol=protocol)
+    r = stlua("convert", path, "-o", OUT)
+    told = [line for line in r.stderr.splitlines() if line.startswith("left out")]
+    check(r.returncode == 0 and told == ['left out: "in.a": a NumPy array', 'left out: "in.t": a NumPy array',
+                                         'left out: "s": a NumPy scalar'],
+          f"arrays of NumPy are told, protocol {protocol}", r.stderr)
 saved("lists and numbers as keys", {"a": [base, (base + 1, {7: base + 2})]},
       {"a.0": base, "a.1.0": base + 1, "a.1.1.7": base + 2})
 saved("a tensor alone", base, {"tensor": base})
@@ -213,7 +238,77 @@ for (function, *args), legacy in itertools.product(dangers, (False, True)):
     name = f"{function.__module__}.{getattr(function, '__name__', function)}"
     check(r.returncode == 1 and "tries to run" in r.stderr and not os.path.exists(OUT), f"{name} is refused", r.stderr)
     compare(f"{name}: the tensors alone", path, {"w": base}, "--tensors-only")
+
+
+def with_call(module, name):
+    """An honest checkpoint with one more key: a call of a name that is given by two texts, as in protocol 4."""
+    def text(s):
+        return b"\x8c" + bytes([len(s)]) + s.encode()
+    honest = os.path.join(folder, "honest.pt")
+    torch.save({"w": base}, honest, pickle_protocol=4)
+    call = text("x") + text(module) + text(name) + b"\x93" + text(f"touch {marker}") + b"\x85Rs."
+    with zipfile.ZipFile(honest) as z, zipfile.ZipFile(path, "w") as changed:
+        for entry in z.infolist():
+            data = z.read(entry)
+            changed.writestr(entry.filename, data[:-1] + call if entry.filename.endswith("data.pkl") else data)
+
+
+for module, name, said in (
+        ("random", "_os.system", "tries to run"), ("argparse", "_os.system", "tries to run"),
+        ("torch", "hub.load", "tries to run"), ("torch", "ops.load_library", "tries to run"),
+        ("numpy", "f2py.crackfortran.myeval", "tries to run"), ("collections", "_sys.modules", "tries to run"),
+        ("yaml", "unsafe_load", "tries to run"), ("trace", "main", "tries to run"), ("torch", "save", "tries to run"),
+        ("torch.distributed.rpc.internal", "_run_function", "tries to run"), ("logging", "FileHandler", "tries to run"),
+        ("modulefinder", "ModuleFinder.run_script", "tries to run"), ("torch", "from_file", "tries to run"),
+        ("statistics", "something", "not known to be harmless"), ("program", "A.B", "not known to be harmless")):
+    with_call(module, name)
+    r = convert(path)
+    check(r.returncode == 1 and said in r.stderr and f"{module}.{name}(" in r.stderr and not os.path.exists(OUT),
+          f"{module} {name} is refused", r.stderr)
+    compare(f"{module} {name}: the tensors alone", path, {"w": base}, "--tensors-only")
 check(not os.path.exists(marker), "nothing was run")
+
+# What checkpoints hold beside tensors, of Python, NumPy and torch, is no danger.
+Place = enum.IntEnum("Place", "HERE THERE")
+
+
+@dataclasses.dataclass
+class Settings:
+    rate: float = 0.1
+    activation: object = torch.nn.functional.relu
+
+
+class Program(torch.nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.a = torch.nn.utils.spectral_norm(torch.nn.Linear(2, 2))
+        self.b = torch.nn.LSTM(2, 2)
+
+
+generator = np.random.default_rng(3)
+beside = [
+    argparse.Namespace(a=1), collections.defaultdict(list, a=[1]), collections.Counter("ab"), collections.deque([1]),
+    {1}, frozenset([1]), slice(1, 2), 1 + 2j, bytearray(b"ab"), range(3), type(None), pathlib.Path("a/b"),
+    datetime.datetime(2020, 1, 1, tzinfo=datetime.timezone.utc), datetime.timedelta(1), decimal.Decimal("1.5"),
+    fractions.Fraction(1, 3), uuid.UUID(int=5), array.array("i", [1]), random.Random(3), re.compile("a"),
+    logging.getLogger("a"), types.SimpleNamespace(a=1), time.gmtime(0), io.BytesIO(b"a"), ValueError("a"),
+    Place.HERE, Settings(), np.float32(3), np.arange(3), np.dtype("f4"), np.random.RandomState(3), generator,
+    generator.bit_generator, np.ma.masked_array([1, 2], [0, 1]), np.random.get_state(), random.getstate(),
+    torch.Size([1]), torch.device("cpu"), torch.float32, torch.__version__, torch.strided, optimizer,
+    torch.optim.lr_scheduler.StepLR(optimizer, 1), torch.amp.GradScaler("cpu"), torch.nn.functional.gelu,
+    torch.distributions.Normal(0., 1.), torch.utils.data.TensorDataset(base), torch.get_rng_state(),
+]
+for value, protocol in itertools.product(beside, (2, 4, 5)):
+    try:
+        torch.save({"state_dict": {"w": base}, "x": value}, path, pickle_protocol=protocol)
+    except Exception as e:
+        skip(f"{type(value)}: {e}")
+        continue
+    compare(f"{type(value).__module__}.{type(value).__name__} beside the tensors, protocol {protocol}", path,
+            {"w": base})
+torch.save(Program(), path)
+r = convert(path)
+check(r.returncode == 0, "a module of a program converts", r.stderr)
 
 # ---------------------------------------------------------------- shards
 

@@ -61,12 +61,21 @@ function suite.test_the_part_that_is_the_model()
    lu.assertEquals(#all, 7 + 12)
    lu.assertNotNil(all:find "optimizer_states.0.state.0.exp_avg")
    lu.assertEquals(#open("lightning.ckpt", { key = "optimizer_states" }), 12)
-   support.raises("name", { 'no part "model"', '"state_dict"' }, open, "lightning.ckpt", { key = "model" })
+   support.raises("name", { 'no part "model"; --key takes "state_dict" (7 tensors), "optimizer_states" (12 tensors)' },
+      open, "lightning.ckpt", { key = "model" })
+   support.raises("name", { 'no part "params.no"; --key takes "params.w" (1 tensor)' }, open, "ema.pt",
+      { key = "params.no" })
+   support.raises("name", { 'no part "layers.0", nor others that have names' }, open, "nested.pt", { key = "layers.0" })
    support.raises("arg", "key must be a string", open, "lightning.ckpt", { key = 1 })
 
    lu.assertEquals(open("ema.pt").w:values(), { 0, 1 })
    lu.assertEquals(open("ema.pt", { key = "params" }).w:values(), { -1, 0 })
    lu.assertEquals(open("ema.pt", { key = "params.w" }):name(1), "tensor")
+   local averaged = open "model_ema.pt"
+   lu.assertEquals(support.names(averaged), "w")
+   lu.assertEquals(averaged.w:values(), { 0, 1 })
+   lu.assertEquals(foreign.of_kind(averaged, "taken"), { "params_ema" })
+   lu.assertEquals(foreign.of_kind(averaged, "left"), { '"model": 1 tensor' })
    -- Neither of two models is dropped without a word.
    lu.assertEquals(support.names(open "parts.pt"), "unet.w vae.w")
    lu.assertEquals(support.names(open("parts.pt", { key = "vae" })), "w")
@@ -75,6 +84,12 @@ function suite.test_the_part_that_is_the_model()
       local module = open(name)
       lu.assertEquals(#module, #assert_holds(module, "module"), name)
    end
+end
+
+function suite.test_what_numpy_holds_is_told()
+   local m = open "numpy_beside.pt"
+   lu.assertEquals(support.names(m), "w")
+   lu.assertEquals(foreign.of_kind(m, "left"), { '"in.array": a NumPy array', '"scalar": a NumPy scalar' })
 end
 
 function suite.test_tied_tensors()
@@ -125,6 +140,16 @@ function suite.test_nothing_is_run()
       lu.assertEquals(#open(name, { tensors_only = true }), 0)
    end
    lu.assertNil(core.stat "run-by-accident")
+end
+
+-- Many names with dots take no minutes.
+function suite.test_many_names()
+   local path, parts = support.path("names.pkl"), { "\x80\x02" }
+   for i = 1, 100000 do parts[#parts + 1] = ("ca%x\n_b._c._d._e._f._g._h._i\n0"):format(i) end
+   support.write(path, table.concat(parts) .. "N.")
+   local from = os.clock()
+   support.raises("unsafe", { "reaches for a1._b._c._d._e._f._g._h._i", "and 99999 other things" }, st.open, path)
+   lu.assertTrue(os.clock() - from < 10)
 end
 
 function suite.test_shards()

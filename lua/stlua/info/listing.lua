@@ -89,9 +89,10 @@ local function conclusions(sum)
    if sum.f32 > 0 then
       local narrow = sum.bf16 == sum.f32 and "BF16" or sum.f16 == sum.f32 and "F16"
       local wide = sum.f32 - math.max(sum.bf16, sum.f16)
-      local said = narrow and "all %d tensors in F32 hold " .. narrow .. " values only: `stlua cast --dtype " .. narrow
-         .. "` loses nothing" or wide .. " of %d tensors in F32 need it"
-      lines[#lines + 1] = said:format(sum.f32)
+      local all = sum.f32 == 1 and "the one tensor in F32 holds " or ("all %d tensors in F32 hold "):format(sum.f32)
+      lines[#lines + 1] = narrow
+         and ("%s%s values only: `stlua cast --dtype %s` loses nothing"):format(all, narrow, narrow)
+         or ("%d of %s in F32 need it"):format(wide, text.plural(sum.f32, "tensor"))
    end
    if sum.skipped > 0 then lines[#lines + 1] = text.plural(sum.skipped, "tensor") .. " cannot be computed on" end
    return lines

@@ -5,6 +5,10 @@ stlua convert lightning.ckpt
 stlua convert lightning.ckpt -o out.safetensors
 stlua info out.safetensors; echo "exit $?"
 stlua convert -q --key '' lightning.ckpt -o all.safetensors; stlua info all.safetensors | head -5
+# What is left out is told, and what --key may be.
+stlua convert numpy_beside.pt -o beside.safetensors; stlua info numpy_beside.pt
+stlua convert model_ema.pt -o averaged.safetensors
+stlua convert lightning.ckpt --key nosuch; echo "exit $?"
 # Tied tensors are written once, unless they are to be kept.
 stlua convert views.pt -o once.safetensors
 stlua info --tensors once.safetensors; stlua info --metadata once.safetensors

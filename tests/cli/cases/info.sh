@@ -16,6 +16,8 @@ st.model { { "ok", st.tensor { 1.5, -2, 3 } }, { "bad", st.tensor { 0 / 0, 1, 2 
 END
 stlua make.lua
 stlua info --stats values.safetensors
+stlua -e 'st.model { { "x", st.ones(2) } }:save("one.safetensors")'; stlua info --stats one.safetensors | tail -n 1
+rm one.safetensors
 stlua info --stats --json values.safetensors | grep -o '"stats".*'
 echo "== an adapter"
 cat >make.lua <<'END'

@@ -15,6 +15,10 @@ stlua pack base.safetensors; echo "exit $?"
 echo >file; stlua pack tuned.safetensors base.safetensors --base base.safetensors -o file; echo "exit $?"; rm file
 stlua pack tuned.safetensors base.safetensors --base base.safetensors -o packed
 stlua info packed/tuned.packed.safetensors | head -n 4 | sizes | sed 's/SHA-256 [0-9a-f]*/SHA-256 H/'
+stlua -e 'local function noise(seed) return st.randn({ 8192 }, { seed = seed, name = "q" }) end
+   st.model { { "q", noise(1):cast "BF16" } }:save("one.safetensors")
+   st.model { { "q", (noise(1) + noise(2) * 1e-4):cast "BF16" } }:save("other.safetensors")'
+stlua pack other.safetensors --base one.safetensors -o packed && rm one.safetensors other.safetensors packed/other*
 stlua unpack packed/tuned.packed.safetensors -o back; echo "exit $?"
 stlua unpack packed/tuned.packed.safetensors -o back --base base.safetensors && cmp back tuned.safetensors && echo same
 stlua cast packed/tuned.packed.safetensors --dtype F16 -o a --pack-base base.safetensors && stlua cast tuned.safetensors --dtype F16 -o b -q && cmp a b && echo same

@@ -191,7 +191,7 @@ function suite.test_parts_in_the_names_of_diffusers()
       local info = st.info(sparse("unet.safetensors", list))
       lu.assertEquals(info.what, title .. ": the U-Net alone")
       lu.assertStrContains(info.parts[1].id, "-diffusers")
-      lu.assertStrContains(info.places.diffusers, "UNet2DConditionModel.from_pretrained(")
+      lu.assertNil(info.places.diffusers)      -- from_pretrained wants a folder and its names
    end
    -- What is one matrix there is several here: sizes of these do not matter.
    local flux = require "stlua.lora.names.flux"
@@ -205,6 +205,48 @@ function suite.test_parts_in_the_names_of_diffusers()
       if not seen[entry[1]] then kept[#kept + 1], seen[entry[1]] = entry, true end
    end
    lu.assertStrContains(st.info(sparse("flux.safetensors", kept)).what, "Flux.1 dev")
+end
+
+-- ---------------------------------------------------------------- places
+
+-- from_pretrained is given the folder that was asked for, or where the file lies; never the one above.
+function suite.test_the_folder_of_from_pretrained()
+   local list = behind(layout "sdxl-checkpoint", "conditioner.embedders.0.transformer.")
+   support.shell "mkdir -p @/te"
+   local path, folder = sparse("te/model.safetensors", list), support.path "te"
+   local call = ('CLIPTextModel.from_pretrained("%s")'):format(folder)
+   lu.assertEquals(st.info(folder).places.diffusers, call)
+   lu.assertNil(st.info(path).places.diffusers)      -- no configuration beside it
+   support.write(folder .. "/config.json", '{"architectures":["CLIPTextModel"]}')
+   lu.assertEquals(st.info(path).places.diffusers, call)
+   lu.assertNil(st.info(sparse("te/clip_l.safetensors", list)).places.diffusers)
+   support.shell "rm @/te/*"
+   sparse("te/sdxl.safetensors", layout "sdxl-checkpoint")
+   lu.assertEquals(st.info(folder).places.diffusers, 'StableDiffusionXLPipeline.from_single_file("sdxl.safetensors")')
+end
+
+-- Programs that read one file get none of several shards.
+function suite.test_shards_are_joined_first()
+   local function sharded(list)
+      support.shell "rm -rf @/joinable && mkdir @/joinable"
+      local map = {}
+      for i = 1, 2 do
+         local file = ("model-0000%d-of-00002.safetensors"):format(i)
+         local half = table.move(list, i == 1 and 1 or #list // 2 + 1, i == 1 and #list // 2 or #list, 1, {})
+         for _, entry in ipairs(half) do map[entry[1]] = file end
+         sparse("joinable/" .. file, half)
+      end
+      support.write(support.path "joinable/model.safetensors.index.json", st.json.encode { weight_map = map })
+      return st.info(support.path "joinable")
+   end
+   local join = "stlua join " .. support.path "joinable"
+   local info = sharded(layout "sd15-checkpoint")
+   lu.assertEquals(info.places, { join = join })
+   lu.assertStrContains(tostring(info), join .. " first")
+   local te = behind(layout "sdxl-checkpoint", "conditioner.embedders.0.transformer.")
+   lu.assertEquals(sharded(te).places, { join = join,
+      diffusers = ('CLIPTextModel.from_pretrained("%s")'):format(support.path "joinable") })
+   lu.assertNil(sharded(layout "llama-1.1b").places.join)
 end
 
 -- ---------------------------------------------------------------- every row

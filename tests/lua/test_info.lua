@@ -123,15 +123,31 @@ function suite.test_variants_of_a_checkpoint()
          if e[1]:find("input_blocks%.0%.0%.weight$") then return { e[1], e[2], { e[3][1], n, 3, 3 } } end
       end
    end
-   lu.assertStrContains(what("sd15-checkpoint", channels(9)).what, "Stable Diffusion 1 for inpainting: a checkpoint")
-   lu.assertStrContains(what("sd15-checkpoint", channels(8)).what, "Stable Diffusion 1, InstructPix2Pix: a checkpoint")
-   lu.assertStrContains(what("sdxl-checkpoint", channels(9)).what, "Stable Diffusion XL for inpainting")
+   local function check(info, words, pipeline)
+      lu.assertStrContains(info.what, words)
+      lu.assertEquals(info.places.diffusers, pipeline and pipeline .. '.from_single_file("variant.safetensors")')
+   end
+   check(what("sd15-checkpoint", channels(9)), "Stable Diffusion 1 for inpainting: a checkpoint",
+      "StableDiffusionInpaintPipeline")
+   check(what("sd15-checkpoint", channels(8)), "Stable Diffusion 1, InstructPix2Pix: a checkpoint",
+      "StableDiffusionInstructPix2PixPipeline")
+   check(what("sdxl-checkpoint", channels(9)), "Stable Diffusion XL for inpainting", "StableDiffusionXLInpaintPipeline")
+   check(what("sdxl-checkpoint", channels(8)), "Stable Diffusion XL, InstructPix2Pix",
+      "StableDiffusionXLInstructPix2PixPipeline")
    local schnell = what("flux-checkpoint", function(e) return not e[1]:find("guidance_in") end)
    lu.assertStrContains(schnell.what, "Flux.1 schnell")
-   local fill = what("flux-checkpoint", function(e)
-      if e[1]:find("img_in%.weight$") then return { e[1], e[2], { 3072, 384 } } end
+   local function flux_in(n)
+      return function(e)
+         if e[1]:find("img_in%.weight$") then return { e[1], e[2], { 3072, n } } end
+      end
+   end
+   check(what("flux-checkpoint", flux_in(384)), "Flux.1 Fill dev", "FluxFillPipeline")
+   check(what("flux-checkpoint", flux_in(128)), "Flux.1 dev with a depth map", "FluxControlPipeline")
+   local alone = what("flux-checkpoint", function(e)
+      return e[1]:find "^model%.diffusion_model" ~= nil and flux_in(384)(e)
    end)
-   lu.assertStrContains(fill.what, "Flux.1 Fill dev")
+   lu.assertEquals(alone.places.diffusers,
+      'FluxTransformer2DModel.from_single_file("variant.safetensors"), for FluxFillPipeline')
    local bare = what("sdxl-checkpoint", function(e) return e[1]:find("^first_stage") == nil end)
    lu.assertStrContains(bare.what, "(no VAE)")
    local function without_markers(e) return e[1] ~= "v_pred" and not e[1]:find "^edm" end
@@ -148,7 +164,12 @@ function suite.test_variants_of_a_checkpoint()
    local two = what("sd15-checkpoint", function(e)
       if e[1]:find("attn2%.to_[kv]%.weight$") then return { e[1], e[2], { e[3][1], 1024 } } end
    end, { ["modelspec.prediction_type"] = "v" })
-   lu.assertStrContains(two.what, "Stable Diffusion 2, predicts v: a checkpoint")
+   check(two, "Stable Diffusion 2, predicts v: a checkpoint", "StableDiffusionPipeline")
+   local depth = what("sd15-checkpoint", function(e)
+      if e[1]:find("attn2%.to_[kv]%.weight$") then return { e[1], e[2], { e[3][1], 1024 } } end
+      return channels(5)(e)
+   end)
+   check(depth, "with a depth map: a checkpoint", nil)
 end
 
 function suite.test_stable_diffusion_2_told_by_a_bias()

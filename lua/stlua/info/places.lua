@@ -62,6 +62,12 @@ local function for_a1111(kind, main)
    return true
 end
 
+-- What a part alone is for, where that is not the pipeline of its architecture.
+local function pipeline_of(kind, main)
+   local told = main and main.special and main.pipeline and kind ~= "checkpoint"
+   return told and ", for " .. main.pipeline or ""
+end
+
 -- FILE and FOLDER: what was asked for, where it is that itself.
 local function put_in(call, subject)
    local path = subject.path
@@ -86,7 +92,7 @@ function places.of(kind, main, subject)
       if folders.a1111 and for_a1111(kind, main) then out.a1111 = folders.a1111 end
       out.comfyui = folders.comfyui
    end
-   if call and not (sharded and wants_file) then out.diffusers = put_in(call, subject) end
+   if call and not (sharded and wants_file) then out.diffusers = put_in(call, subject) .. pipeline_of(kind, main) end
    out.loads = main and main.row.loads
    return out
 end

@@ -501,6 +501,26 @@ function suite.test_adapters()
    lu.assertEquals(st.info(st.model { { "exploration.weight", st.zeros(4, 4) } }).kind, "unknown")
 end
 
+-- Programs for pictures get adapters of their models alone, diffusers those that it reads.
+function suite.test_places_of_adapters()
+   local function places(list) return st.info(sparse("adapter.safetensors", list)).places end
+   local function pair(module, a, b)
+      return { { module .. a, "F16", { 8, 2048 } }, { module .. b, "F16", { 2048, 8 } } }
+   end
+   local peft = { loads = "PEFT: PeftModel.from_pretrained(base, folder)" }
+   for _, name in ipairs { "model.layers.0.self_attn.q_proj", "transformer.h.0.attn.c_attn" } do
+      lu.assertEquals(places(pair("base_model.model." .. name, ".lora_A.weight", ".lora_B.weight")), peft)
+   end
+   local name = "lora_unet_input_blocks_4_1_transformer_blocks_0_attn2_to_k"
+   local both = { a1111 = "models/Lora", comfyui = "models/loras" }
+   local loha = pair(name, ".hada_w1_b", ".hada_w1_a")
+   table.move(pair(name, ".hada_w2_b", ".hada_w2_a"), 1, 2, 3, loha)
+   lu.assertEquals(places(loha), both)
+   lu.assertEquals(places { { name .. ".lokr_w1", "F16", { 8, 8 } }, { name .. ".lokr_w2", "F16", { 80, 256 } } }, both)
+   both.diffusers = 'pipe.load_lora_weights("adapter.safetensors")'
+   lu.assertEquals(places(pair(name, ".lora_down.weight", ".lora_up.weight")), both)
+end
+
 function suite.test_what_is_empty_or_wrong()
    lu.assertEquals(st.info(st.model {}).kind, "unknown")
    lu.assertStrContains(tostring(st.info(st.model {})), "unknown")

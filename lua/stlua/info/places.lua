@@ -40,10 +40,25 @@ local function is_pretrained(subject)
    return first and is_standard(first.path) and (subject.is_folder or subject.config ~= nil)
 end
 
+-- Kinds of adapters that load_lora_weights reads; values of whole tensors it takes beside them.
+local LOW_RANK = { LoRA = true, DoRA = true, ["LoRA of an embedding"] = true, difference = true }
+
+local function reads_all(kinds)
+   for _, entry in ipairs(kinds) do
+      if not LOW_RANK[entry.kind] then return false end
+   end
+   return true
+end
+
+-- Adapters of language models: they are PEFT's, and of no program for pictures.
+local function is_of_language(adapter)
+   return adapter ~= nil and (adapter.architecture == "llama" or adapter.format == "peft" and not adapter.architecture)
+end
+
 -- The call of diffusers that loads it, and whether it wants one file. FILE and FOLDER are put in.
-local function diffusers_of(kind, main, subject)
+local function diffusers_of(kind, main, subject, adapter)
    local row = main and main.row
-   if kind == "lora" then return 'pipe.load_lora_weights("FILE")' end
+   if kind == "lora" then return reads_all(adapter.kinds) and 'pipe.load_lora_weights("FILE")' or nil end
    if kind == "embedding" then return 'pipe.load_textual_inversion("FILE")' end
    if not row then return nil end
    if kind == "checkpoint" and main.pipeline then return main.pipeline .. '.from_single_file("FILE")', true end
@@ -81,11 +96,15 @@ end
 -- @tparam string kind as identity.tell sets it; "lora" for adapters
 -- @tparam ?table main the first part
 -- @tparam table subject as of info/init.lua: path, is_folder, files, config
+-- @tparam ?table adapter its overview, of kind "lora"
 -- @treturn table a1111, comfyui, diffusers, loads: texts, each nil where there is none; join = the shards to be joined
 --   before any of those that want one file
-function places.of(kind, main, subject)
+function places.of(kind, main, subject, adapter)
+   if is_of_language(adapter) then
+      return { loads = adapter.format == "peft" and "PEFT: PeftModel.from_pretrained(base, folder)" or nil }
+   end
    local folders, out = FOLDERS[kind] or {}, {}
-   local call, wants_file = diffusers_of(kind, main, subject)
+   local call, wants_file = diffusers_of(kind, main, subject, adapter)
    local sharded = #subject.files > 1
    if sharded and (next(folders) or wants_file) then out.join = "stlua join " .. core.escape(subject.path, 120) end
    if not sharded then

@@ -245,7 +245,7 @@ section {
 
 section {
    gather = function(subject, report)
-      report.places = require("stlua.info.places").of(report.kind, subject.parts[1], subject)
+      report.places = require("stlua.info.places").of(report.kind, subject.parts[1], subject, report.adapter)
    end,
    show = function(report, add)
       local places = report.places

@@ -270,6 +270,46 @@ function suite.test_shards_are_joined_first()
    lu.assertNil(sharded(layout "llama-1.1b").places.join)
 end
 
+-- A GGUF file of { name, { sizes } } in F32, and of metadata: texts and numbers.
+local function gguf(file, list, metadata)
+   local head, at = {}, 0
+   for key, value in pairs(metadata) do
+      head[#head + 1] = math.type(value) and ("<s8I4I4"):pack(key, 4, value) or ("<s8I4s8"):pack(key, 8, value)
+   end
+   local pairs_count = #head
+   for _, entry in ipairs(list) do
+      local bytes, dims = 4, ""
+      for d = #entry[2], 1, -1 do bytes, dims = bytes * entry[2][d], dims .. ("<I8"):pack(entry[2][d]) end
+      head[#head + 1] = ("<s8I4"):pack(entry[1], #entry[2]) .. dims .. ("<I4I8"):pack(0, at)
+      at = at + (bytes + 31) // 32 * 32
+   end
+   local bytes = "GGUF" .. ("<I4I8I8"):pack(3, #list, pairs_count) .. table.concat(head)
+   support.write(support.path(file), bytes .. ("\0"):rep(-#bytes % 32 + at))
+   return st.info(support.path(file))
+end
+
+function suite.test_gguf_told_by_its_metadata()
+   local words = { { "token_embd.weight", { 100, 64 } }, { "blk.0.attn_q.weight", { 64, 64 } } }
+   local metadata = { ["general.architecture"] = "llama", ["general.name"] = "Tiny\27", ["llama.block_count"] = 2 }
+   local info = gguf("a.gguf", words, metadata)
+   lu.assertEquals(info.what, "llama language model, GGUF (Tiny\\u001b), 2 layers, width 64, vocabulary 100")
+   lu.assertEquals(info.kind, "language")
+   lu.assertEquals(info.places, { loads = "llama.cpp, Ollama" })
+   local other = { { "x", { 4 } } }
+   lu.assertStrContains(gguf("a.gguf", other, metadata).what, "llama language model, GGUF")
+   lu.assertEquals(gguf("a.gguf", other, { ["general.architecture"] = "sd1" }).kind, "unknown")
+   metadata = { ["general.architecture"] = "t5encoder", ["t5encoder.block_count"] = 24 }
+   info = gguf("a.gguf", { words[1] }, metadata)
+   lu.assertEquals({ info.kind, info.places.loads }, { "te", "llama.cpp" })
+   lu.assertStrContains(info.places.comfyui, "ComfyUI-GGUF")
+   local flux = { { "double_blocks.0.img_attn.qkv.weight", { 8, 8 } }, { "img_in.weight", { 8, 8 } } }
+   info = gguf("flux.gguf", flux, { ["general.architecture"] = "flux" })
+   lu.assertStrContains(info.what, "Flux.1 schnell")
+   lu.assertEquals(info.places, { comfyui = "models/unet (models/diffusion_models), nodes of ComfyUI-GGUF",
+      diffusers = 'FluxTransformer2DModel.from_single_file("flux.gguf", '
+         .. 'quantization_config=GGUFQuantizationConfig(compute_dtype=torch.bfloat16))' })
+end
+
 -- ---------------------------------------------------------------- every row
 
 -- The first size that a test allows.

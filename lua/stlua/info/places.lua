@@ -23,6 +23,15 @@ local FOLDERS = {
    clip_vision = { comfyui = "models/clip_vision" },
 }
 
+-- The same of GGUF files: they are read by nodes of their own, and by llama.cpp.
+local GGUF_FOLDERS = {
+   unet = { comfyui = "models/unet (models/diffusion_models), nodes of ComfyUI-GGUF" },
+   te = { comfyui = "models/clip (models/text_encoders), nodes of ComfyUI-GGUF" },
+}
+GGUF_FOLDERS.transformer = GGUF_FOLDERS.unet
+local GGUF_CALL = '.from_single_file("FILE", quantization_config=GGUFQuantizationConfig(compute_dtype=torch.bfloat16))'
+local GGUF_LOADS = { language = "llama.cpp, Ollama", te = "llama.cpp" }
+
 -- What from_pretrained finds in a folder: a variant or a shard's number may follow.
 local STANDARD = { "^model[.-]", "^diffusion_pytorch_model[.-]", "^pytorch_model[.-]" }
 
@@ -92,6 +101,13 @@ local function put_in(call, subject)
    return (call:gsub("F%u+", names))      -- both at once: a file may be called FOLDER
 end
 
+local function of_gguf(kind, main, subject)
+   local class = GGUF_FOLDERS[kind] and kind ~= "te" and main.row.class
+   return { comfyui = GGUF_FOLDERS[kind] and GGUF_FOLDERS[kind].comfyui,
+      diffusers = class and put_in(class .. GGUF_CALL, subject) .. pipeline_of(kind, main) or nil,
+      loads = GGUF_LOADS[kind] }
+end
+
 --- Where a file goes.
 -- @tparam string kind as identity.tell sets it; "lora" for adapters
 -- @tparam ?table main the first part
@@ -103,6 +119,7 @@ function places.of(kind, main, subject, adapter)
    if is_of_language(adapter) then
       return { loads = adapter.format == "peft" and "PEFT: PeftModel.from_pretrained(base, folder)" or nil }
    end
+   if subject.format == "GGUF" then return of_gguf(kind, main, subject) end
    local folders, out = FOLDERS[kind] or {}, {}
    local call, wants_file = diffusers_of(kind, main, subject, adapter)
    local sharded = #subject.files > 1

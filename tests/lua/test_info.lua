@@ -527,6 +527,32 @@ function suite.test_missing_shards()
    support.raises("io", "model-0000", st.info, support.path "shards")
 end
 
+-- A folder of packed fine-tunes tells what packing saves.
+function suite.test_a_folder_of_packed_models()
+   support.shell "mkdir -p @/tunes"
+   local base, tuned = support.path "tunes/base.safetensors", support.path "tuned.safetensors"
+   local w = st.randn(200, 200):bfloat16()
+   st.model { { "w", w } }:save(base, { sync = false })
+   local plain = st.info(base).file_bytes
+   support.shell "mkdir -p @/alone && cp @/tunes/base.safetensors @/alone/a.safetensors"
+   support.shell "cp @/alone/a.safetensors @/alone/b.safetensors"
+   lu.assertNil(st.info(support.path "alone").total)
+   for i = 1, 2 do
+      st.model { { "w", w }, { "b", st.zeros(4) } }:save(tuned, { sync = false })
+      st.pack(tuned, { output = support.path(("tunes/t%d.packed.safetensors"):format(i)), base = base, sync = false })
+   end
+   support.write(support.path "tunes/broken.safetensors", "<html>")
+   local info = st.info(support.path "tunes")
+   local stored = info.models[3].stored_bytes
+   lu.assertTrue(stored < plain / 2)
+   lu.assertEquals(info.total, { file_bytes = plain + 2 * st.info(tuned).file_bytes, stored_bytes = plain + 2 * stored,
+      bases = { "base.safetensors" } })
+   local shown = tostring(info)
+   lu.assertStrContains(shown, ("(%.1f %%) on the disk, packed against base.safetensors\n"):format(
+      100 * info.total.stored_bytes / info.total.file_bytes))
+   lu.assertStrMatches(shown, ".*t2%.packed%.safetensors[^\n]*B %([%d.]+ %%%).*")
+end
+
 function suite.test_adapters()
    local name = "lora_unet_input_blocks_4_1_transformer_blocks_0_attn2_to_k"
    local list = { { name .. ".lora_down.weight", st.zeros(8, 2048) }, { name .. ".lora_up.weight", st.zeros(640, 8) },

@@ -1759,7 +1759,7 @@ function Model:file_sha256(i) end
 ---
 --- `result`: { path, format, size, header_bytes, data_start }; of a compressed file, whose size is that of the
 --- plain one, also { compression = "zstd", stored = bytes on the disk, seeks = whether a tensor can be read by
---- itself }
+--- itself, cut = whether its end seems to be missing }
 ---@return table[]
 function Model:files() end
 

@@ -510,6 +510,24 @@ function suite.test_warnings()
    lu.assertStrContains(table.concat(st.info(st.model(m)).warnings), "is F16, not I64")
 end
 
+-- A compressed file that lacks its end is told by its frames, small, or by its table, large; nothing is decoded.
+function suite.test_compressed_files_that_are_cut_off()
+   for _, size in ipairs { 1e5, 3e6 } do
+      local whole, cut = support.path "whole.safetensors.zst", support.path "cut.safetensors.zst"
+      st.model { { "w", st.randn(math.tointeger(size)) } }:save(whole, { sync = false })
+      lu.assertEquals(st.info(whole).warnings, {})
+      local bytes = support.read(whole)
+      support.write(cut, bytes:sub(1, #bytes * 9 // 10))
+      local warnings = st.info(cut).warnings
+      lu.assertEquals(#warnings, 1)
+      lu.assertStrContains(warnings[1], "it may be cut off: `stlua verify ")
+      if os.execute("zstd --version >/dev/null 2>&1") then      -- another program writes no table
+         support.shell "zstd -q -d -c @/whole.safetensors.zst | zstd -q >@/other.safetensors.zst"
+         lu.assertEquals(st.info(support.path "other.safetensors.zst").warnings, {})
+      end
+   end
+end
+
 -- Of a download that is not done the shards that are there are told.
 function suite.test_missing_shards()
    local list = {}

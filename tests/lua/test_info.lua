@@ -480,6 +480,19 @@ function suite.test_precision_that_is_used()
    lu.assertNil(holds(x:half():float() * 1e6))
 end
 
+-- One NaN does not hide what the other values are like.
+function suite.test_statistics_of_the_finite_values()
+   for _, kind in ipairs { "F32", "BF16", "F64", "F8_E4M3" } do
+      local row = st.stats(st.tensor({ 0 / 0, 1, 2, -3, 0 / 0 }):cast(kind))
+      lu.assertEquals({ row.nan, row.finite.min, row.finite.max, row.finite.mean }, { 2, -3, 2, 0 })
+      lu.assertAlmostEquals(row.finite.std, math.sqrt(7), 1e-9)
+      lu.assertTrue(row.min ~= row.min)
+   end
+   local row = st.stats(st.tensor { 0 / 0, 1, math.huge })
+   lu.assertEquals({ row.nan, row.inf, row.finite }, { 1, 1, { min = 1, max = 1, mean = 1 } })
+   lu.assertNil(st.stats(st.tensor { 0 / 0 }).finite)
+end
+
 function suite.test_warnings()
    local function warnings(metadata, more)
       local list = { { "text_model.embeddings.position_ids", st.arange(77):reshape(1, 77) } }

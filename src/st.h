@@ -235,6 +235,8 @@ uint64_t st_file_header_bytes(const st_file *f); /* without the 8 of its length;
 /* How it is compressed, "zstd", or NULL; and whether a tensor can be read without all that lies before it. */
 const char *st_file_compression(const st_file *f);
 bool st_file_seeks(const st_file *f);
+/* Whether its compressed bytes seem to lack their end, as far as it is known without decoding them. */
+bool st_file_cut(const st_file *f);
 size_t st_file_count(const st_file *f);
 /* The i-th tensor in file order (by data offset, ties in header order). */
 st_info st_file_info(const st_file *f, size_t i);

@@ -507,7 +507,7 @@
 -- @function Model:files
 -- @treturn {table,...} { path, format, size, header_bytes, data_start }; of a compressed file, whose size is that of
 -- the plain one, also { compression = "zstd", stored = bytes on the disk, seeks = whether a tensor can be read by
--- itself }
+-- itself, cut = whether its end seems to be missing }
 
 --- What was seen in files that are not safetensors: of `kind` "taken" (the part of a checkpoint that the tensors are
 -- of), "left" (a part that holds tensors, too), "beside" (other values), "danger" (what Python would run), "unknown"

@@ -27,6 +27,24 @@ local function deviation(row, x)
    return math.sqrt(rest / (n - 1))
 end
 
+-- The same of the finite values, of which there are n. Some dtypes know no infinity to put in the place of others.
+local function finite_of(x, n)
+   if n == 0 then return nil end
+   local wide = x:dtype() == "F64" and x or x:cast("F32")
+   local fine = core.apply("lt", wide:abs(), math.huge)
+   local rest = core.apply("where", fine, wide, 0)
+   local min = core.apply("where", fine, wide, math.huge):amin()
+   local max = core.apply("where", fine, wide, -math.huge):amax()
+   local mean, squares = rest:mean(), core.dot(rest, rest)
+   core.force_all { min, max, mean, squares }
+   local found = { min = min:item(), max = max:item(), mean = mean:item() * x:numel() / n }
+   local variance = squares:item() - n * found.mean ^ 2
+   if n > 1 and found.min == found.max then found.std = 0.0 end
+   -- Where most digits are lost, and of one value, there is none.
+   if n > 1 and variance > 1e-6 * squares:item() then found.std = math.sqrt(variance / (n - 1)) end
+   return found
+end
+
 -- How many NaN and infinities there are. A sum of finite numbers is finite: where the mean is, nobody need count.
 local function count_strange(row, x)
    row.nan, row.inf = 0, 0
@@ -35,6 +53,7 @@ local function count_strange(row, x)
    local inf = core.apply("eq", x:abs(), math.huge):count_nonzero()
    core.force_all { nan, inf }
    row.nan, row.inf = nan:item(), inf:item()
+   if row.nan > 0 then row.finite = finite_of(x, row.numel - row.nan - row.inf) end
 end
 
 --- The statistics of one tensor.
@@ -77,14 +96,16 @@ function meta.__tostring(all)
 end
 
 --- What the values of tensors are like: least, greatest, mean, standard deviation (over n - 1), and how many are NaN or
--- infinite. NaN carries over into the first four. Every tensor is read once, those with NaN or infinities twice.
+-- infinite. NaN carries over into the first four; `finite` has those of the finite values then. Every tensor is read
+-- once, those with infinities twice, with NaN three times.
 --
 --     > s = st.stats(st.tensor { 1.0, 2, 3 })
 --     > s.min, s.max, s.mean, s.std, s.nan
 --     1.0     3.0     2.0     1.0     0
 -- @tparam model|tensor m
--- @treturn table of a tensor: { min, max, mean, std, nan, inf, numel, dtype, shape }; of a model: such a table for each
--- name, in order with `name` added, and by name. One that cannot be computed on has `skipped` = why. Printed, a table.
+-- @treturn table of a tensor: { min, max, mean, std, nan, inf, finite, numel, dtype, shape }; of a model: such a table
+-- for each name, in order with `name` added, and by name. One that cannot be computed on has `skipped` = why. Printed,
+-- a table.
 function stats.stats(m)
    if map.is_tensor(m) then return stats.of(m) end
    if not map.is_model(m) then errors.throwf("arg", "stats: a model or a tensor, not a %s", type(m)) end

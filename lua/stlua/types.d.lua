@@ -1411,16 +1411,17 @@ function Tensor:square_(...) end
 function Tensor:squeeze(dim) end
 
 --- What the values of tensors are like: least, greatest, mean, standard deviation (over n - 1), and how many are NaN or
---- infinite. NaN carries over into the first four. Every tensor is read once, those with NaN or infinities twice.
+--- infinite. NaN carries over into the first four; `finite` has those of the finite values then. Every tensor is read
+--- once, those with infinities twice, with NaN three times.
 --- ```lua
 --- > s = st.stats(st.tensor { 1.0, 2, 3 })
 --- > s.min, s.max, s.mean, s.std, s.nan
 --- 1.0     3.0     2.0     1.0     0
 --- ```
 ---
---- `result`: of a tensor: { min, max, mean, std, nan, inf, numel, dtype, shape }; of a model: such a table for each
---- name, in order with `name` added, and by name. One that cannot be computed on has `skipped` = why. Printed, a
---- table.
+--- `result`: of a tensor: { min, max, mean, std, nan, inf, finite, numel, dtype, shape }; of a model: such a table
+--- for each name, in order with `name` added, and by name. One that cannot be computed on has `skipped` = why.
+--- Printed, a table.
 ---@return table
 function Tensor:stats() end
 
@@ -1759,7 +1760,7 @@ function Model:file_sha256(i) end
 ---
 --- `result`: { path, format, size, header_bytes, data_start }; of a compressed file, whose size is that of the
 --- plain one, also { compression = "zstd", stored = bytes on the disk, seeks = whether a tensor can be read by
---- itself }
+--- itself, cut = whether its end seems to be missing }
 ---@return table[]
 function Model:files() end
 
@@ -1936,16 +1937,17 @@ function Model:set(name, t) end
 function Model:set_meta(key, value) end
 
 --- What the values of tensors are like: least, greatest, mean, standard deviation (over n - 1), and how many are NaN or
---- infinite. NaN carries over into the first four. Every tensor is read once, those with NaN or infinities twice.
+--- infinite. NaN carries over into the first four; `finite` has those of the finite values then. Every tensor is read
+--- once, those with infinities twice, with NaN three times.
 --- ```lua
 --- > s = st.stats(st.tensor { 1.0, 2, 3 })
 --- > s.min, s.max, s.mean, s.std, s.nan
 --- 1.0     3.0     2.0     1.0     0
 --- ```
 ---
---- `result`: of a tensor: { min, max, mean, std, nan, inf, numel, dtype, shape }; of a model: such a table for each
---- name, in order with `name` added, and by name. One that cannot be computed on has `skipped` = why. Printed, a
---- table.
+--- `result`: of a tensor: { min, max, mean, std, nan, inf, finite, numel, dtype, shape }; of a model: such a table
+--- for each name, in order with `name` added, and by name. One that cannot be computed on has `skipped` = why.
+--- Printed, a table.
 ---@return table
 function Model:stats() end
 
@@ -3657,7 +3659,8 @@ function st.squeeze(t, dim) end
 function st.stack(tensors, dim) end
 
 --- What the values of tensors are like: least, greatest, mean, standard deviation (over n - 1), and how many are NaN or
---- infinite. NaN carries over into the first four. Every tensor is read once, those with NaN or infinities twice.
+--- infinite. NaN carries over into the first four; `finite` has those of the finite values then. Every tensor is read
+--- once, those with infinities twice, with NaN three times.
 --- ```lua
 --- > s = st.stats(st.tensor { 1.0, 2, 3 })
 --- > s.min, s.max, s.mean, s.std, s.nan
@@ -3665,9 +3668,9 @@ function st.stack(tensors, dim) end
 --- ```
 ---@param m stlua.Model|stlua.Tensor
 ---
---- `result`: of a tensor: { min, max, mean, std, nan, inf, numel, dtype, shape }; of a model: such a table for each
---- name, in order with `name` added, and by name. One that cannot be computed on has `skipped` = why. Printed, a
---- table.
+--- `result`: of a tensor: { min, max, mean, std, nan, inf, finite, numel, dtype, shape }; of a model: such a table
+--- for each name, in order with `name` added, and by name. One that cannot be computed on has `skipped` = why.
+--- Printed, a table.
 ---@return table
 function st.stats(m) end
 

@@ -335,7 +335,7 @@ static void set_packed(lua_State *L, const st_file *f)
 
 /* m:files() -> list of { path, format, size, header_bytes, data_start }; of a compressed file, whose size is that of
  * the plain one, also compression = "zstd" or "pack", stored = bytes on the disk, seeks = whether any place can be read
- * by itself, packed = { base, base_sha256, has_base }. */
+ * by itself, cut = whether its end seems to be missing, packed = { base, base_sha256, has_base }. */
 static int model_files(lua_State *L)
 {
     bind_top(L, 1);
@@ -346,7 +346,7 @@ static int model_files(lua_State *L)
         uint64_t size = st_file_size(f), start = st_file_data_start(f), stored = st_file_stored(f);
         uint64_t header = st_file_header_bytes(f);
         const char *compression = st_file_compression(f); /* a constant */
-        bool seeks = st_file_seeks(f);
+        bool seeks = st_file_seeks(f), cut = st_file_cut(f);
         lua_pushstring(L, st_file_path(f));
         lua_setfield(L, -2, "path");
         lua_pushstring(L, st_file_format(st_model_file(bind_model_get(L, 1), i)));
@@ -360,6 +360,8 @@ static int model_files(lua_State *L)
             set_integer(L, "stored", stored);
             lua_pushboolean(L, seeks);
             lua_setfield(L, -2, "seeks");
+            lua_pushboolean(L, cut);
+            lua_setfield(L, -2, "cut");
         }
         set_packed(L, st_model_file(bind_model_get(L, 1), i));
         lua_rawseti(L, 2, (lua_Integer)i + 1);

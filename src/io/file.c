@@ -359,6 +359,7 @@ const char *st_file_path(const st_file *f) { return f->src->label; }
 const char *st_file_format(const st_file *f) { return f->l ? f->l->format : "safetensors"; }
 uint64_t st_file_size(const st_file *f) { return f->src->size; }
 bool st_file_seeks(const st_file *f) { return f->packed ? f->seeks : !f->zstd || st_zsource_seeks(f->src); }
+bool st_file_cut(const st_file *f) { return !f->packed && f->zstd && st_zsource_cut(f->src); }
 const char *st_file_compression(const st_file *f) { return f->packed ? "pack" : f->zstd ? "zstd" : NULL; }
 uint64_t st_file_stored(const st_file *f)
 {

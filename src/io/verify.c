@@ -65,7 +65,7 @@ static st_status check_damaged(const char *path, st_ctx *ctx, st_damages *d, con
     ST_TRY(st_source_open(path, &raw, err));
     st_status s = st_zsource_open(st_source_ref(raw), &src, &why);
     if (s == ST_FORMAT) { /* the seek table is damaged */
-        s = st_zstream_new(st_source_ref(raw), &src, &why);
+        s = st_zstream_new(st_source_ref(raw), false, &src, &why);
         if (s != ST_OK) st_source_unref(raw);
     }
     st_source_unref(raw);

@@ -141,13 +141,14 @@ static void close_frames(st_source *s)
 const st_source_ops st_zframes_ops = {
     .read = st_blocks_read, .advise = advise, .check = check, .identity = identity, .close = close_frames};
 
-st_status st_zframes_new(st_source *raw, st_source **out, st_err *err)
+st_status st_zframes_new(st_source *raw, st_source **out, bool *broken, st_err *err)
 {
     bool found;
     st_ztable t;
     *out = NULL;
+    *broken = false;
     ST_TRY(st_ztable_read(raw, &t, &found, err));
-    if (!found) ST_TRY(st_ztable_walk(raw, &t, &found, err));
+    if (!found) ST_TRY(st_ztable_walk(raw, &t, &found, broken, err));
     if (t.large || t.n == 0) {
         st_ztable_free(&t);
         return ST_OK;

@@ -30,12 +30,15 @@ uint64_t st_zsource_stretch(const st_source *s, uint64_t off)
 
 bool st_zsource_seeks(const st_source *s) { return s->ops == &st_zframes_ops; }
 
+bool st_zsource_cut(const st_source *s) { return !st_zsource_seeks(s) && st_zstream_cut(s); }
+
 st_status st_zsource_open(st_source *raw, st_source **out, st_err *err)
 {
+    bool broken = false;
     *out = NULL;
     st_status s = st_zstd_load(err);
-    if (s == ST_OK) s = st_zframes_new(raw, out, err);
-    if (s == ST_OK && !*out) s = st_zstream_new(raw, out, err);
+    if (s == ST_OK) s = st_zframes_new(raw, out, &broken, err);
+    if (s == ST_OK && !*out) s = st_zstream_new(raw, broken, out, err);
     if (s != ST_OK) st_source_unref(raw);
     return s;
 }

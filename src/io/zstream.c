@@ -1,6 +1,7 @@
 /* zstream.c - a zstd file that can only be decoded from its beginning on: the last bytes that were made are kept, and
  * who wants what lies before them gets it from a temporary file, into which all is decoded once more. Layer: io; may
  * touch sources, memory and a temporary file. */
+#include "blocks.h"
 #include "context.h"
 #include "mem.h"
 #include "spool.h"
@@ -27,6 +28,7 @@ typedef struct zstream {
     uint64_t content;       /* of the frame that is being decoded */
     st_ztable table;        /* to be checked, where there is one that could not be used */
     size_t entry;           /* of the next frame in it */
+    bool broken;            /* its end is not a frame's */
 
     pthread_mutex_t lock;     /* of all that follows, but what is atomic */
     st_zstd_stream *z;        /* NULL: asleep, at the beginning */
@@ -353,7 +355,7 @@ static void close_stream(st_source *s)
 static const st_source_ops stream_ops = {
     .read = stream_read, .check = check, .settle = settle, .identity = identity, .close = close_stream};
 
-st_status st_zstream_new(st_source *raw, st_source **out, st_err *err)
+st_status st_zstream_new(st_source *raw, bool broken, st_source **out, st_err *err)
 {
     zstream *x = st_calloc(1, sizeof *x);
     if (!x || pthread_mutex_init(&x->lock, NULL) != 0) {
@@ -362,6 +364,7 @@ st_status st_zstream_new(st_source *raw, st_source **out, st_err *err)
     }
     x->base = (st_source){.ops = &stream_ops, .refs = 1, .size = ST_SIZE_UNKNOWN, .label = raw->label};
     x->raw = raw;
+    x->broken = broken;
     x->spool = -1;
     x->first_content = ST_ZSTD_UNKNOWN;
     fall_asleep(x);
@@ -402,6 +405,13 @@ st_status st_zstream_set_header(st_source *s, st_header *h, st_err *err)
 }
 
 uint64_t st_zstream_stored(const st_source *s) { return ((const zstream *)(const void *)s)->raw->size; }
+
+/* Who cuts a model into frames that can be made at once writes a table behind them. */
+bool st_zstream_cut(const st_source *s)
+{
+    const zstream *x = (const zstream *)(const void *)s;
+    return x->broken || (x->first_content <= ST_BLOCK_MOST && x->first_content < s->size);
+}
 
 /* ---------------------------------------------------------------- checking */
 
@@ -462,7 +472,7 @@ st_status st_zstream_verify(st_source *s, st_ctx *ctx, st_damages *d, st_err *er
 {
     const zstream *x = of(s);
     st_source *own = NULL;
-    ST_TRY(st_zstream_new(x->raw, &own, err));
+    ST_TRY(st_zstream_new(x->raw, x->broken, &own, err));
     st_source_ref(x->raw);
     of(own)->checks = true;
     own->size = s->size;

@@ -192,7 +192,7 @@ st_status st_ztable_frame_end(st_source *raw, uint64_t at, uint64_t *end, const 
     return walk_frame(raw, at, &h, end, why, err);
 }
 
-static st_status walk_on(st_source *raw, st_ztable *t, size_t *cap, bool *fits, st_err *err)
+static st_status walk_on(st_source *raw, st_ztable *t, size_t *cap, bool *fits, bool *broken, st_err *err)
 {
     st_zstd_head h;
     const char *why;
@@ -204,6 +204,7 @@ static st_status walk_on(st_source *raw, st_ztable *t, size_t *cap, bool *fits, 
     if (t->n == 0) t->at[0] = t->starts[0] = 0;
     st_status s = walk_frame(raw, at, &h, &end, &why, err);
     /* What is damaged is found again, and told, by who reads the stream. */
+    *broken = s == ST_FORMAT;
     *fits =
         s == ST_OK && (h.skippable || (h.content <= ST_BLOCK_MOST && end - at <= FRAME_MOST)) && t->n < ST_ZTABLE_MOST;
     if (!*fits) return s == ST_FORMAT ? ST_OK : s;
@@ -212,13 +213,15 @@ static st_status walk_on(st_source *raw, st_ztable *t, size_t *cap, bool *fits, 
     return ST_OK;
 }
 
-st_status st_ztable_walk(st_source *raw, st_ztable *t, bool *found, st_err *err)
+st_status st_ztable_walk(st_source *raw, st_ztable *t, bool *found, bool *broken, st_err *err)
 {
     size_t cap = 0;
     st_status s = ST_OK;
     *t = (st_ztable){0};
+    *broken = false;
     *found = raw->size > 0 && raw->size <= WALKED;
-    while (s == ST_OK && *found && (t->n == 0 || t->at[t->n] < raw->size)) s = walk_on(raw, t, &cap, found, err);
+    while (s == ST_OK && *found && (t->n == 0 || t->at[t->n] < raw->size))
+        s = walk_on(raw, t, &cap, found, broken, err);
     if (s != ST_OK || !*found) st_ztable_free(t);
     return s;
 }

@@ -19,8 +19,8 @@ void st_ztable_free(st_ztable *t);
 /* The table at the end of `raw`, checked against the file's size. *found is false where there is none; FORMAT when
  * there is one that cannot be right. */
 st_status st_ztable_read(st_source *raw, st_ztable *t, bool *found, st_err *err);
-/* The same of a small file without one, by going from frame to frame. */
-st_status st_ztable_walk(st_source *raw, st_ztable *t, bool *found, st_err *err);
+/* The same of a small file without one, by going from frame to frame. *broken: the file's end is not a frame's. */
+st_status st_ztable_walk(st_source *raw, st_ztable *t, bool *found, bool *broken, st_err *err);
 /* Where the frame at `at` ends, by the heads of its blocks: nothing is decompressed. FORMAT sets *why, as in zcodec.h.
  */
 st_status st_ztable_frame_end(st_source *raw, uint64_t at, uint64_t *end, const char **why, st_err *err);

@@ -123,15 +123,31 @@ function suite.test_variants_of_a_checkpoint()
          if e[1]:find("input_blocks%.0%.0%.weight$") then return { e[1], e[2], { e[3][1], n, 3, 3 } } end
       end
    end
-   lu.assertStrContains(what("sd15-checkpoint", channels(9)).what, "Stable Diffusion 1 for inpainting: a checkpoint")
-   lu.assertStrContains(what("sd15-checkpoint", channels(8)).what, "Stable Diffusion 1, InstructPix2Pix: a checkpoint")
-   lu.assertStrContains(what("sdxl-checkpoint", channels(9)).what, "Stable Diffusion XL for inpainting")
+   local function check(info, words, pipeline)
+      lu.assertStrContains(info.what, words)
+      lu.assertEquals(info.places.diffusers, pipeline and pipeline .. '.from_single_file("variant.safetensors")')
+   end
+   check(what("sd15-checkpoint", channels(9)), "Stable Diffusion 1 for inpainting: a checkpoint",
+      "StableDiffusionInpaintPipeline")
+   check(what("sd15-checkpoint", channels(8)), "Stable Diffusion 1, InstructPix2Pix: a checkpoint",
+      "StableDiffusionInstructPix2PixPipeline")
+   check(what("sdxl-checkpoint", channels(9)), "Stable Diffusion XL for inpainting", "StableDiffusionXLInpaintPipeline")
+   check(what("sdxl-checkpoint", channels(8)), "Stable Diffusion XL, InstructPix2Pix",
+      "StableDiffusionXLInstructPix2PixPipeline")
    local schnell = what("flux-checkpoint", function(e) return not e[1]:find("guidance_in") end)
    lu.assertStrContains(schnell.what, "Flux.1 schnell")
-   local fill = what("flux-checkpoint", function(e)
-      if e[1]:find("img_in%.weight$") then return { e[1], e[2], { 3072, 384 } } end
+   local function flux_in(n)
+      return function(e)
+         if e[1]:find("img_in%.weight$") then return { e[1], e[2], { 3072, n } } end
+      end
+   end
+   check(what("flux-checkpoint", flux_in(384)), "Flux.1 Fill dev", "FluxFillPipeline")
+   check(what("flux-checkpoint", flux_in(128)), "Flux.1 dev with a depth map", "FluxControlPipeline")
+   local alone = what("flux-checkpoint", function(e)
+      return e[1]:find "^model%.diffusion_model" ~= nil and flux_in(384)(e)
    end)
-   lu.assertStrContains(fill.what, "Flux.1 Fill dev")
+   lu.assertEquals(alone.places.diffusers,
+      'FluxTransformer2DModel.from_single_file("variant.safetensors"), for FluxFillPipeline')
    local bare = what("sdxl-checkpoint", function(e) return e[1]:find("^first_stage") == nil end)
    lu.assertStrContains(bare.what, "(no VAE)")
    local function without_markers(e) return e[1] ~= "v_pred" and not e[1]:find "^edm" end
@@ -148,7 +164,12 @@ function suite.test_variants_of_a_checkpoint()
    local two = what("sd15-checkpoint", function(e)
       if e[1]:find("attn2%.to_[kv]%.weight$") then return { e[1], e[2], { e[3][1], 1024 } } end
    end, { ["modelspec.prediction_type"] = "v" })
-   lu.assertStrContains(two.what, "Stable Diffusion 2, predicts v: a checkpoint")
+   check(two, "Stable Diffusion 2, predicts v: a checkpoint", "StableDiffusionPipeline")
+   local depth = what("sd15-checkpoint", function(e)
+      if e[1]:find("attn2%.to_[kv]%.weight$") then return { e[1], e[2], { e[3][1], 1024 } } end
+      return channels(5)(e)
+   end)
+   check(depth, "with a depth map: a checkpoint", nil)
 end
 
 function suite.test_stable_diffusion_2_told_by_a_bias()
@@ -191,7 +212,7 @@ function suite.test_parts_in_the_names_of_diffusers()
       local info = st.info(sparse("unet.safetensors", list))
       lu.assertEquals(info.what, title .. ": the U-Net alone")
       lu.assertStrContains(info.parts[1].id, "-diffusers")
-      lu.assertStrContains(info.places.diffusers, "UNet2DConditionModel.from_pretrained(")
+      lu.assertNil(info.places.diffusers)      -- from_pretrained wants a folder and its names
    end
    -- What is one matrix there is several here: sizes of these do not matter.
    local flux = require "stlua.lora.names.flux"
@@ -205,6 +226,88 @@ function suite.test_parts_in_the_names_of_diffusers()
       if not seen[entry[1]] then kept[#kept + 1], seen[entry[1]] = entry, true end
    end
    lu.assertStrContains(st.info(sparse("flux.safetensors", kept)).what, "Flux.1 dev")
+end
+
+-- ---------------------------------------------------------------- places
+
+-- from_pretrained is given the folder that was asked for, or where the file lies; never the one above.
+function suite.test_the_folder_of_from_pretrained()
+   local list = behind(layout "sdxl-checkpoint", "conditioner.embedders.0.transformer.")
+   support.shell "mkdir -p @/te"
+   local path, folder = sparse("te/model.safetensors", list), support.path "te"
+   local call = ('CLIPTextModel.from_pretrained("%s")'):format(folder)
+   lu.assertEquals(st.info(folder).places.diffusers, call)
+   lu.assertNil(st.info(path).places.diffusers)      -- no configuration beside it
+   support.write(folder .. "/config.json", '{"architectures":["CLIPTextModel"]}')
+   lu.assertEquals(st.info(path).places.diffusers, call)
+   lu.assertNil(st.info(sparse("te/clip_l.safetensors", list)).places.diffusers)
+   support.shell "rm @/te/*"
+   sparse("te/sdxl.safetensors", layout "sdxl-checkpoint")
+   lu.assertEquals(st.info(folder).places.diffusers, 'StableDiffusionXLPipeline.from_single_file("sdxl.safetensors")')
+end
+
+-- Programs that read one file get none of several shards.
+function suite.test_shards_are_joined_first()
+   local function sharded(list)
+      support.shell "rm -rf @/joinable && mkdir @/joinable"
+      local map = {}
+      for i = 1, 2 do
+         local file = ("model-0000%d-of-00002.safetensors"):format(i)
+         local half = table.move(list, i == 1 and 1 or #list // 2 + 1, i == 1 and #list // 2 or #list, 1, {})
+         for _, entry in ipairs(half) do map[entry[1]] = file end
+         sparse("joinable/" .. file, half)
+      end
+      support.write(support.path "joinable/model.safetensors.index.json", st.json.encode { weight_map = map })
+      return st.info(support.path "joinable")
+   end
+   local join = "stlua join " .. support.path "joinable"
+   local info = sharded(layout "sd15-checkpoint")
+   lu.assertEquals(info.places, { join = join })
+   lu.assertStrContains(tostring(info), join .. " first")
+   local te = behind(layout "sdxl-checkpoint", "conditioner.embedders.0.transformer.")
+   lu.assertEquals(sharded(te).places, { join = join,
+      diffusers = ('CLIPTextModel.from_pretrained("%s")'):format(support.path "joinable") })
+   lu.assertNil(sharded(layout "llama-1.1b").places.join)
+end
+
+-- A GGUF file of { name, { sizes } } in F32, and of metadata: texts and numbers.
+local function gguf(file, list, metadata)
+   local head, at = {}, 0
+   for key, value in pairs(metadata) do
+      head[#head + 1] = math.type(value) and ("<s8I4I4"):pack(key, 4, value) or ("<s8I4s8"):pack(key, 8, value)
+   end
+   local pairs_count = #head
+   for _, entry in ipairs(list) do
+      local bytes, dims = 4, ""
+      for d = #entry[2], 1, -1 do bytes, dims = bytes * entry[2][d], dims .. ("<I8"):pack(entry[2][d]) end
+      head[#head + 1] = ("<s8I4"):pack(entry[1], #entry[2]) .. dims .. ("<I4I8"):pack(0, at)
+      at = at + (bytes + 31) // 32 * 32
+   end
+   local bytes = "GGUF" .. ("<I4I8I8"):pack(3, #list, pairs_count) .. table.concat(head)
+   support.write(support.path(file), bytes .. ("\0"):rep(-#bytes % 32 + at))
+   return st.info(support.path(file))
+end
+
+function suite.test_gguf_told_by_its_metadata()
+   local words = { { "token_embd.weight", { 100, 64 } }, { "blk.0.attn_q.weight", { 64, 64 } } }
+   local metadata = { ["general.architecture"] = "llama", ["general.name"] = "Tiny\27", ["llama.block_count"] = 2 }
+   local info = gguf("a.gguf", words, metadata)
+   lu.assertEquals(info.what, "llama language model, GGUF (Tiny\\u001b), 2 layers, width 64, vocabulary 100")
+   lu.assertEquals(info.kind, "language")
+   lu.assertEquals(info.places, { loads = "llama.cpp, Ollama" })
+   local other = { { "x", { 4 } } }
+   lu.assertStrContains(gguf("a.gguf", other, metadata).what, "llama language model, GGUF")
+   lu.assertEquals(gguf("a.gguf", other, { ["general.architecture"] = "sd1" }).kind, "unknown")
+   metadata = { ["general.architecture"] = "t5encoder", ["t5encoder.block_count"] = 24 }
+   info = gguf("a.gguf", { words[1] }, metadata)
+   lu.assertEquals({ info.kind, info.places.loads }, { "te", "llama.cpp" })
+   lu.assertStrContains(info.places.comfyui, "ComfyUI-GGUF")
+   local flux = { { "double_blocks.0.img_attn.qkv.weight", { 8, 8 } }, { "img_in.weight", { 8, 8 } } }
+   info = gguf("flux.gguf", flux, { ["general.architecture"] = "flux" })
+   lu.assertStrContains(info.what, "Flux.1 schnell")
+   lu.assertEquals(info.places, { comfyui = "models/unet (models/diffusion_models), nodes of ComfyUI-GGUF",
+      diffusers = 'FluxTransformer2DModel.from_single_file("flux.gguf", '
+         .. 'quantization_config=GGUFQuantizationConfig(compute_dtype=torch.bfloat16))' })
 end
 
 -- ---------------------------------------------------------------- every row
@@ -377,6 +480,19 @@ function suite.test_precision_that_is_used()
    lu.assertNil(holds(x:half():float() * 1e6))
 end
 
+-- One NaN does not hide what the other values are like.
+function suite.test_statistics_of_the_finite_values()
+   for _, kind in ipairs { "F32", "BF16", "F64", "F8_E4M3" } do
+      local row = st.stats(st.tensor({ 0 / 0, 1, 2, -3, 0 / 0 }):cast(kind))
+      lu.assertEquals({ row.nan, row.finite.min, row.finite.max, row.finite.mean }, { 2, -3, 2, 0 })
+      lu.assertAlmostEquals(row.finite.std, math.sqrt(7), 1e-9)
+      lu.assertTrue(row.min ~= row.min)
+   end
+   local row = st.stats(st.tensor { 0 / 0, 1, math.huge })
+   lu.assertEquals({ row.nan, row.inf, row.finite }, { 1, 1, { min = 1, max = 1, mean = 1 } })
+   lu.assertNil(st.stats(st.tensor { 0 / 0 }).finite)
+end
+
 function suite.test_warnings()
    local function warnings(metadata, more)
       local list = { { "text_model.embeddings.position_ids", st.arange(77):reshape(1, 77) } }
@@ -407,6 +523,24 @@ function suite.test_warnings()
    lu.assertStrContains(table.concat(st.info(st.model(m)).warnings), "is F16, not I64")
 end
 
+-- A compressed file that lacks its end is told by its frames, small, or by its table, large; nothing is decoded.
+function suite.test_compressed_files_that_are_cut_off()
+   for _, size in ipairs { 1e5, 3e6 } do
+      local whole, cut = support.path "whole.safetensors.zst", support.path "cut.safetensors.zst"
+      st.model { { "w", st.randn(math.tointeger(size)) } }:save(whole, { sync = false })
+      lu.assertEquals(st.info(whole).warnings, {})
+      local bytes = support.read(whole)
+      support.write(cut, bytes:sub(1, #bytes * 9 // 10))
+      local warnings = st.info(cut).warnings
+      lu.assertEquals(#warnings, 1)
+      lu.assertStrContains(warnings[1], "it may be cut off: `stlua verify ")
+      if os.execute("zstd --version >/dev/null 2>&1") then      -- another program writes no table
+         support.shell "zstd -q -d -c @/whole.safetensors.zst | zstd -q >@/other.safetensors.zst"
+         lu.assertEquals(st.info(support.path "other.safetensors.zst").warnings, {})
+      end
+   end
+end
+
 -- Of a download that is not done the shards that are there are told.
 function suite.test_missing_shards()
    local list = {}
@@ -424,6 +558,32 @@ function suite.test_missing_shards()
    support.raises("io", "model-0000", st.info, support.path "shards")
 end
 
+-- A folder of packed fine-tunes tells what packing saves.
+function suite.test_a_folder_of_packed_models()
+   support.shell "mkdir -p @/tunes"
+   local base, tuned = support.path "tunes/base.safetensors", support.path "tuned.safetensors"
+   local w = st.randn(200, 200):bfloat16()
+   st.model { { "w", w } }:save(base, { sync = false })
+   local plain = st.info(base).file_bytes
+   support.shell "mkdir -p @/alone && cp @/tunes/base.safetensors @/alone/a.safetensors"
+   support.shell "cp @/alone/a.safetensors @/alone/b.safetensors"
+   lu.assertNil(st.info(support.path "alone").total)
+   for i = 1, 2 do
+      st.model { { "w", w }, { "b", st.zeros(4) } }:save(tuned, { sync = false })
+      st.pack(tuned, { output = support.path(("tunes/t%d.packed.safetensors"):format(i)), base = base, sync = false })
+   end
+   support.write(support.path "tunes/broken.safetensors", "<html>")
+   local info = st.info(support.path "tunes")
+   local stored = info.models[3].stored_bytes
+   lu.assertTrue(stored < plain / 2)
+   lu.assertEquals(info.total, { file_bytes = plain + 2 * st.info(tuned).file_bytes, stored_bytes = plain + 2 * stored,
+      bases = { "base.safetensors" } })
+   local shown = tostring(info)
+   lu.assertStrContains(shown, ("(%.1f %%) on the disk, packed against base.safetensors\n"):format(
+      100 * info.total.stored_bytes / info.total.file_bytes))
+   lu.assertStrMatches(shown, ".*t2%.packed%.safetensors[^\n]*B %([%d.]+ %%%).*")
+end
+
 function suite.test_adapters()
    local name = "lora_unet_input_blocks_4_1_transformer_blocks_0_attn2_to_k"
    local list = { { name .. ".lora_down.weight", st.zeros(8, 2048) }, { name .. ".lora_up.weight", st.zeros(640, 8) },
@@ -436,6 +596,26 @@ function suite.test_adapters()
    lu.assertStrContains(tostring(info), "LoRA for Stable Diffusion XL")
    -- A name with "lora" in it makes no adapter.
    lu.assertEquals(st.info(st.model { { "exploration.weight", st.zeros(4, 4) } }).kind, "unknown")
+end
+
+-- Programs for pictures get adapters of their models alone, diffusers those that it reads.
+function suite.test_places_of_adapters()
+   local function places(list) return st.info(sparse("adapter.safetensors", list)).places end
+   local function pair(module, a, b)
+      return { { module .. a, "F16", { 8, 2048 } }, { module .. b, "F16", { 2048, 8 } } }
+   end
+   local peft = { loads = "PEFT: PeftModel.from_pretrained(base, folder)" }
+   for _, name in ipairs { "model.layers.0.self_attn.q_proj", "transformer.h.0.attn.c_attn" } do
+      lu.assertEquals(places(pair("base_model.model." .. name, ".lora_A.weight", ".lora_B.weight")), peft)
+   end
+   local name = "lora_unet_input_blocks_4_1_transformer_blocks_0_attn2_to_k"
+   local both = { a1111 = "models/Lora", comfyui = "models/loras" }
+   local loha = pair(name, ".hada_w1_b", ".hada_w1_a")
+   table.move(pair(name, ".hada_w2_b", ".hada_w2_a"), 1, 2, 3, loha)
+   lu.assertEquals(places(loha), both)
+   lu.assertEquals(places { { name .. ".lokr_w1", "F16", { 8, 8 } }, { name .. ".lokr_w2", "F16", { 80, 256 } } }, both)
+   both.diffusers = 'pipe.load_lora_weights("adapter.safetensors")'
+   lu.assertEquals(places(pair(name, ".lora_down.weight", ".lora_up.weight")), both)
 end
 
 function suite.test_what_is_empty_or_wrong()

@@ -7,15 +7,20 @@ local TO_K2 = "input_blocks.4.1.transformer_blocks.0.attn2.to_k.weight "
 local D_TO_K = "down_blocks.0.attentions.0.transformer_blocks.0.attn2.to_k.weight "
 local D_TO_K2 = "down_blocks.1.attentions.0.transformer_blocks.0.attn2.to_k.weight "
 
--- By the channels of the first convolution.
-local function channels(name)
-   return { "for inpainting", name .. " [?, 9]" }, { "InstructPix2Pix", name .. " [?, 8]" }
+-- By the channels of the first convolution. `family` begins the names of diffusers' pipelines.
+local function channels(name, family)
+   return { "for inpainting", name .. " [?, 9]", pipeline = family .. "InpaintPipeline" },
+      { "InstructPix2Pix", name .. " [?, 8]", pipeline = family .. "InstructPix2PixPipeline" }
 end
-local inpaint, edit = channels "input_blocks.0.0.weight"
-local d_inpaint, d_edit = channels "conv_in.weight"
-local DEPTH = { "with a depth map", "input_blocks.0.0.weight [?, 5]" }
-local X4 = { "=", "Stable Diffusion x4 upscaler", "input_blocks.0.0.weight [?, 7]" }
-local UNCLIP = { "unCLIP (takes an image's embedding)", "label_emb.0.0.weight [?, 1536|2048]" }
+local FIRST, D_FIRST = "input_blocks.0.0.weight", "conv_in.weight"
+local inpaint, edit = channels(FIRST, "StableDiffusion")
+local xl_inpaint, xl_edit = channels(FIRST, "StableDiffusionXL")
+local d_inpaint, d_edit = channels(D_FIRST, "StableDiffusion")
+local d_xl_inpaint, d_xl_edit = channels(D_FIRST, "StableDiffusionXL")
+-- diffusers' pipelines of these two have no from_single_file.
+local DEPTH = { "with a depth map", FIRST .. " [?, 5]", pipeline = false }
+local UNCLIP = { "unCLIP (takes an image's embedding)", "label_emb.0.0.weight [?, 1536|2048]", pipeline = false }
+local X4 = { "=", "Stable Diffusion x4 upscaler", FIRST .. " [?, 7]", pipeline = "StableDiffusionUpscalePipeline" }
 local SLIM = { "slimmed (as SSD-1B)", "!input_blocks.8.1.transformer_blocks.9.attn1.to_k.weight" }
 
 -- Of Wan, by its width.
@@ -32,8 +37,8 @@ return {
    { id = "sdxl-refiner", title = "Stable Diffusion XL refiner", part = "unet", under = NATIVE, a1111 = true,
       has = { "label_emb.0.0.weight [?, 2560]", TO_K2 .. "[?, 1280]" },
       class = "UNet2DConditionModel", pipeline = "StableDiffusionXLImg2ImgPipeline" },
-   { id = "sdxl", title = "Stable Diffusion XL", part = "unet", under = NATIVE, a1111 = true, kinds = { inpaint, edit,
-      SLIM },
+   { id = "sdxl", title = "Stable Diffusion XL", part = "unet", under = NATIVE, a1111 = true,
+      kinds = { xl_inpaint, xl_edit, SLIM },
       has = { "label_emb.0.0.weight", TO_K2 .. "[?, 2048]" },
       class = "UNet2DConditionModel", pipeline = "StableDiffusionXLPipeline" },
    { id = "sd2", title = "Stable Diffusion 2", part = "unet", under = NATIVE, a1111 = true,
@@ -50,7 +55,7 @@ return {
       class = "UNet2DConditionModel", pipeline = "StableDiffusionXLImg2ImgPipeline" },
    { id = "sdxl-diffusers", title = "Stable Diffusion XL", part = "unet", under = DIFFUSERS, naming = "diffusers",
       has = { "add_embedding.linear_1.weight", D_TO_K2 .. "[?, 2048]", "!controlnet_cond_embedding.conv_in.weight" },
-      kinds = { d_inpaint, d_edit }, class = "UNet2DConditionModel", pipeline = "StableDiffusionXLPipeline" },
+      kinds = { d_xl_inpaint, d_xl_edit }, class = "UNet2DConditionModel", pipeline = "StableDiffusionXLPipeline" },
    { id = "sd2-diffusers", title = "Stable Diffusion 2", part = "unet", under = DIFFUSERS, naming = "diffusers",
       has = { D_TO_K .. "[?, 1024]", "!controlnet_cond_embedding.conv_in.weight" }, kinds = { d_inpaint, d_edit },
       v = "up_blocks.3.attentions.2.transformer_blocks.0.norm1.bias",
@@ -97,8 +102,10 @@ return {
       has = { "double_blocks.0.img_attn.qkv.weight", "img_in.weight" },
       kinds = { { "=", "Flux.1 dev", "guidance_in.in_layer.weight" },
          { "=", "Flux.1 schnell", "!guidance_in.in_layer.weight" },
-         { "=", "Flux.1 Fill dev", "guidance_in.in_layer.weight", "img_in.weight [?, 384]" },
-         { "=", "Flux.1 dev with a depth map or edges (Depth, Canny)", "img_in.weight [?, 128]" } },
+         { "=", "Flux.1 Fill dev", "guidance_in.in_layer.weight", "img_in.weight [?, 384]",
+            pipeline = "FluxFillPipeline" },
+         { "=", "Flux.1 dev with a depth map or edges (Depth, Canny)", "img_in.weight [?, 128]",
+            pipeline = "FluxControlPipeline" } },
       layers = "double_blocks.#.img_attn.qkv.weight",
       class = "FluxTransformer2DModel", pipeline = "FluxPipeline" },
    { id = "flux-diffusers", title = "Flux.1", part = "transformer", under = DIFFUSERS, naming = "diffusers",
@@ -106,8 +113,10 @@ return {
          "!distilled_guidance_layer.in_proj.weight" },
       kinds = { { "=", "Flux.1 dev", "time_text_embed.guidance_embedder.linear_1.weight" },
          { "=", "Flux.1 schnell", "!time_text_embed.guidance_embedder.linear_1.weight" },
-         { "=", "Flux.1 Fill dev", "x_embedder.weight [?, 384]" },
-         { "=", "Flux.1 dev with a depth map or edges (Depth, Canny)", "x_embedder.weight [?, 128]" } },
+         { "=", "Flux.1 Fill dev", "x_embedder.weight [?, 384]",
+            pipeline = "FluxFillPipeline" },
+         { "=", "Flux.1 dev with a depth map or edges (Depth, Canny)", "x_embedder.weight [?, 128]",
+            pipeline = "FluxControlPipeline" } },
       layers = "transformer_blocks.#.attn.to_q.weight",
       class = "FluxTransformer2DModel", pipeline = "FluxPipeline" },
    { id = "qwen-image", title = "Qwen-Image", part = "transformer", naming = "diffusers",

@@ -11,7 +11,7 @@
 --               "<*>" is a first tensor of such a name, as <cat>; without sizes .qweight stands for .weight
 --    also       further tests, which a configuration beside the file (`config`, its model_type) stands in for
 --    kinds      more words, where their tests hold: { WORDS, TEST, ... }; a first word "=" puts TITLE in place of the
---               row's: { "=", TITLE, TEST, ... }
+--               row's: { "=", TITLE, TEST, ... }. Their own `pipeline` stands for the row's; false: none reads it
 --    layers     a name with # for a number, of which there is one in each layer
 --    embedding  the name of a matrix whose sizes are vocabulary and width
 --    class, pipeline, loads   diffusers' class and pipeline; in words, what loads it otherwise
@@ -118,10 +118,11 @@ end
 -- ---------------------------------------------------------------- what was found
 
 local function words_of(model, row, prefix)
-   local title, words = row.title, {}
+   local title, words, pipeline = row.title, {}, nil
    for _, kind in ipairs(row.kinds or {}) do
       local replaces = kind[1] == "="
       if all_hold(model, prefix, kind, replaces and 3 or 2) then
+         if kind.pipeline ~= nil then pipeline = kind.pipeline end
          if replaces then
             title = kind[2]
          else
@@ -129,7 +130,7 @@ local function words_of(model, row, prefix)
          end
       end
    end
-   return title, words
+   return title, words, pipeline
 end
 
 -- How many layers there are: names are asked for one after the other.
@@ -141,9 +142,10 @@ local function count_layers(model, prefix, name)
 end
 
 local function describe(model, row, prefix)
-   local title, words = words_of(model, row, prefix)
+   local title, words, pipeline = words_of(model, row, prefix)
    local part = { id = row.id, row = row, prefix = prefix, part = row.part, title = title, base = row.base,
-      words = core.array(words) }
+      words = core.array(words), pipeline = row.pipeline }
+   if pipeline ~= nil then part.pipeline, part.special = pipeline, true end
    if row.layers then part.layers = count_layers(model, prefix, row.layers) end
    local at = row.embedding and model:find(prefix .. row.embedding)
    if at then
@@ -231,8 +233,9 @@ end
 --- The networks in a model.
 -- @tparam model model
 -- @tparam[opt] string told the model_type of a configuration beside the file
--- @treturn {table,...} parts in the order of architectures.parts: id, row, prefix, part, title, words; layers,
---   vocabulary, width; tally = { count =, numel =, bytes =, dtypes = } of the tensors behind the prefix
+-- @treturn {table,...} parts in the order of architectures.parts: id, row, prefix, part, title, words; pipeline, and
+--   special where a kind names it; layers, vocabulary, width; tally = { count =, numel =, bytes =, dtypes = } of the
+--   tensors behind the prefix
 -- @treturn table tally of the tensors that no part stands for
 function architectures.find(model, told)
    local parts, rest, taken

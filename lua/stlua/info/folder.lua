@@ -61,22 +61,56 @@ local function class_of(path)
    return ok and type(value) == "table" and type(value._class_name) == "string" and value._class_name or nil
 end
 
+-- ---------------------------------------------------------------- the table
+
+-- "497.6 KiB (32.6 %)".
+local function share(stored, plain)
+   return ("%s (%.1f %%)"):format(core.size(stored), plain > 0 and 100 * stored / plain or 100)
+end
+
+local function row_of(name, entry, packed)
+   name = core.escape(name, 60)
+   if entry.error then return { name, "not readable: " .. core.escape(entry.error, 120), "", "" } end
+   local on_disk = entry.stored_bytes and share(entry.stored_bytes, entry.file_bytes) or core.size(entry.file_bytes)
+   return { name, entry.what, identity.count(entry.parameters), core.size(entry.file_bytes), packed and on_disk or nil }
+end
+
+-- "together: 4.5 MiB, 2.1 MiB (46.2 %) on the disk, packed against base.safetensors".
+local function total_of(total)
+   local bases = core.escape(table.concat(total.bases, ", "), 200)
+   local against = bases ~= "" and ", packed against " .. bases or ""
+   return ("together: %s, %s on the disk%s"):format(core.size(total.file_bytes), share(total.stored_bytes,
+      total.file_bytes), against)
+end
+
 local meta = {}
 
 function meta.__tostring(report)
-   local rows = { { "name", "what it is", "parameters", "size" } }
-   for i, entry in ipairs(report.models) do
-      local name = core.escape(report.names[i], 60)
-      if entry.error then
-         rows[i + 1] = { name, "not readable: " .. core.escape(entry.error, 120), "", "" }
-      else
-         rows[i + 1] = { name, entry.what, identity.count(entry.parameters),
-            core.size(entry.file_bytes) }
-      end
-   end
+   local total = report.total
+   local rows = { { "name", "what it is", "parameters", "size", total and "on the disk" or nil } }
+   for i, entry in ipairs(report.models) do rows[i + 1] = row_of(report.names[i], entry, total ~= nil) end
    local lines = { ("%s: %s"):format(core.escape(report.path), report.what) }
    if report.places and report.places.diffusers then lines[2] = "diffusers: " .. report.places.diffusers end
-   return table.concat(lines, "\n") .. "\n\n" .. text.columns(rows, { false, false, true, true })
+   if total then lines[#lines + 1] = total_of(total) end
+   return table.concat(lines, "\n") .. "\n\n" .. text.columns(rows, { false, false, true, true, true })
+end
+
+-- What the models take plain and on the disk, and the names of the bases; nil where none is packed or compressed.
+local function total_of_models(models)
+   local total, seen, any = { file_bytes = 0, stored_bytes = 0, bases = core.array {} }, {}, false
+   for _, entry in ipairs(models) do
+      if not entry.error then
+         any = any or entry.stored_bytes ~= nil
+         total.file_bytes = total.file_bytes + entry.file_bytes
+         total.stored_bytes = total.stored_bytes + (entry.stored_bytes or entry.file_bytes)
+         local base = entry.base and entry.base.base
+         if base and not seen[base] then
+            seen[base] = true
+            table.insert(total.bases, base)
+         end
+      end
+   end
+   return any and total or nil
 end
 
 --- The report of such a folder.
@@ -84,7 +118,8 @@ end
 -- @tparam string kind as folder.look gives it
 -- @tparam {string,...} names
 -- @tparam function look(path) the report of one model
--- @treturn table path, kind, what, names, models = their reports, or { error = }
+-- @treturn table path, kind, what, names, models = their reports, or { error = }; total = { file_bytes, stored_bytes,
+--   bases } where some are packed or compressed
 function folder.report(path, kind, names, look)
    local report = { path = path, kind = kind, names = core.array(names), models = core.array {} }
    local class = kind == "pipeline" and class_of(path)
@@ -99,6 +134,7 @@ function folder.report(path, kind, names, look)
       if not ok and not errors.is(entry) then error(entry, 0) end
       report.models[i] = ok and entry or { error = entry.message }
    end
+   report.total = total_of_models(report.models)
    local readable = #names == 0
    for _, entry in ipairs(report.models) do readable = readable or not entry.error end
    if not readable then

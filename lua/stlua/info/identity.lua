@@ -142,13 +142,36 @@ local function of_diffusion(model, metadata, parts, out)
    if whole and not has_vae then out.what = out.what .. " (no VAE)" end
 end
 
+-- Architectures of llama.cpp that write no text.
+local GGUF_KINDS = { t5encoder = "te" }
+
+-- Of a GGUF file, whose names are llama.cpp's and whose metadata says which model: "llama language model, GGUF". The
+-- number of its layers tells it from pictures' models, whose metadata has the architecture alone.
+local function of_gguf(metadata, main, out)
+   local architecture = out.format == "GGUF" and metadata["general.architecture"]
+   if not architecture then return nil end
+   local layers = math.tointeger(tonumber(metadata[architecture .. ".block_count"]))
+   if main and main.id ~= "gguf" or not (main or layers) then return nil end
+   local kind = GGUF_KINDS[architecture] or "language"
+   local words = { ("%s %s, GGUF"):format(core.escape(architecture, 60), identity.word(kind)) }
+   local name = metadata["general.name"]
+   if name and name ~= "" then words[1] = ("%s (%s)"):format(words[1], core.escape(name, 60)) end
+   local sizes = sizes_of { layers = layers or main.layers, width = main and main.width,
+      vocabulary = main and main.vocabulary }
+   table.move(sizes, 1, #sizes, 2, words)
+   return kind, table.concat(words, ", ")
+end
+
 --- What a model is. Sets in `out`: what = words for people; kind = "checkpoint", or the first part's; prediction and
 -- derivative = { name, key, value } where they are known.
 -- @tparam model model
 -- @tparam {[string]=string} metadata
 -- @tparam {table,...} parts as architectures.find gives them
+-- @tparam table out the report, whose format is known
 function identity.tell(model, metadata, parts, out)
    local main = parts[1]
+   out.kind, out.what = of_gguf(metadata, main, out)
+   if out.kind then return end
    if not main then
       out.kind, out.what = "unknown", "unknown: its names are of no model that stlua knows"
       return

@@ -55,6 +55,8 @@ local function subject_of(model, path, opts, missing)
    local subject = { model = model, path = path, metadata = metadata, keys = keys, files = files, stats = opts.stats,
       missing = missing,
       format = files[1] and files[1].format or "safetensors" }
+   local stat = core.stat(path)
+   subject.is_folder = stat ~= nil and stat.type == "dir"
    subject.config = files[1] and config_beside(files[1].path)
    subject.adapter = adapter_of(model)
    local told = subject.config and subject.config.model_type

@@ -76,6 +76,12 @@ local function shown(v)
    return math.type(v) == "integer" and ("%d"):format(v) or ("%.6g"):format(v)
 end
 
+-- A number of a row; of a tensor with NaN that of its finite values, for the NaN are counted beside it.
+local function number_of(row, key)
+   local v = row[key]
+   return v ~= v and row.finite and row.finite[key] or v
+end
+
 -- What all values say together.
 local function conclusions(sum)
    local lines = {}
@@ -84,7 +90,9 @@ local function conclusions(sum)
       for i = 1, math.min(#list, 3) do out[i] = text.quote(list[i]) end
       return table.concat(out, ", ") .. (#list > 3 and (" and %d more"):format(#list - 3) or "")
    end
-   if #sum.nan > 0 then lines[#lines + 1] = ("warning: NaN in %s"):format(names(sum.nan)) end
+   if #sum.nan > 0 then
+      lines[#lines + 1] = ("warning: NaN in %s; the columns are of the finite values"):format(names(sum.nan))
+   end
    if #sum.inf > 0 then lines[#lines + 1] = ("warning: infinite values in %s"):format(names(sum.inf)) end
    if sum.f32 > 0 then
       local narrow = sum.bf16 == sum.f32 and "BF16" or sum.f16 == sum.f32 and "F16"
@@ -106,7 +114,7 @@ function listing.stats(model, pattern)
    cli.write(format:format("name", "dtype", "shape", table.unpack(COLUMNS)))
    local sum = require("stlua.info.precision").measure(model, chosen(model, pattern), function(name, row)
       local cells = {}
-      for i, key in ipairs(COLUMNS) do cells[i] = shown(row[key]) end
+      for i, key in ipairs(COLUMNS) do cells[i] = shown(number_of(row, key)) end
       cli.write((format:format(core.escape(name, 512), row.dtype, text.shape(row.shape), table.unpack(cells))))
    end)
    for _, line in ipairs(conclusions(sum)) do cli.write(line, "\n") end
@@ -128,7 +136,7 @@ end
 local function finite(row)
    local out = {}
    for _, key in ipairs(COLUMNS) do
-      local v = row[key]
+      local v = number_of(row, key)
       if v and v == v and v ~= math.huge and v ~= -math.huge then out[key] = v end
    end
    out.skipped = row.skipped

@@ -113,6 +113,14 @@ notices.list = {
          if what then warn("%s: %s", core.escape(text.basename(file.path)), what) end
       end
    end,
+   function(subject, warn)
+      for _, file in ipairs(subject.files) do
+         if file.cut then
+            warn("%s ends where no compressed file does, it may be cut off: `stlua verify %s` tells",
+               core.escape(text.basename(file.path)), core.escape(file.path))
+         end
+      end
+   end,
    function(subject, warn) positions(subject.model, subject.parts, warn) end,
    function(subject, warn) of_metadata(subject.metadata, subject.keys, warn) end,
    function(subject, warn)

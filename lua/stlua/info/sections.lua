@@ -245,10 +245,11 @@ section {
 
 section {
    gather = function(subject, report)
-      report.places = require("stlua.info.places").of(report.kind, subject.parts[1], subject.path)
+      report.places = require("stlua.info.places").of(report.kind, subject.parts[1], subject, report.adapter)
    end,
    show = function(report, add)
       local places = report.places
+      if places.join then add("join", places.join .. " first: A1111, ComfyUI and from_single_file read one file") end
       if places.a1111 then add("A1111", places.a1111) end
       if places.comfyui then add("ComfyUI", places.comfyui) end
       if places.diffusers then add("diffusers", places.diffusers) end

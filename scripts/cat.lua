@@ -46,12 +46,9 @@ end
 -- That others of a file cannot be had is no matter here.
 local function tensor_of(path, name)
    local ok, model = pcall(st.open, path)
-   if not ok then
-      local told, all = model, true
-      all, model = pcall(st.open, path, { skip = true })
-      if not all or not model[name] then error(told, 0) end
-   end
-   return model:get(name)
+   if ok then return model:get(name) end
+   local some, rest = pcall(st.open, path, { skip = true })
+   return some and rest[name] or error(model, 0)
 end
 
 local function run(args)

@@ -57,8 +57,8 @@ local function for_numpy(model, args)
       end
    end
    if #names == 0 then return model end
-   local shown = table.concat(names, ", ", 1, math.min(#names, 4)) .. (#names > 4 and (" and %d more"):format(#names - 4)
-      or "")
+   local shown = table.concat(names, ", ", 1, math.min(#names, 4))
+      .. (#names > 4 and (" and %d more"):format(#names - 4) or "")
    if not args.skip then errors.throwf("dtype", "NumPy has no type for %s: --skip leaves such tensors out", shown) end
    cli.note(("skipped: %s: NumPy has no such type"):format(shown))
    return model:without(function(name) return left[name] end)

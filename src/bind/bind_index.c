@@ -155,12 +155,12 @@ static void assign(lua_State *L, const st_place *p, int value)
     st_tensor *v = NULL;
     bind_check_operand(L, value);
     bind_context *c = bind_enter(L);
-    c->busy = false; /* what follows may throw: not before both are in hand */
-    st_tensor **target = bind_tensor_write(L, 1);
+    c->busy = false; /* what follows may throw */
+    bind_tensor_writable(L, 1);
     uint64_t before = st_memory_used();
     c->busy = true;
-    st_status s = bind_operand(L, value, &v, &err);
-    if (s == ST_OK) s = st_assign(c->ctx, target, p, v, &err);
+    st_status s = bind_operand(L, value, &v, &err); /* before the target lets go of its node: it may be the operand */
+    if (s == ST_OK) s = st_assign(c->ctx, bind_tensor_write(L, 1), p, v, &err);
     st_tensor_unref(v);
     uint64_t after = st_memory_used();
     bind_leave(L, c, s, &err);

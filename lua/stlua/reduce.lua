@@ -13,6 +13,7 @@ local dtype = require "stlua.dtype"
 local elementwise = require "stlua.elementwise"
 local errors = require "stlua.errors"
 local map = require "stlua.map"
+local text = require "stlua.text"
 
 local reduce = {}
 
@@ -188,8 +189,11 @@ function reduce.var(t, dim, opts) return spread("var", t, dim, opts) end
 -- @torch torch.std
 function reduce.std(t, dim, opts) return spread("std", t, dim, opts) end
 
---- Norms by name that other modules add: name -> function(t, dims, opts).
-reduce.norms = {}
+-- The one norm that is of matrices.
+local function nuclear(t, dims, keepdim)
+   if dims or keepdim then errors.throw("arg", "norm: \"nuc\" is of the last two dimensions, without options") end
+   return core.nuclear_norm(t)
+end
 
 --- Norm of the elements as of one vector: (sum |x|^p)^(1/p).
 --
@@ -198,7 +202,8 @@ reduce.norms = {}
 --     > st.tensor({ 3.0, -4 }):norm(1):item()
 --     7.0
 -- @tparam tensor t
--- @tparam[opt=2] number|string p any number, math.huge, -math.huge, 0 (counts), or "fro" (2)
+-- @tparam[opt=2] number|string p any number, math.huge, -math.huge, 0 (counts), "fro" (2), or "nuc": the sum of the
+--   singular values
 -- @tparam[opt] table opts `dim`, `keepdim`, `p`
 -- @treturn tensor deferred
 -- @raise "dtype" for integers
@@ -208,9 +213,11 @@ function reduce.norm(t, p, opts)
    if type(p) == "table" and opts == nil then p, opts = nil, p end
    local dims, o = arguments("norm", nil, opts, { p = "number|string" })
    p = p or o.p or 2
-   if reduce.norms[p] then return reduce.norms[p](t, dims, o) end
+   if p == "nuc" then return nuclear(t, dims, o.keepdim) end
    if p == "fro" then p = 2 end
-   if type(p) ~= "number" then errors.throwf("arg", "norm: p must be a number or \"fro\", not %s", tostring(p)) end
+   if type(p) ~= "number" then
+      errors.throwf("arg", "norm: p must be a number, \"fro\" or \"nuc\", not %s", text.shown(p))
+   end
    return core.reduce("norm", t, dims, o.keepdim, p)
 end
 

@@ -288,4 +288,14 @@ function suite.test_assignment()
    support.raises("arg", "NaN or infinity", function() return st.linear_sum_assignment(cost / 0):force() end)
 end
 
+-- It is there before anything else of linear algebra was used.
+function suite.test_nuclear_norm_comes_first()
+   local i = 0
+   while arg[i - 1] do i = i - 1 end
+   local p = assert(io.popen(([['%s' -e 'print(require("stlua").zeros(2, 3):norm("nuc"):item())']]):format(arg[i])))
+   lu.assertEquals(p:read "l", "0.0")
+   p:close()
+   support.raises("arg", { '"nuc"', 'not "max"' }, st.norm, st.ones(2, 2), "max")
+end
+
 support.run("linalg", suite)

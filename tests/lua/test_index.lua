@@ -141,4 +141,42 @@ function suite.test_a_join_of_files_streams()
    lu.assertEquals((joined * 2)[{ {}, 1 }]:values(), { 2, 6, 10, 14 })
 end
 
+function suite.test_pads_of_nothing_are_new()
+   for _, pads in ipairs { { 0, 0 }, { -1, 0 }, {} } do
+      local x = st.ones(2, 3):clone()
+      local y = x:pad(pads)
+      y:fill_(9)
+      lu.assertEquals(x:values(), { 1, 1, 1, 1, 1, 1 })
+   end
+end
+
+-- Lua's `/` gives floats.
+function suite.test_integral_floats()
+   local a = st.arange(6):reshape(2, 3)
+   for want, t in pairs {
+      ["4"] = st.zeros(8 / 2), ["2x2"] = st.rand { 2.0, 2.0 }, ["2"] = st.full({ 2.0 }, 1),
+      ["3"] = st.linspace(0, 1, 3.0), ["2x2x3"] = a:expand(2.0, 2, 3), ["1x3"] = a:split(1.0)[1], ["2x6"] = a:tile(2.0),
+      ["2x3x1"] = a:unflatten(2.0, { 3.0, 1 }), ["2x5"] = a:pad { 1.0, 1 }, ["3x2"] = a:transpose(1.0, 2.0),
+      ["12"] = a:repeat_interleave(2.0), ["2x1"] = a:chunk(3.0, 2.0)[1], ["1x2"] = st.randint(0.0, 4.0, { 1.0, 2.0 }),
+      ["2x3"] = a:roll(1.0, 2.0):triu(1.0),
+   } do
+      lu.assertEquals(table.concat(t:shape(), "x"), want)
+   end
+   support.raises("arg", 'size 1 is "2"', st.zeros, "2")
+   support.raises("arg", "size 1 is 2.5", st.zeros, 2.5)
+   support.raises("arg", { "chunk", '"2"' }, a.chunk, a, "2")
+   support.raises("arg", { "roll: the shift must be an integer, not \"x\"" }, a.roll, a, "x")
+   support.raises("arg", { "transpose: a dimension expected", "not nil" }, a.transpose, a, 1)
+   local times = { 2 }
+   a:tile(times)
+   lu.assertEquals(times, { 2 })
+end
+
+function suite.test_flip_names_dimensions_once()
+   local a = st.ones(2, 3)
+   support.raises("arg", "flip: dimension -2 is named twice", a.flip, a, 1, -2)
+   support.raises("arg", "flip: dimension 1 is named twice", a.flip, a, { 1, 1 })
+   lu.assertFalse(rawequal(a:flip(), a))
+end
+
 support.run("index", suite)

@@ -13,6 +13,7 @@ local dtype = require "stlua.dtype"
 local elementwise = require "stlua.elementwise"
 local errors = require "stlua.errors"
 local map = require "stlua.map"
+local integer_of = require("stlua.sizes").integer
 local text = require "stlua.text"
 
 local reduce = {}
@@ -20,6 +21,14 @@ local reduce = {}
 -- ---------------------------------------------------------------- arguments
 
 local function is_dims(x) return type(x) == "number" or (type(x) == "table" and #x > 0) end
+
+local function check_dims(who, dim)
+   for _, d in ipairs(type(dim) == "table" and dim or { dim }) do
+      if not integer_of(d) then
+         errors.throwf("arg", "%s: a dimension must be an integer, not %s", who, text.shown(d))
+      end
+   end
+end
 
 -- (dim, opts) or (opts) -> dims or nil, options.
 local function arguments(who, dim, opts, known)
@@ -31,6 +40,7 @@ local function arguments(who, dim, opts, known)
    opts = errors.check_options(opts, known, who)
    if dim == nil then dim = opts.dim end
    if type(dim) == "table" and #dim == 0 then dim = nil end
+   check_dims(who, dim)
    return dim, opts
 end
 
@@ -451,6 +461,9 @@ function reduce.quantile(t, q, opts)
    local how = o.interpolation or "linear"
    if not HOW[how] then
       errors.throwf("arg", "quantile: interpolation is linear, lower, higher, nearest or midpoint, not %s", how)
+   end
+   if type(q) ~= "number" and type(q) ~= "table" then
+      errors.throwf("arg", "quantile: q must be a number from 0 to 1 or a list of them, not %s", text.shown(q))
    end
    if dim == nil then return core.quantile(t, q, how) end
    dim = one_dim("quantile", dim)

@@ -175,6 +175,10 @@ static int tensor_newindex(lua_State *L)
     bind_tensor_root(L, 1, &p);
     if (lua_type(L, 2) == LUA_TSTRING)
         return bind_fail(L, ST_ARG, "a tensor has no field \"%s\" to assign to", lua_tostring(L, 2));
+    if (lua_istable(L, 3))
+        return bind_fail(L, ST_ARG,
+                         "t[...] = value: a tensor, number or boolean expected, not a table "
+                         "(st.tensor makes a tensor of it)");
     bind_check_operand(L, 3);
     bind_tensor_root(L, 1, &p);
     apply_key(L, &p);

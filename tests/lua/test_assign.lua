@@ -241,8 +241,8 @@ function suite.test_every_method_of_a_view_with_itself()
    end
    lu.assertTrue(#names > 50)
    for _, name in ipairs(names) do
-      for _, dtype in ipairs { "F32", "BF16", "I64", "BOOL" } do
-         for operands = 0, 3 do
+      for _, dtype in ipairs { "F32", "I64" } do
+         for operands = 0, 2 do
             local v = st.ones(2, 3, { dtype = dtype }):clone()[1]
             local given = {}
             for i = 1, operands do given[i] = v end

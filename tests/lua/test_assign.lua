@@ -234,7 +234,7 @@ function suite.test_of_a_view_onto_itself()
    lu.assertEquals(f:totable(), { { 1, 2, 2 }, { 4, 5, 5 } })
 end
 
-function suite.test_every_method_of_a_view_with_itself()
+function suite.test_with_itself_every_method_of_a_view()
    local names = {}
    for _, item in ipairs(require("stlua.doc").catalogue()) do
       names[#names + 1] = item.name:match("^Tensor:([%a][%w_]*_)$")

@@ -121,6 +121,8 @@ unsigned st_dtype_bits(st_dtype d);
 st_kind st_dtype_kind(st_dtype d);
 /* Looks a name up, exactly as the format spells it; with `fold`, in any case. False if there is none. */
 bool st_dtype_parse(const char *name, size_t len, bool fold, st_dtype *out);
+/* What torch, NumPy and their users call dtypes: word k, NULL behind the last, and which is meant. */
+const char *st_dtype_word(size_t k, st_dtype *out);
 /* The dtype that torch.result_type gives for two operands with dimensions. ST_DTYPE where there is none. */
 st_status st_dtype_promote(st_dtype a, st_dtype b, st_dtype *out, st_err *err);
 
@@ -590,7 +592,7 @@ st_status st_place_permute(st_place *p, const int *order, st_err *err);
 st_status st_place_narrow(st_place *p, int dim, int64_t start, int64_t count, int64_t step, st_err *err);
 st_status st_place_expand(st_place *p, int ndim, const int64_t *shape, st_err *err);
 /* *fits is false, and the place as it was, where the elements would have to be moved to lie in that shape. */
-st_status st_place_reshape(st_place *p, int ndim, const int64_t *shape, bool *fits, st_err *err);
+st_status st_place_reshape(st_place *p, int ndim, const int64_t *shape, const char *who, bool *fits, st_err *err);
 /* The elements at a place of `t`. */
 st_status st_view(st_tensor *t, const st_place *p, st_tensor **out, st_err *err);
 /* Tensors one behind the other along a dimension, in the result_type of all. What lies in files or memory in one dtype

@@ -2,6 +2,8 @@
 -- Layer: Lua, above stlua.core.
 
 local core = require "stlua.core"
+local errors = require "stlua.errors"
+local text = require "stlua.text"
 
 local Tensor = core.Tensor
 
@@ -10,7 +12,12 @@ local Tensor = core.Tensor
 -- @tparam[opt] table opts as of cast
 -- @treturn tensor
 -- @torch Tensor.to
-function Tensor:to(dtype, opts) return self:cast(dtype, opts) end
+function Tensor:to(dtype, opts)
+   if type(dtype) ~= "string" then
+      errors.throwf("arg", "to: the name of a dtype expected, such as \"F32\", not %s", text.shown(dtype))
+   end
+   return self:cast(dtype, opts)
+end
 
 --- The same as cast("F32").
 -- @treturn tensor

@@ -37,7 +37,7 @@ function TAGS.param(entry, rest)
    repeat      -- "a, b text" describes two
       local name, more = rest:match("^([%w_%.]+),%s*(.*)$")
       if name then
-         table.insert(entry.params, { name = name, type = "any", text = "" })
+         table.insert(entry.params, { name = name, type = "any", text = "", shared = true })
          rest = more
       end
    until not name
@@ -295,6 +295,21 @@ function doc.signature(name, entry)
    for _, p in ipairs(entry.params) do parts[#parts + 1] = p.optional and "[" .. p.name .. "]" or p.name end
    if #parts == 0 and entry.args then return name .. "(" .. entry.args .. ")" end
    return name .. "(" .. table.concat(parts, ", ") .. ")"
+end
+
+--- The parameters as they are described: those with one description together, "a, b".
+-- @tparam table entry its comment
+-- @treturn {table,...} as entry.params
+function doc.described(entry)
+   local list, names = {}, {}
+   for _, p in ipairs(entry.params) do
+      names[#names + 1] = p.name
+      if not p.shared then
+         list[#list + 1] = setmetatable({ name = table.concat(names, ", ") }, { __index = p })
+         names = {}
+      end
+   end
+   return list
 end
 
 --- The keys that an options parameter takes: what stands in backquotes in its description.

@@ -7,6 +7,9 @@ local text = require "stlua.text"
 
 local dtype = { names = {}, bits = {}, kind = {} }
 
+--- What torch and NumPy call them -> the format's name.
+dtype.words = core.dtype_words
+
 local floats = {}
 for _, d in ipairs(core.dtypes) do
    dtype.names[#dtype.names + 1] = d.name
@@ -20,18 +23,26 @@ function dtype.is_float(name)
    return dtype.kind[name] == "float"
 end
 
+-- The dtype that a word of another library's means, or nil.
+local function meant_by(name)
+   local word = name:lower():gsub("^torch%.", "")
+   return dtype.words[word] or dtype.kind[word:upper()] and word:upper()
+end
+
 --- The format's spelling of a dtype name; nil and a message for an unknown one.
 -- @tparam string name
 -- @tparam[opt] boolean float only floating dtypes will do
 function dtype.parse(name, float)
-   local upper = tostring(name):upper()
-   if not dtype.kind[upper] then
-      return nil, ("unknown dtype %s%s (known: %s)"):format(text.quote(tostring(name)),
-         text.did_you_mean(upper, float and floats or dtype.names), table.concat(float and floats or dtype.names, " "))
+   local upper, among = tostring(name):upper(), float and floats or dtype.names
+   local meant = meant_by(tostring(name))
+   if not dtype.kind[upper] and not (float and meant and not dtype.is_float(meant)) then
+      local hint = meant and ("; did you mean %s?"):format(text.quote(meant)) or text.did_you_mean(upper, among)
+      return nil, ("unknown dtype %s%s (known: %s)"):format(text.quote(tostring(name)), hint,
+         table.concat(among, " "))
    end
-   if float and not dtype.is_float(upper) then
+   if float and not dtype.is_float(meant) then
       return nil, ("%s is not a floating dtype: models are cast to one of %s, integers stay as they are")
-         :format(upper, table.concat(floats, " "))
+         :format(meant, table.concat(floats, " "))
    end
    return upper
 end

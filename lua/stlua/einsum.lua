@@ -205,7 +205,7 @@ end
 function einsum.einsum(equation, ...)
    local tensors = { ... }
    if type(equation) ~= "string" then
-      errors.throwf("arg", "einsum: an equation expected, not a %s", type(equation))
+      errors.throwf("arg", "einsum: an equation expected, such as \"ij,jk->ik\", not %s", text.shown(equation))
    end
    for i = 1, select("#", ...) do
       if not map.is_tensor(tensors[i]) then

@@ -96,20 +96,26 @@ function elementwise.isclose(a, b, opts)
    return apply("add", close, apply("mul", is_nan(x), is_nan(y)))
 end
 
+-- A mask: where x is other than 0. A number is one boolean, for between numbers there is no mask.
+local function truth(x)
+   if type(x) == "number" or type(x) == "boolean" then return x ~= 0 and x ~= false end
+   return apply("ne", x, 0)
+end
+
 --- A mask: where both are other than 0.
--- @param a, b tensors, numbers or models
+-- @param a, b tensors, numbers, booleans or models
 -- @torch torch.logical_and
-function elementwise.logical_and(a, b) return apply("mul", apply("ne", a, 0), apply("ne", b, 0)) end
+function elementwise.logical_and(a, b) return apply("mul", truth(a), truth(b)) end
 
 --- A mask: where one or both are other than 0.
--- @param a, b tensors, numbers or models
+-- @param a, b tensors, numbers, booleans or models
 -- @torch torch.logical_or
-function elementwise.logical_or(a, b) return apply("add", apply("ne", a, 0), apply("ne", b, 0)) end
+function elementwise.logical_or(a, b) return apply("add", truth(a), truth(b)) end
 
 --- A mask: where just one is other than 0.
--- @param a, b tensors, numbers or models
+-- @param a, b tensors, numbers, booleans or models
 -- @torch torch.logical_xor
-function elementwise.logical_xor(a, b) return apply("ne", apply("ne", a, 0), apply("ne", b, 0)) end
+function elementwise.logical_xor(a, b) return apply("ne", truth(a), truth(b)) end
 
 --- A mask: where x is 0.
 -- @param x tensor or model
@@ -168,7 +174,7 @@ end
 -- @tparam[opt] number neginf by default the smallest
 -- @torch torch.nan_to_num
 function elementwise.nan_to_num(x, nan, posinf, neginf)
-   if not dtype.is_float(x:dtype()) then return x end
+   if not dtype.is_float(x:dtype()) then return core.broadcast(x, x:shape()) end      -- not x itself
    local largest = core.cast(core.tensor("F64", {}, string.pack("<d", 0x1.fffffffffffffp1023)), x:dtype(), true)
    local finite = apply("where", apply("eq", x, -math.huge), neginf or -largest, x)
    finite = apply("where", apply("eq", x, math.huge), posinf or largest, finite)

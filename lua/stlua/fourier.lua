@@ -9,7 +9,10 @@ local core = require "stlua.core"
 local errors = require "stlua.errors"
 local map = require "stlua.map"
 local shape = require "stlua.shape"
-local dim_of = require("stlua.sizes").dim
+local sizes = require "stlua.sizes"
+local text = require "stlua.text"
+
+local dim_of, integer_of = sizes.dim, sizes.integer
 
 local fourier = {}
 
@@ -41,9 +44,9 @@ local function lengths_of(who, x, dims, opts)
    for i, d in ipairs(dims) do list[i] = x:shape()[d] end
    if who == "irfftn" then list[#list] = 2 * (list[#list] - 1) end
    for i = 1, opts.s and #list or 0 do
-      list[i] = opts.s[i]
-      if math.type(list[i]) ~= "integer" or list[i] < 1 then
-         errors.throwf("arg", "%s: size %d must be an integer of at least 1, not %s", who, i, tostring(list[i]))
+      list[i] = integer_of(opts.s[i])
+      if not list[i] or list[i] < 1 then
+         errors.throwf("arg", "%s: size %d must be an integer of at least 1, not %s", who, i, text.shown(opts.s[i]))
       end
    end
    return list

@@ -23,26 +23,17 @@ function guard.original(fn) return originals[fn] or fn end
 
 -- ---------------------------------------------------------------- what was wrong
 
-local SHOWN = {
-   string = function(v) return ("the string %s"):format(text.quote(#v > 40 and v:sub(1, 40) .. "..." or v)) end,
-   number = function(v) return ("the number %s"):format(text.number(v)) end,
-   boolean = function(v) return tostring(v) end, ["nil"] = function() return "nil" end,
-}
-
 -- "a tensor", "the number 99"
 local function shown(v)
-   local mt = debug.getmetatable(v)
-   if mt == core.tensor_meta then return "a tensor" end
-   if mt == core.model_meta then return "a model" end
-   local show = SHOWN[type(v)]
-   return show and show(v) or "a " .. type(v)
+   local named = type(v) == "string" or type(v) == "number"
+   return (named and "the " .. type(v) .. " " or "") .. text.shown(v)
 end
 
 local FITS = {
    any = function() return true end,
    tensor = function(v) return debug.getmetatable(v) == core.tensor_meta end,
    model = function(v) return debug.getmetatable(v) == core.model_meta end,
-   integer = function(v) return math.type(v) == "integer" end,
+   integer = function(v) return type(v) == "number" and math.tointeger(v) ~= nil end,
 }
 
 local function fits(kinds, v)

@@ -10,7 +10,8 @@
 local core = require "stlua.core"
 local errors = require "stlua.errors"
 local map = require "stlua.map"
-local reduce = require "stlua.reduce"
+local integer_of = require("stlua.sizes").integer
+local text = require "stlua.text"
 
 local linalg = {}
 
@@ -126,11 +127,16 @@ end
 
 -- ---------------------------------------------------------------- triangles and diagonals
 
+-- Which diagonal is meant.
+local function number_of(who, k)
+   local n = integer_of(k or 0)
+   if not n then errors.throwf("arg", "%s: the diagonal must be an integer, not %s", who, text.shown(k)) end
+   return n
+end
+
 -- A mask of rows x columns: true where column - row is at least (`op` "ge"), at most ("le") or just ("eq") k.
 local function band(who, rows, columns, op, k)
-   k = k or 0
-   if math.type(k) ~= "integer" then errors.throwf("arg", "%s: the diagonal must be an integer", who) end
-   return core.apply(op, core.apply("sub", core.iota(columns), core.iota(rows):reshape(rows, 1)), k)
+   return core.apply(op, core.apply("sub", core.iota(columns), core.iota(rows):reshape(rows, 1)), number_of(who, k))
 end
 
 local function triangle(who, a, op, k)
@@ -177,8 +183,7 @@ end
 -- @torch torch.diag
 function linalg.diag(a, diagonal)
    check_tensor("diag", a)
-   local k = diagonal or 0
-   if math.type(k) ~= "integer" then errors.throw("arg", "diag: the diagonal must be an integer") end
+   local k = number_of("diag", diagonal)
    if a:ndim() == 1 then return with_diagonal(a, k) end
    check_ndim("diag", a, 2)
    local line = diagonal_of(a, k)
@@ -365,11 +370,6 @@ function linalg.linear_sum_assignment(a, opts)
    opts = errors.check_options(opts, { maximize = "boolean" }, "linear_sum_assignment")
    local rows, columns = core.linear_sum_assignment(a, opts.maximize)
    return core.apply("add", rows, 1), core.apply("add", columns, 1)
-end
-
-function reduce.norms.nuc(t, dims, opts)
-   if dims or opts.keepdim then errors.throw("arg", "norm: \"nuc\" is of the last two dimensions, without options") end
-   return core.nuclear_norm(t)
 end
 
 for name, fn in pairs(linalg) do core.Tensor[name] = fn end

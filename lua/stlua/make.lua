@@ -4,7 +4,8 @@
 local core = require "stlua.core"
 local dtype = require "stlua.dtype"
 local errors = require "stlua.errors"
-local parse_sizes = require("stlua.sizes").of
+local parse = require "stlua.sizes"
+local text = require "stlua.text"
 
 local make = {}
 
@@ -31,7 +32,7 @@ local function check_value(value, who)
    end
 end
 
-local function sizes_of(who, ...) return parse_sizes(who, { dtype = "string" }, ...) end
+local function sizes_of(who, ...) return parse.of(who, { dtype = "string" }, ...) end
 
 -- ---------------------------------------------------------------- one value
 
@@ -269,9 +270,11 @@ function make.linspace(first, last, count, opts)
    opts = errors.check_options(opts, { dtype = "string" }, "st.linspace")
    local to = dtype.check(opts.dtype or "F32", false, "st.linspace")
    check_finite("st.linspace", first, last)
-   if math.type(count) ~= "integer" or count < 0 then
-      errors.throwf("arg", "st.linspace: the count must be an integer of at least 0, not %s", tostring(count))
+   local n = parse.integer(count)
+   if not n or n < 0 then
+      errors.throwf("arg", "st.linspace: the count must be an integer of at least 0, not %s", text.shown(count))
    end
+   count = n
    local i = core.iota(count):cast("F64")
    if count < 2 then return (i + first):cast(to) end
    -- From both ends to the middle, as torch does: both are exact.

@@ -138,6 +138,7 @@ local function describe(t)
 end
 
 local function tensor_tostring(t)
+   if not pcall(t.ndim, t) then return "Tensor[closed]" end      -- printing must not throw
    local lines, kind = { describe(t) }, dtype.kind[t:dtype()]
    if t:numel() > 0 and (kind == "raw" or kind == "complex") then
       lines[2] = ("  (values of %s are not shown; t:bytes() gives them)"):format(t:dtype())
@@ -152,6 +153,7 @@ local function tensor_tostring(t)
 end
 
 local function model_tostring(m)
+   if not pcall(m.count, m) then return "Model[closed]" end      -- printing must not throw
    local n, tree, bytes = m:count(), outline.tree(m, BLOCKS)
    local what = n > 0 and ": " .. dtype.count(m) or ""
    local lines = { ("Model[%s, %s%s]"):format(text.plural(n, "tensor"), core.size(bytes), what) }

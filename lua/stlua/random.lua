@@ -11,7 +11,10 @@ local core = require "stlua.core"
 local dtype = require "stlua.dtype"
 local errors = require "stlua.errors"
 local map = require "stlua.map"
-local parse_sizes = require("stlua.sizes").of
+local parse = require "stlua.sizes"
+local text = require "stlua.text"
+
+local parse_sizes, integer_of = parse.of, parse.integer
 
 local random = {}
 
@@ -33,6 +36,12 @@ local function make(who, kind, default, list, opts, ...)
    return core.random(kind, to, list, seed, stream, ...)
 end
 
+local function integer(who, v)
+   local n = integer_of(v)
+   if not n then errors.throwf("arg", "%s: an integer expected, not %s", who, text.shown(v)) end
+   return n
+end
+
 --- Sets the seed of the calls that follow, and begins with its first stream again.
 --
 --     > st.manual_seed(1)
@@ -43,8 +52,7 @@ end
 -- @tparam integer seed
 -- @torch torch.manual_seed
 function random.manual_seed(seed)
-   if math.type(seed) ~= "integer" then errors.throwf("arg", "st.manual_seed: an integer expected, not %s", seed) end
-   default_seed, streams = seed, 0
+   default_seed, streams = integer("st.manual_seed", seed), 0
 end
 
 --- Numbers from [0, 1), all equally likely.
@@ -66,12 +74,6 @@ function random.randn(...)
    return make("st.randn", "randn", "F32", sizes, opts)
 end
 
-local function check_integers(who, low, high)
-   for _, v in ipairs { low, high } do
-      if math.type(v) ~= "integer" then errors.throwf("arg", "%s: an integer expected, not %s", who, tostring(v)) end
-   end
-end
-
 --- Integers from low up to, not including, high (as in PyTorch), all equally likely.
 --
 --     > st.manual_seed(1)
@@ -87,7 +89,7 @@ end
 -- @torch torch.randint
 function random.randint(low, high, sizes, opts)
    if type(high) == "table" then low, high, sizes, opts = 0, low, high, sizes end
-   check_integers("st.randint", low, high)
+   low, high = integer("st.randint", low), integer("st.randint", high)
    if type(sizes) ~= "table" then
       errors.throwf("arg", "st.randint: a table of sizes expected, not a %s", type(sizes))
    end

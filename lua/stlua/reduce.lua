@@ -13,12 +13,22 @@ local dtype = require "stlua.dtype"
 local elementwise = require "stlua.elementwise"
 local errors = require "stlua.errors"
 local map = require "stlua.map"
+local integer_of = require("stlua.sizes").integer
+local text = require "stlua.text"
 
 local reduce = {}
 
 -- ---------------------------------------------------------------- arguments
 
 local function is_dims(x) return type(x) == "number" or (type(x) == "table" and #x > 0) end
+
+local function check_dims(who, dim)
+   for _, d in ipairs(type(dim) == "table" and dim or { dim }) do
+      if not integer_of(d) then
+         errors.throwf("arg", "%s: a dimension must be an integer, not %s", who, text.shown(d))
+      end
+   end
+end
 
 -- (dim, opts) or (opts) -> dims or nil, options.
 local function arguments(who, dim, opts, known)
@@ -30,6 +40,7 @@ local function arguments(who, dim, opts, known)
    opts = errors.check_options(opts, known, who)
    if dim == nil then dim = opts.dim end
    if type(dim) == "table" and #dim == 0 then dim = nil end
+   check_dims(who, dim)
    return dim, opts
 end
 
@@ -188,8 +199,11 @@ function reduce.var(t, dim, opts) return spread("var", t, dim, opts) end
 -- @torch torch.std
 function reduce.std(t, dim, opts) return spread("std", t, dim, opts) end
 
---- Norms by name that other modules add: name -> function(t, dims, opts).
-reduce.norms = {}
+-- The one norm that is of matrices.
+local function nuclear(t, dims, keepdim)
+   if dims or keepdim then errors.throw("arg", "norm: \"nuc\" is of the last two dimensions, without options") end
+   return core.nuclear_norm(t)
+end
 
 --- Norm of the elements as of one vector: (sum |x|^p)^(1/p).
 --
@@ -198,7 +212,8 @@ reduce.norms = {}
 --     > st.tensor({ 3.0, -4 }):norm(1):item()
 --     7.0
 -- @tparam tensor t
--- @tparam[opt=2] number|string p any number, math.huge, -math.huge, 0 (counts), or "fro" (2)
+-- @tparam[opt=2] number|string p any number, math.huge, -math.huge, 0 (counts), "fro" (2), or "nuc": the sum of the
+--   singular values
 -- @tparam[opt] table opts `dim`, `keepdim`, `p`
 -- @treturn tensor deferred
 -- @raise "dtype" for integers
@@ -208,9 +223,11 @@ function reduce.norm(t, p, opts)
    if type(p) == "table" and opts == nil then p, opts = nil, p end
    local dims, o = arguments("norm", nil, opts, { p = "number|string" })
    p = p or o.p or 2
-   if reduce.norms[p] then return reduce.norms[p](t, dims, o) end
+   if p == "nuc" then return nuclear(t, dims, o.keepdim) end
    if p == "fro" then p = 2 end
-   if type(p) ~= "number" then errors.throwf("arg", "norm: p must be a number or \"fro\", not %s", tostring(p)) end
+   if type(p) ~= "number" then
+      errors.throwf("arg", "norm: p must be a number, \"fro\" or \"nuc\", not %s", text.shown(p))
+   end
    return core.reduce("norm", t, dims, o.keepdim, p)
 end
 
@@ -444,6 +461,9 @@ function reduce.quantile(t, q, opts)
    local how = o.interpolation or "linear"
    if not HOW[how] then
       errors.throwf("arg", "quantile: interpolation is linear, lower, higher, nearest or midpoint, not %s", how)
+   end
+   if type(q) ~= "number" and type(q) ~= "table" then
+      errors.throwf("arg", "quantile: q must be a number from 0 to 1 or a list of them, not %s", text.shown(q))
    end
    if dim == nil then return core.quantile(t, q, how) end
    dim = one_dim("quantile", dim)

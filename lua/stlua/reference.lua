@@ -316,7 +316,9 @@
 -- @treturn table
 -- @torch Tensor.tolist
 
---- Computes all values now and keeps them in memory: later uses read them.
+--- Computes all values now and keeps them in memory: later uses read them. In a loop whose steps build on one another
+-- force each step: a chain of operations on whole tensors (products of matrices, sorts, decompositions) that is never
+-- forced is computed anew for every use, and grows with every step.
 -- @function Tensor:force
 -- @treturn tensor the same
 -- @raise "limit" for more than st.memory() allows
@@ -331,7 +333,8 @@
 -- @treturn boolean
 -- @torch torch.equal
 
---- The same values in another dtype, rounded to nearest even.
+--- The same values in another dtype, rounded to nearest even. Floats become integers towards 0: those beyond the
+-- integers' range its nearest end, NaN 0.
 --
 --     > st.tensor({ 1 / 3 }):cast("BF16"):item()
 --     0.333984375
@@ -380,7 +383,7 @@
 --     Tensor[4 I64, 32 B]
 --       0  1  9  3
 --     > t:view(3)
---     reshape: [4] has 4 elements, which do not fit [3]
+--     view: [4] has 4 elements, which do not fit [3]
 -- @function Tensor:view
 -- @param sizes one by one or as a table; one of them may be -1
 -- @treturn tensor

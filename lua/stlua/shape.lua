@@ -5,27 +5,30 @@
 
 local core = require "stlua.core"
 local errors = require "stlua.errors"
-local dim_of = require("stlua.sizes").dim
+local parse = require "stlua.sizes"
+local text = require "stlua.text"
 
 local Tensor = core.Tensor
+local dim_of, integer_of = parse.dim, parse.integer
 local shape = { reshape = Tensor.reshape, permute = Tensor.permute, expand = Tensor.expand, narrow = Tensor.narrow,
    select = Tensor.select, clone = Tensor.clone }
 
 local function integer(who, what, v, low)
-   if math.type(v) ~= "integer" or v < low then
-      errors.throwf("arg", "%s: %s must be an integer of at least %d, not %s", who, what, low, tostring(v))
+   local n = integer_of(v)
+   if not n or low and n < low then
+      errors.throwf("arg", "%s: %s must be an integer%s, not %s", who, what, low and " of at least " .. low or "",
+         text.shown(v))
    end
-   return v
+   return n
 end
 
--- Integers given one by one or as a table.
+-- Integers given one by one or as a table: a list of their own.
 local function list_of(who, ...)
-   local list = ...
-   if type(list) ~= "table" or select("#", ...) > 1 then list = { ... } end
-   for i = 1, #list do
-      if math.type(list[i]) ~= "integer" then
-         errors.throwf("arg", "%s: integers expected, got %s", who, tostring(list[i]))
-      end
+   local given, list = ..., {}
+   if type(given) ~= "table" or select("#", ...) > 1 then given = { ... } end
+   for i = 1, #given do
+      list[i] = integer_of(given[i])
+      if not list[i] then errors.throwf("arg", "%s: integers expected, got %s", who, text.shown(given[i])) end
    end
    return list
 end
@@ -138,20 +141,20 @@ end
 -- @tparam {integer,...} sizes whose product is its size; one may be -1
 -- @torch torch.unflatten
 function shape.unflatten(t, dim, sizes)
-   local old, out = t:shape(), {}
+   local old, out, parts = t:shape(), {}, list_of("unflatten", sizes)
    dim = dim_of("unflatten", dim, #old)
    local rest, open = old[dim], nil
-   for i, size in ipairs(list_of("unflatten", sizes)) do
+   for i, size in ipairs(parts) do
       if size == -1 and not open then open = i
       elseif size > 0 and rest % size == 0 then rest = rest // size
       elseif not (size == 0 and old[dim] == 0) then rest = -1 break end
    end
    if rest < 0 or (not open and rest ~= 1 and old[dim] ~= 0) then
-      errors.throwf("shape", "unflatten: sizes (%s) do not make up %d", table.concat(sizes, ", "), old[dim])
+      errors.throwf("shape", "unflatten: sizes (%s) do not make up %d", table.concat(parts, ", "), old[dim])
    end
    for d, size in ipairs(old) do
       if d ~= dim then out[#out + 1] = size else
-         for i, part in ipairs(sizes) do out[#out + 1] = i == open and rest or part end
+         for i, part in ipairs(parts) do out[#out + 1] = i == open and rest or part end
       end
    end
    return t:view(out)
@@ -188,10 +191,13 @@ function shape.expand_as(t, other) return t:expand(other:shape()) end
 -- @param ... dimensions, one by one or as a table
 -- @torch torch.flip
 function shape.flip(t, ...)
-   local sizes = t:shape()
-   for _, d in ipairs(list_of("flip", ...)) do
-      d = dim_of("flip", d, #sizes)
-      if sizes[d] > 0 then t = t:narrow(d, sizes[d], sizes[d], -1) end
+   local of, seen = t:shape(), {}
+   t = t:expand(of)      -- a view, even where nothing is to be flipped
+   for _, given in ipairs(list_of("flip", ...)) do
+      local d = dim_of("flip", given, #of)
+      if seen[d] then errors.throwf("arg", "flip: dimension %d is named twice", given) end
+      seen[d] = true
+      if of[d] > 0 then t = t:narrow(d, of[d], of[d], -1) end
    end
    return t
 end
@@ -206,7 +212,7 @@ end
 -- @tparam[opt] integer dim without it the tensor is taken as one row
 -- @torch torch.roll
 function shape.roll(t, shift, dim)
-   integer("roll", "the shift", shift, math.mininteger)
+   shift = integer("roll", "the shift", shift)
    if not dim then
       local flat = t:reshape(-1)
       return shape.roll(flat, shift, 1):reshape(t:shape())
@@ -249,7 +255,7 @@ end
 -- @tparam[opt] integer dim without it the tensor is taken as one row
 -- @torch torch.repeat_interleave
 function shape.repeat_interleave(t, count, dim)
-   integer("repeat_interleave", "the count", count, 0)
+   count = integer("repeat_interleave", "the count", count, 0)
    if not dim then t, dim = t:reshape(-1), 1 end
    local wide, out = t:shape(), t:shape()
    dim = dim_of("repeat_interleave", dim, #out)
@@ -259,6 +265,13 @@ function shape.repeat_interleave(t, count, dim)
 end
 
 -- ---------------------------------------------------------------- parts and joins
+
+local function check_list(who, tensors)
+   if type(tensors) == "table" then return end
+   local given = text.shown(tensors)
+   errors.throwf("arg", "%s: a list of tensors expected, got %s%s", who, given,
+      given == "a tensor" and (": put them in a table: st.%s({ a, b })"):format(who) or "")
+end
 
 --- Tensors one behind the other along a dimension; all other sizes agree. Of files' tensors in one dtype it is as
 -- light as a file's.
@@ -273,6 +286,7 @@ end
 -- @raise "shape"
 -- @torch torch.cat
 function shape.cat(tensors, dim)
+   check_list("cat", tensors)
    return core.cat(tensors, dim or 1)
 end
 
@@ -288,9 +302,7 @@ end
 -- @torch torch.stack
 function shape.stack(tensors, dim)
    local list = {}
-   if type(tensors) ~= "table" then
-      errors.throwf("arg", "stack: a list of tensors expected, got a %s", type(tensors))
-   end
+   check_list("stack", tensors)
    for i, t in ipairs(tensors) do list[i] = shape.unsqueeze(t, dim or 1) end
    return core.cat(list, dim or 1)
 end
@@ -309,9 +321,9 @@ end
 -- @torch torch.split
 function shape.split(t, size, dim)
    dim = dim_of("split", dim or 1, t:ndim())
-   local n, sizes = t:shape()[dim], size
-   if type(size) ~= "table" then
-      integer("split", "the size of a part", size, 1)
+   local n, sizes = t:shape()[dim], type(size) == "table" and list_of("split", size)
+   if not sizes then
+      size = integer("split", "the size of a part", size, 1)
       sizes = {}
       for first = 1, math.max(n, 1), size do sizes[#sizes + 1] = math.min(size, n - first + 1) end
    end
@@ -337,7 +349,7 @@ end
 -- @torch torch.chunk
 function shape.chunk(t, count, dim)
    dim = dim_of("chunk", dim or 1, t:ndim())
-   integer("chunk", "the number of parts", count, 1)
+   count = integer("chunk", "the number of parts", count, 1)
    local n = t:shape()[dim]
    if n == 0 then
       local parts = {}
@@ -385,6 +397,7 @@ function shape.pad(t, pads, opts)
    local value = errors.check_options(opts, { value = "number" }, "pad").value or 0
    local n = t:ndim()
    pads = list_of("pad", pads)
+   local joined = false
    if #pads % 2 ~= 0 or #pads > 2 * n then
       errors.throwf("arg", "pad: two numbers for each dimension, from the last on, expected: got %d for %d dimensions",
          #pads, n)
@@ -397,9 +410,10 @@ function shape.pad(t, pads, opts)
       if before > 0 then list[1] = strip(t, dim, before, value) end
       list[#list + 1] = cut > 0 and t:narrow(dim, math.max(-before, 0) + 1, size - cut) or t
       if behind > 0 then list[#list + 1] = strip(t, dim, behind, value) end
+      joined = #list > 1 or joined
       t = #list > 1 and core.cat(list, dim) or list[1]
    end
-   return t
+   return joined and t or shape.contiguous(t)      -- neither the tensor itself nor a view of it
 end
 
 -- ---------------------------------------------------------------- PyTorch's words for what a tensor says of itself

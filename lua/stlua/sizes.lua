@@ -4,7 +4,14 @@
 
 local errors = require "stlua.errors"
 
+local text = require "stlua.text"
+
 local sizes = {}
+
+--- The integer that a number is, 2 and 2.0 alike: Lua's `/` gives floats. Nil for all else, strings too.
+function sizes.integer(v)
+   return type(v) == "number" and math.tointeger(v) or nil
+end
 
 -- { 2, 3, dtype = "F16" }: sizes and options in one table.
 local function apart(mixed, opts)
@@ -34,9 +41,11 @@ function sizes.of(who, known, ...)
    end
    if list.n == 1 and type(list[1]) == "table" then list, opts = apart(list[1], opts) end
    for i = 1, #list do
-      if math.type(list[i]) ~= "integer" or list[i] < 0 then
-         errors.throwf("arg", "%s: size %d is %s, not an integer of at least 0", who, i, tostring(list[i]))
+      local n = sizes.integer(list[i])
+      if not n or n < 0 then
+         errors.throwf("arg", "%s: size %d is %s, not an integer of at least 0", who, i, text.shown(list[i]))
       end
+      list[i] = n
    end
    return list, errors.check_options(opts, known, who)
 end
@@ -48,9 +57,14 @@ end
 -- @tparam[opt=0] integer more as many behind the last are allowed
 -- @treturn integer
 function sizes.dim(who, d, n, more)
-   n = n + (more or 0)
-   if math.type(d) ~= "integer" or d == 0 or d > n or d < -n then
-      errors.throwf("arg", "%s: dimension %s of a tensor with %d", who, tostring(d), n - (more or 0))
+   local given = d
+   d, n = sizes.integer(d), n + (more or 0)
+   if not d and type(given) ~= "number" then
+      errors.throwf("arg", "%s: a dimension expected, an integer from 1 or negative from the end, not %s", who,
+         text.shown(given))
+   end
+   if not d or d == 0 or d > n or d < -n then
+      errors.throwf("arg", "%s: dimension %s of a tensor with %d", who, text.shown(given), n - (more or 0))
    end
    return d < 0 and n + 1 + d or d
 end

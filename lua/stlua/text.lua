@@ -58,6 +58,16 @@ function text.number(x)
    return ("%.17g"):format(x)       -- nan
 end
 
+--- A value in a message: texts in quotes, numbers, "a tensor", "a table".
+function text.shown(v)
+   local mt, kind = debug.getmetatable(v), type(v)
+   if mt == core.tensor_meta then return "a tensor" end
+   if mt == core.model_meta then return "a model" end
+   if kind == "string" then return text.quote(#v > 40 and v:sub(1, 40) .. "..." or v) end
+   if kind == "number" then return text.number(v) end
+   return (kind == "nil" or kind == "boolean") and tostring(v) or "a " .. kind
+end
+
 --- 1, "tensor" -> "1 tensor"; 2, "tensor" -> "2 tensors".
 function text.plural(n, noun)
    return ("%d %s%s"):format(n, noun, n == 1 and "" or "s")

@@ -227,7 +227,8 @@ function Tensor:broadcast_to(sizes) end
 ---@return string
 function Tensor:bytes(dtype, first, count) end
 
---- The same values in another dtype, rounded to nearest even.
+--- The same values in another dtype, rounded to nearest even. Floats become integers towards 0: those beyond the
+--- integers' range its nearest end, NaN 0.
 --- ```lua
 --- > st.tensor({ 1 / 3 }):cast("BF16"):item()
 --- 0.333984375
@@ -527,7 +528,9 @@ function Tensor:fmod(b) end
 ---@param ... any the other operands
 function Tensor:fmod_(...) end
 
---- Computes all values now and keeps them in memory: later uses read them.
+--- Computes all values now and keeps them in memory: later uses read them. In a loop whose steps build on one another
+--- force each step: a chain of operations on whole tensors (products of matrices, sorts, decompositions) that is never
+--- forced is computed anew for every use, and grows with every step.
 ---@return stlua.Tensor # the same
 function Tensor:force() end
 
@@ -820,7 +823,7 @@ function Tensor:log_(...) end
 function Tensor:log_softmax(dim) end
 
 --- A mask: where both are other than 0.
----@param b any tensors, numbers or models
+---@param b any tensors, numbers, booleans or models
 function Tensor:logical_and(b) end
 
 --- The operation of the same name without `_`, whose result is written into the tensor. Returns the tensor.
@@ -835,7 +838,7 @@ function Tensor:logical_not() end
 function Tensor:logical_not_(...) end
 
 --- A mask: where one or both are other than 0.
----@param b any tensors, numbers or models
+---@param b any tensors, numbers, booleans or models
 function Tensor:logical_or(b) end
 
 --- The operation of the same name without `_`, whose result is written into the tensor. Returns the tensor.
@@ -843,7 +846,7 @@ function Tensor:logical_or(b) end
 function Tensor:logical_or_(...) end
 
 --- A mask: where just one is other than 0.
----@param b any tensors, numbers or models
+---@param b any tensors, numbers, booleans or models
 function Tensor:logical_xor(b) end
 
 --- The operation of the same name without `_`, whose result is written into the tensor. Returns the tensor.
@@ -1071,7 +1074,9 @@ function Tensor:nonzero() end
 --- > st.tensor({ 3.0, -4 }):norm(1):item()
 --- 7.0
 --- ```
----@param p? number|string any number, math.huge, -math.huge, 0 (counts), or "fro" (2)
+---
+--- `p`: any number, math.huge, -math.huge, 0 (counts), "fro" (2), or "nuc": the sum of the singular values
+---@param p? number|string
 ---@param opts? table `dim`, `keepdim`, `p`
 ---@return stlua.Tensor # deferred
 function Tensor:norm(p, opts) end
@@ -1675,7 +1680,7 @@ function Tensor:var(dim, opts) end
 --- Tensor[4 I64, 32 B]
 ---   0  1  9  3
 --- > t:view(3)
---- reshape: [4] has 4 elements, which do not fit [3]
+--- view: [4] has 4 elements, which do not fit [3]
 --- ```
 ---@param sizes any one by one or as a table; one of them may be -1
 ---@return stlua.Tensor
@@ -2860,7 +2865,7 @@ function st.log_softmax(t, dim) end
 
 --- A mask: where both are other than 0.
 ---@param a any
----@param b any tensors, numbers or models
+---@param b any tensors, numbers, booleans or models
 function st.logical_and(a, b) end
 
 --- A mask: where x is 0.
@@ -2869,12 +2874,12 @@ function st.logical_not(x) end
 
 --- A mask: where one or both are other than 0.
 ---@param a any
----@param b any tensors, numbers or models
+---@param b any tensors, numbers, booleans or models
 function st.logical_or(a, b) end
 
 --- A mask: where just one is other than 0.
 ---@param a any
----@param b any tensors, numbers or models
+---@param b any tensors, numbers, booleans or models
 function st.logical_xor(a, b) end
 
 --- The logarithm of the sum of all exp(x), without overflow.
@@ -3186,7 +3191,9 @@ function st.nonzero(t) end
 --- 7.0
 --- ```
 ---@param t stlua.Tensor
----@param p? number|string any number, math.huge, -math.huge, 0 (counts), or "fro" (2)
+---
+--- `p`: any number, math.huge, -math.huge, 0 (counts), "fro" (2), or "nuc": the sum of the singular values
+---@param p? number|string
 ---@param opts? table `dim`, `keepdim`, `p`
 ---@return stlua.Tensor # deferred
 function st.norm(t, p, opts) end

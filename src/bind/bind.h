@@ -127,7 +127,9 @@ bool bind_is_tensor(lua_State *L, int arg);
 void bind_tensor_view(lua_State *L, int arg, const st_place *p);
 /* What a tensor is a view of (itself, where it is none), and where in it it lies. */
 st_tensor *bind_tensor_root(lua_State *L, int arg, st_place *p);
-/* The root's node for st_assign, to be called at once. Throws for tensors that were frozen. */
+/* Throws for tensors that were closed or frozen. */
+void bind_tensor_writable(lua_State *L, int arg);
+/* The root's node of such a tensor, for st_assign at once. A view lets go of its own: operands are taken before. */
 st_tensor **bind_tensor_write(lua_State *L, int arg);
 void bind_tensor_freeze(lua_State *L, int arg);
 void bind_tensor_open(lua_State *L, int core);

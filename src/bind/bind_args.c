@@ -3,6 +3,7 @@
 
 #include <stdio.h>
 #include <string.h>
+#include <strings.h>
 
 const char *bind_type_name(lua_State *L, int arg)
 {
@@ -60,6 +61,19 @@ void bind_top(lua_State *L, int max)
     if (lua_gettop(L) > max) bind_fail(L, ST_ARG, "too many arguments: %d where %d are known", lua_gettop(L), max);
 }
 
+/* The dtype that a word of torch's means, as "; did you mean ...?", else "". */
+static void hint_at_dtype(char *out, size_t size, const char *s, size_t n)
+{
+    st_dtype d = ST_F32;
+    const char *word;
+    *out = 0;
+    if (n > 6 && strncasecmp(s, "torch.", 6) == 0) s += 6, n -= 6;
+    for (size_t k = 0; (word = st_dtype_word(k, &d)); k++)
+        if (strlen(word) == n && strncasecmp(word, s, n) == 0)
+            snprintf(out, size, "; did you mean \"%s\"?", st_dtype_name(d));
+    if (!*out && st_dtype_parse(s, n, true, &d)) snprintf(out, size, "; did you mean \"%s\"?", st_dtype_name(d));
+}
+
 st_dtype bind_dtype(lua_State *L, int arg)
 {
     size_t n;
@@ -70,9 +84,10 @@ st_dtype bind_dtype(lua_State *L, int arg)
 #define X(id, bits, kind, reg) " " #id
             ST_DTYPES(X);
 #undef X
-        char shown[64];
+        char shown[64], hint[64];
         st_escape(shown, sizeof shown, s, n);
-        bind_fail(L, ST_DTYPE, "unknown dtype \"%s\" (known:%s)", shown, known);
+        hint_at_dtype(hint, sizeof hint, s, n);
+        bind_fail(L, ST_DTYPE, "unknown dtype \"%s\"%s (known:%s)", shown, hint, known);
     }
     return d;
 }

@@ -5,6 +5,18 @@ int luaopen_stlua_core(lua_State *L);
 
 static const char core_key;
 
+/* core.dtype_words: what torch and NumPy call dtypes -> the format's name. */
+static void push_dtype_words(lua_State *L)
+{
+    st_dtype d;
+    const char *word;
+    lua_newtable(L);
+    for (size_t k = 0; (word = st_dtype_word(k, &d)); k++) {
+        lua_pushstring(L, st_dtype_name(d));
+        lua_setfield(L, -2, word);
+    }
+}
+
 /* core.dtypes: a list of { name =, bits =, kind = }, in the format's order. */
 static void push_dtypes(lua_State *L)
 {
@@ -33,6 +45,8 @@ static void build(lua_State *L)
     lua_setfield(L, core, "version");
     push_dtypes(L);
     lua_setfield(L, core, "dtypes");
+    push_dtype_words(L);
+    lua_setfield(L, core, "dtype_words");
     bind_error_open(L, core); /* first: from here on errors can be thrown */
     bind_context_new(L);      /* before tensors and models: finalizers run in the opposite order */
     bind_context_open(L, core);

@@ -155,12 +155,12 @@ static void assign(lua_State *L, const st_place *p, int value)
     st_tensor *v = NULL;
     bind_check_operand(L, value);
     bind_context *c = bind_enter(L);
-    c->busy = false; /* what follows may throw: not before both are in hand */
-    st_tensor **target = bind_tensor_write(L, 1);
+    c->busy = false; /* what follows may throw */
+    bind_tensor_writable(L, 1);
     uint64_t before = st_memory_used();
     c->busy = true;
-    st_status s = bind_operand(L, value, &v, &err);
-    if (s == ST_OK) s = st_assign(c->ctx, target, p, v, &err);
+    st_status s = bind_operand(L, value, &v, &err); /* before the target lets go of its node: it may be the operand */
+    if (s == ST_OK) s = st_assign(c->ctx, bind_tensor_write(L, 1), p, v, &err);
     st_tensor_unref(v);
     uint64_t after = st_memory_used();
     bind_leave(L, c, s, &err);
@@ -175,6 +175,10 @@ static int tensor_newindex(lua_State *L)
     bind_tensor_root(L, 1, &p);
     if (lua_type(L, 2) == LUA_TSTRING)
         return bind_fail(L, ST_ARG, "a tensor has no field \"%s\" to assign to", lua_tostring(L, 2));
+    if (lua_istable(L, 3))
+        return bind_fail(L, ST_ARG,
+                         "t[...] = value: a tensor, number or boolean expected, not a table "
+                         "(st.tensor makes a tensor of it)");
     bind_check_operand(L, 3);
     bind_tensor_root(L, 1, &p);
     apply_key(L, &p);

@@ -97,13 +97,18 @@ void bind_tensor_view(lua_State *L, int arg, const st_place *p)
     luaL_setmetatable(L, BIND_TENSOR);
 }
 
-st_tensor **bind_tensor_write(lua_State *L, int arg)
+void bind_tensor_writable(lua_State *L, int arg)
 {
     box *b = box_of(L, arg), *root = root_of(L, arg, b);
     if (!root->t) bind_fail_arg(L, arg, "the tensor was closed");
     if (root->frozen)
         bind_fail(L, ST_ARG,
                   "a tensor of a model is read-only: change a copy (t:clone()) and put that into the model (m:set)");
+}
+
+st_tensor **bind_tensor_write(lua_State *L, int arg)
+{
+    box *b = box_of(L, arg), *root = root_of(L, arg, b);
     if (b != root) { /* its node would keep the root's from being written in place */
         st_tensor_unref(b->t);
         b->t = NULL;

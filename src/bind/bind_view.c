@@ -24,7 +24,7 @@ static void check_dense(lua_State *L, const st_tensor *t)
 }
 
 /* A size of -1 becomes what the others leave over. */
-static void infer(lua_State *L, uint64_t numel, int ndim, int64_t *shape)
+static void infer(lua_State *L, const char *who, uint64_t numel, int ndim, int64_t *shape)
 {
     int open = -1;
     uint64_t rest = 1;
@@ -34,12 +34,12 @@ static void infer(lua_State *L, uint64_t numel, int ndim, int64_t *shape)
         } else if (open < 0) {
             open = d;
         } else {
-            bind_fail(L, ST_ARG, "only one size may be -1");
+            bind_fail(L, ST_ARG, "%s: only one size may be -1", who);
         }
     }
     if (open < 0) return;
     if (rest == 0 || numel % rest != 0) {
-        bind_fail(L, ST_SHAPE, "no size in place of -1 gives %llu elements", (unsigned long long)numel);
+        bind_fail(L, ST_SHAPE, "%s: no size in place of -1 gives %llu elements", who, (unsigned long long)numel);
         return;
     }
     shape[open] = (int64_t)(numel / rest);
@@ -52,14 +52,15 @@ static int reshape(lua_State *L, bool must_view)
     st_place p;
     bool fits;
     int64_t shape[ST_MAX_DIMS];
+    const char *who = must_view ? "view" : "reshape";
     gather_arguments(L);
     check_dense(L, bind_tensor_root(L, 1, &p));
     int ndim = bind_shape(L, 2, shape, -1);
     uint64_t numel = 1; /* fits: it is no more than the root's */
     for (int d = 0; d < p.ndim; d++) numel *= (uint64_t)p.shape[d];
-    infer(L, numel, ndim, shape);
+    infer(L, who, numel, ndim, shape);
     bind_tensor_root(L, 1, &p);
-    if (st_place_reshape(&p, ndim, shape, &fits, &err) != ST_OK) return bind_throw(L, &err);
+    if (st_place_reshape(&p, ndim, shape, who, &fits, &err) != ST_OK) return bind_throw(L, &err);
     if (fits) {
         bind_tensor_view(L, 1, &p);
         return 1;

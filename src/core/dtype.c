@@ -66,6 +66,46 @@ bool st_dtype_parse(const char *name, size_t len, bool fold, st_dtype *out)
     return false;
 }
 
+const char *st_dtype_word(size_t k, st_dtype *out)
+{
+    static const struct {
+        const char *word;
+        st_dtype dtype;
+    } words[] = {
+        {"bfloat16", ST_BF16},
+        {"float16", ST_F16},
+        {"half", ST_F16},
+        {"fp16", ST_F16},
+        {"float32", ST_F32},
+        {"float", ST_F32},
+        {"fp32", ST_F32},
+        {"float64", ST_F64},
+        {"double", ST_F64},
+        {"fp64", ST_F64},
+        {"float8_e4m3fn", ST_F8_E4M3},
+        {"float8_e5m2", ST_F8_E5M2},
+        {"float8_e4m3fnuz", ST_F8_E4M3FNUZ},
+        {"float8_e5m2fnuz", ST_F8_E5M2FNUZ},
+        {"int8", ST_I8},
+        {"int16", ST_I16},
+        {"short", ST_I16},
+        {"int32", ST_I32},
+        {"int", ST_I32},
+        {"int64", ST_I64},
+        {"long", ST_I64},
+        {"uint8", ST_U8},
+        {"byte", ST_U8},
+        {"uint16", ST_U16},
+        {"uint32", ST_U32},
+        {"uint64", ST_U64},
+        {"boolean", ST_BOOL},
+        {"complex64", ST_C64},
+    };
+    if (k >= sizeof words / sizeof *words) return NULL;
+    *out = words[k].dtype;
+    return words[k].word;
+}
+
 /* The wider of two dtypes. */
 static st_dtype wider(st_dtype a, st_dtype b) { return facts[a].bits >= facts[b].bits ? a : b; }
 

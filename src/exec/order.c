@@ -136,8 +136,9 @@ static st_status take_row(const st_rows *j, void *const in[2], void *scratch, ui
     STRETCHES(j->ctx, i, count)
     {
         if (places[i] < 0 || (uint64_t)places[i] >= n)
-            return st_fail(err, ST_ARG, NULL, j->in[0]->name, "index %lld of %zu elements", (long long)places[i] + 1,
-                           n);
+            return st_fail(err, ST_ARG, NULL, j->in[0]->name,
+                           "gather or index_select: index %lld is out of range: dimension %d has %zu elements",
+                           (long long)places[i] + 1, *(const int *)j->arg + 1, n);
         memcpy(out + i * w, (const char *)in[0] + (size_t)places[i] * w, w);
     }
     return ST_OK;
@@ -150,6 +151,8 @@ static st_status compute_take(st_ctx *ctx, const st_tensor *t, void *out, st_err
                  .in = {t->args[0], t->args[1]},
                  .as = {register_of(t->args[0]), ST_I64},
                  .row = {n, count}};
+    int dim = (int)t->param[0];
+    j.arg = &dim;
     j.fn = take_row;
     j.out = out;
     return st_each_row(ctx, &j, "taking elements by index", err);
@@ -298,6 +301,7 @@ st_status st_take(st_tensor *t, int dim, st_tensor *places, st_tensor **out, st_
     st_status s = st_move_last(t, &dim, n, NULL, &last[0], err);
     if (s == ST_OK) s = st_move_last(places, &dim, n, NULL, &last[1], err);
     if (s == ST_OK) s = row_node(&whole_take, t->dtype, last, 2, n ? places->shape[dim] : 1, &node, err);
+    if (s == ST_OK) node->param[0] = dim; /* where the caller sees it, for messages */
     if (s == ST_OK) s = move_back(node, dim, out, err);
     st_tensor_unref(last[0]);
     st_tensor_unref(last[1]);

@@ -14,6 +14,7 @@ typedef struct slices {
     const int64_t *places;
     uint64_t outer, count, inner, size; /* size: of the operand's dimension */
     size_t width;
+    int dim;    /* for messages */
     bool whole; /* all places of an outer index are read at once */
     _Atomic uint64_t next;
     char *out;
@@ -32,8 +33,9 @@ static st_status check_places(const slices *j, st_err *err)
 {
     for (uint64_t i = 0; i < j->count; i++)
         if (j->places[i] < 0 || (uint64_t)j->places[i] >= j->size)
-            return st_fail(err, ST_ARG, NULL, j->t->name, "index %lld of %llu elements", (long long)j->places[i] + 1,
-                           (unsigned long long)j->size);
+            return st_fail(err, ST_ARG, NULL, j->t->name,
+                           "index_select: index %lld is out of range: dimension %d has %llu elements",
+                           (long long)j->places[i] + 1, j->dim + 1, (unsigned long long)j->size);
     return ST_OK;
 }
 
@@ -75,7 +77,8 @@ static st_status compute_slices(st_ctx *ctx, const st_tensor *t, void *out, st_e
 {
     st_program *p = NULL;
     int dim = (int)t->param[0];
-    slices j = {.ctx = ctx, .t = t->args[0], .outer = 1, .inner = 1, .count = t->args[1]->numel, .out = out};
+    slices j = {
+        .ctx = ctx, .t = t->args[0], .outer = 1, .inner = 1, .count = t->args[1]->numel, .dim = dim, .out = out};
     st_dtype dtype = st_reg_dtype(st_dtype_reg(t->dtype));
     for (int d = 0; d < dim; d++) j.outer *= (uint64_t)t->shape[d];
     for (int d = dim + 1; d < t->ndim; d++) j.inner *= (uint64_t)t->shape[d];

@@ -200,7 +200,7 @@ static bool reshape_strides(int n, const int64_t *shape, const int64_t *strides,
     return true;
 }
 
-st_status st_place_reshape(st_place *p, int ndim, const int64_t *shape, bool *fits, st_err *err)
+st_status st_place_reshape(st_place *p, int ndim, const int64_t *shape, const char *who, bool *fits, st_err *err)
 {
     uint64_t numel, have;
     char from[160], to[160];
@@ -210,7 +210,7 @@ st_status st_place_reshape(st_place *p, int ndim, const int64_t *shape, bool *fi
         st_shape_text(from, sizeof from, p->ndim, p->shape);
         st_shape_text(to, sizeof to, ndim, shape);
         return st_fail(err, ST_SHAPE, st_tensor_file(p->of), p->of->name,
-                       "reshape: %s has %llu elements, which do not fit %s", from, (unsigned long long)have, to);
+                       "%s: %s has %llu elements, which do not fit %s", who, from, (unsigned long long)have, to);
     }
     *fits = true;
     if (numel == 0)
@@ -259,11 +259,11 @@ st_status st_reshape(st_tensor *t, int ndim, const int64_t *shape, st_tensor **o
     bool fits;
     *out = NULL;
     st_tensor *base = inner(t, &p);
-    ST_TRY(st_place_reshape(&p, ndim, shape, &fits, err));
+    ST_TRY(st_place_reshape(&p, ndim, shape, "reshape", &fits, err));
     if (!fits) { /* a view of the view: its elements are put in order when it is computed */
         base = t;
         st_place_of(t, &p);
-        ST_TRY(st_place_reshape(&p, ndim, shape, &fits, err));
+        ST_TRY(st_place_reshape(&p, ndim, shape, "reshape", &fits, err));
     }
     return new_view(base, &p, out, err);
 }

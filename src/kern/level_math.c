@@ -130,6 +130,28 @@ HYPERBOLIC_F64(sinh_f64, F64_FN(sinh), true)
 HYPERBOLIC_F32(cosh_f32, F32_FN(cosh), false)
 HYPERBOLIC_F64(cosh_f64, F64_FN(cosh), false)
 
+/* SLEEF's log1p is infinite from near the end of the numbers on. Where 1 is nothing beside x, it is log(x). */
+#define LOG1P(name, type, vec, fn, log)                                     \
+    static vec name(vec x)                                                  \
+    {                                                                       \
+        type a[LANES(type, vec)], y[LANES(type, vec)], e[LANES(type, vec)]; \
+        bool far = false;                                                   \
+        vec v = fn(x);                                                      \
+        memcpy(a, &x, sizeof x);                                            \
+        for (size_t i = 0; i < LANES(type, vec); i++) far |= a[i] > FAR;    \
+        if (!far) return v;                                                 \
+        memcpy(y, &v, sizeof v);                                            \
+        v = log(x);                                                         \
+        memcpy(e, &v, sizeof v);                                            \
+        for (size_t i = 0; i < LANES(type, vec); i++)                       \
+            if (a[i] > FAR) y[i] = e[i];                                    \
+        memcpy(&v, y, sizeof v);                                            \
+        return v;                                                           \
+    }
+#define FAR 0x1p60f
+LOG1P(log1p_f32, float, vec_f32, F32_FN(log1p), F32_FN(log))
+LOG1P(log1p_f64, double, vec_f64, F64_FN(log1p), F64_FN(log))
+
 #define MATH(name, f32, f64)                                                   \
     UNARY(ST_LEVELED(st_kern_##name##_f32), float, vec_f32, f32, st_canon_f32) \
     UNARY(ST_LEVELED(st_kern_##name##_f64), double, vec_f64, f64, st_canon_f64)
@@ -143,7 +165,7 @@ MATH(exp2, F32_FN(exp2), F64_FN(exp2))
 MATH(expm1, F32_FN(expm1), F64_FN(expm1))
 MATH(log2, F32_FN(log2), F64_FN(log2))
 MATH(log10, F32_FN(log10), F64_FN(log10))
-MATH(log1p, F32_FN(log1p), F64_FN(log1p))
+MATH(log1p, log1p_f32, log1p_f64)
 MATH(sin, F32_FN(sin), F64_FN(sin))
 MATH(cos, F32_FN(cos), F64_FN(cos))
 MATH(tan, F32_FN(tan), F64_FN(tan))

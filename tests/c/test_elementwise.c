@@ -209,13 +209,13 @@ static void nan_results_are_canonical(void **state)
     }
 }
 
-/* exp, log and pow of many values: all levels alike, and near the C library's in double. */
+/* exp, log, log1p and pow of many values: all levels alike, and near the C library's in double. */
 static void functions_over_many_values(void **state)
 {
     (void)state;
     enum { N = 1 << 15 };
     static uint64_t a[N], b[N], first[N], out[N];
-    static const st_op ops[] = {ST_OP_EXP, ST_OP_LOG, ST_OP_POW};
+    static const st_op ops[] = {ST_OP_EXP, ST_OP_LOG, ST_OP_LOG1P, ST_OP_POW};
     for (uint64_t round = 0; round < 2; round++) {
         for (uint64_t i = 0; i < N; i++) {
             /* Random bits; then values of everyday size. */
@@ -227,7 +227,7 @@ static void functions_over_many_values(void **state)
             memcpy(&a[i], x, 8);
             memcpy(&b[i], y, 8);
         }
-        for (size_t o = 0; o < 3; o++) {
+        for (size_t o = 0; o < sizeof ops / sizeof *ops; o++) {
             for (int wide = 0; wide < 2; wide++) {
                 st_reg r = wide ? ST_R_F64 : ST_R_F32;
                 size_t n = wide ? N : 2 * N;
@@ -241,7 +241,10 @@ static void functions_over_many_values(void **state)
                 if (wide) continue;
                 for (size_t i = 0; i < n; i++) {
                     double x = as_double(r, a, i), y = as_double(r, b, i), got = as_double(r, first, i);
-                    float want = (float)(ops[o] == ST_OP_EXP ? exp(x) : ops[o] == ST_OP_LOG ? log(x) : pow(x, y));
+                    float want = (float)(ops[o] == ST_OP_EXP     ? exp(x)
+                                         : ops[o] == ST_OP_LOG   ? log(x)
+                                         : ops[o] == ST_OP_LOG1P ? log1p(x)
+                                                                 : pow(x, y));
                     if (ulps(r, (const float *)first + i, &want) > 1)
                         fail_msg("operation %d of %.9g, %.9g: %.9g, not %.9g", (int)ops[o], x, y, got, (double)want);
                 }

@@ -204,6 +204,7 @@ is finish(), 0, 'and Ctrl-D still leaves with 0';
 
 is `echo 'print(6 * 7, ...)' | '$tree/stlua'`, "42\n", 'standard input that is no terminal is a script';
 is `printf '6 * 7\\nx = {\\n1 }\\nx\\n' | '$tree/stlua' -i`, "42\n{ 1 }\n", 'with -i it is lines for the prompt';
+is `printf '1\\nquit\\n2\\n' | '$tree/stlua' -i`, "1\n", 'quit leaves there, too';
 is system("echo 'x = {' | '$tree/stlua' -i 2>err") >> 8, 1, 'that must be complete';
 like slurp('err'), qr/the input ends within a piece of code/, 'or it says so';
 

@@ -219,4 +219,39 @@ function suite.test_in_place_where_nobody_looks()
    lu.assertEquals(x[1000][1], 1000)
 end
 
+-- A view lets go of what it holds before it is written to, and may be what is written.
+function suite.test_of_a_view_onto_itself()
+   local v = st.arange(6):reshape(2, 3):clone()[1]
+   v:copy_(v)
+   v:fill_(v)
+   v:nan_to_num_()
+   v[{}] = v
+   lu.assertEquals(v:values(), { 0, 1, 2 })
+   v:add_(v)
+   lu.assertEquals(v:values(), { 0, 2, 4 })
+   local f = st.arange(6):cast("F32"):reshape(2, 3):clone()
+   f[{ {}, { 1, 2 } }] = f[{ {}, { 2, 3 } }]
+   lu.assertEquals(f:totable(), { { 1, 2, 2 }, { 4, 5, 5 } })
+end
+
+function suite.test_with_itself_every_method_of_a_view()
+   local names = {}
+   for _, item in ipairs(require("stlua.doc").catalogue()) do
+      names[#names + 1] = item.name:match("^Tensor:([%a][%w_]*_)$")
+   end
+   lu.assertTrue(#names > 50)
+   for _, name in ipairs(names) do
+      for _, dtype in ipairs { "F32", "I64" } do
+         for operands = 0, 2 do
+            local v = st.ones(2, 3, { dtype = dtype }):clone()[1]
+            local given = {}
+            for i = 1, operands do given[i] = v end
+            local ok, e = pcall(v[name], v, table.unpack(given))
+            lu.assertTrue(ok or core.is_error(e), name .. ": " .. tostring(e))
+            lu.assertEquals(#v:values(), 3)
+         end
+      end
+   end
+end
+
 support.run("assign", suite)

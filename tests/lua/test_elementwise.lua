@@ -150,4 +150,33 @@ function suite.test_names()
    end
 end
 
+function suite.test_logic_with_numbers()
+   local t, i = st.tensor { true, false }, st.tensor { 0, 3 }
+   lu.assertEquals(st.logical_xor(t, 1):values(), { false, true })
+   lu.assertEquals(st.logical_or(1, t):values(), { true, true })
+   lu.assertEquals(st.logical_or(i, 0.0):values(), { false, true })
+   lu.assertEquals(t:logical_and(true):values(), { true, false })
+   lu.assertEquals(st.logical_and(0.5, i):values(), { false, true })
+   lu.assertEquals(st.logical_and(t, 0):dtype(), "BOOL")
+   local m = st.model { { "x", st.tensor { 1.0, 0 } } }
+   lu.assertEquals(st.logical_xor(m, 1).x:values(), { false, true })
+   lu.assertEquals(st.logical_and(1, m).x:values(), { true, false })
+end
+
+function suite.test_log1p_of_the_largest()
+   local x = st.tensor({ 0x1.fffffffffffffp1023, 1e307, 0x1p60, 0x1p61 }, { dtype = "F64" })
+   lu.assertEquals(x:log1p():values(), x:log():values())
+   local h = st.tensor { 3e38, 2e38, inf, 0, -1 }
+   lu.assertEquals(h:log1p():values(), { h[1] == inf and inf or h:log()[1], h:log()[2], inf, 0, -inf })
+end
+
+-- What gives a new tensor gives one where nothing is to be done, too.
+function suite.test_new_tensors_are_new()
+   for _, x in ipairs { st.tensor { 1, 2 }:clone(), st.tensor { true, true } } do
+      local y = x:nan_to_num()
+      y[1] = 0
+      lu.assertNotEquals(x[1], y[1])
+   end
+end
+
 support.run("elementwise", suite)

@@ -141,4 +141,78 @@ function suite.test_a_join_of_files_streams()
    lu.assertEquals((joined * 2)[{ {}, 1 }]:values(), { 2, 6, 10, 14 })
 end
 
+function suite.test_pads_of_nothing_are_new()
+   for _, pads in ipairs { { 0, 0 }, { -1, 0 }, {} } do
+      local x = st.ones(2, 3):clone()
+      local y = x:pad(pads)
+      y:fill_(9)
+      lu.assertEquals(x:values(), { 1, 1, 1, 1, 1, 1 })
+   end
+end
+
+-- Lua's `/` gives floats.
+function suite.test_integral_floats()
+   local a = st.arange(6):reshape(2, 3)
+   for want, t in pairs {
+      ["4"] = st.zeros(8 / 2), ["2x2"] = st.rand { 2.0, 2.0 }, ["2"] = st.full({ 2.0 }, 1),
+      ["3"] = st.linspace(0, 1, 3.0), ["2x2x3"] = a:expand(2.0, 2, 3), ["1x3"] = a:split(1.0)[1], ["2x6"] = a:tile(2.0),
+      ["2x3x1"] = a:unflatten(2.0, { 3.0, 1 }), ["2x5"] = a:pad { 1.0, 1 }, ["3x2"] = a:transpose(1.0, 2.0),
+      ["12"] = a:repeat_interleave(2.0), ["2x1"] = a:chunk(3.0, 2.0)[1], ["1x2"] = st.randint(0.0, 4.0, { 1.0, 2.0 }),
+      ["2x3"] = a:roll(1.0, 2.0):triu(1.0),
+   } do
+      lu.assertEquals(table.concat(t:shape(), "x"), want)
+   end
+   support.raises("arg", 'size 1 is "2"', st.zeros, "2")
+   support.raises("arg", "size 1 is 2.5", st.zeros, 2.5)
+   support.raises("arg", { "chunk", '"2"' }, a.chunk, a, "2")
+   support.raises("arg", { "roll: the shift must be an integer, not \"x\"" }, a.roll, a, "x")
+   support.raises("arg", { "transpose: a dimension expected", "not nil" }, a.transpose, a, 1)
+   local times = { 2 }
+   a:tile(times)
+   lu.assertEquals(times, { 2 })
+end
+
+function suite.test_flip_names_dimensions_once()
+   local a = st.ones(2, 3)
+   support.raises("arg", "flip: dimension -2 is named twice", a.flip, a, 1, -2)
+   support.raises("arg", "flip: dimension 1 is named twice", a.flip, a, { 1, 1 })
+   lu.assertFalse(rawequal(a:flip(), a))
+end
+
+-- Each says which function, what was given, and what it takes.
+function suite.test_messages()
+   local a = st.ones(2, 3):clone()
+   support.raises("arg", { "sum: a dimension must be an integer, not 1.5" }, a.sum, a, 1.5)
+   support.raises("arg", { "quantile: q must be a number from 0 to 1", "not nil" }, a.quantile, a)
+   support.raises("arg", { "stack", "got a tensor", "st.stack({ a, b })" }, st.stack, a, a)
+   support.raises("arg", { "cat", "got a tensor", "st.cat({ a, b })" }, st.cat, a, a)
+   support.raises("arg", "view: only one size may be -1", a.view, a, -1, -1)
+   support.raises("shape", "view: [2, 3] has 6 elements", a.view, a, 4)
+   support.raises("shape", "reshape: [2, 3] has 6 elements", a.reshape, a, 4)
+   support.raises("arg", { "to: the name of a dtype expected", "not a tensor" }, a.to, a, a)
+   support.raises("arg", { "number or boolean expected, not a table", "st.tensor" }, function() a[1] = { 7, 8, 9 } end)
+end
+
+function suite.test_dtypes_by_other_names()
+   local a, m = st.ones(2), st.model { { "x", st.ones(2) } }
+   for given, meant in pairs { float16 = "F16", half = "F16", fp16 = "F16", bfloat16 = "BF16", float32 = "F32",
+      float = "F32", double = "F64", int8 = "I8", uint8 = "U8", int64 = "I64", ["torch.long"] = "I64",
+      ["torch.bool"] = "BOOL", Float16 = "F16", float8_e4m3fn = "F8_E4M3" } do
+      local hint = ('did you mean "%s"?'):format(meant)
+      support.raises("dtype", hint, a.cast, a, given)
+      support.raises("dtype", hint, st.zeros, 2, { dtype = given })
+   end
+   support.raises("dtype", 'did you mean "BF16"?', m.cast, m, "bfloat16")
+   support.raises("dtype", "I64 is not a floating dtype", m.cast, m, "int64")
+   support.raises("dtype", "I64 is not a floating dtype", m.cast, m, "i64")
+end
+
+function suite.test_what_is_closed_is_shown_as_such()
+   local m, t = st.model { { "x", st.ones(2) } }, st.ones(2, 2):clone()
+   local v = t[1]
+   m:close()
+   debug.getmetatable(t).__close(t)
+   lu.assertEquals({ tostring(m), tostring(t), tostring(v) }, { "Model[closed]", "Tensor[closed]", "Tensor[closed]" })
+end
+
 support.run("index", suite)

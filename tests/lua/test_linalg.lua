@@ -119,7 +119,7 @@ function suite.test_einsum()
    support.raises("arg", '"." is no letter', st.einsum, "...ij->ij", a)
    support.raises("arg", "it speaks of 2 tensors, 1 given", st.einsum, "ij,jk", a)
    support.raises("arg", "operand 2: a tensor expected, not a number", st.einsum, "ij,j", a, 1)
-   support.raises("arg", "an equation expected, not a userdata", st.einsum, a, b)
+   support.raises("arg", { "an equation expected", "not a tensor" }, st.einsum, a, b)
    support.raises("shape", "j is 2 in operand 2, and 3 before", st.einsum, "ij,jk", b, b)
    support.raises("shape", "operand 1 has 2 dimensions, its term 3", st.einsum, "ijk", a)
 end
@@ -286,6 +286,16 @@ function suite.test_assignment()
    support.raises("shape", "a matrix, or a stack", st.linear_sum_assignment, st.zeros(3))
    support.raises("arg", "maximise", st.linear_sum_assignment, cost, { maximise = true })
    support.raises("arg", "NaN or infinity", function() return st.linear_sum_assignment(cost / 0):force() end)
+end
+
+-- It is there before anything else of linear algebra was used.
+function suite.test_nuclear_norm_comes_first()
+   local i = 0
+   while arg[i - 1] do i = i - 1 end
+   local p = assert(io.popen(([['%s' -e 'print(require("stlua").zeros(2, 3):norm("nuc"):item())']]):format(arg[i])))
+   lu.assertEquals(p:read "l", "0.0")
+   p:close()
+   support.raises("arg", { '"nuc"', 'not "max"' }, st.norm, st.ones(2, 2), "max")
 end
 
 support.run("linalg", suite)

@@ -45,10 +45,10 @@ local function add_entry(out, item)
    local entry = item.entry
    local function add(s) out[#out + 1] = s end
    add(("### `%s`\n\n%s\n"):format(doc.signature(item.name, entry), entry.text))
-   for _, p in ipairs(entry.params) do
+   for _, p in ipairs(doc.described(entry)) do
       local kind = p.type ~= "any" and (" (%s%s)"):format(p.type, p.optional and ", optional" or "") or ""
       local default = p.default and (" Default: `%s`."):format(p.default) or ""
-      add(("- `%s`%s%s%s"):format(p.name, kind, p.text ~= "" and ": " .. p.text or "", default))
+      add(("- `%s`%s%s%s"):format(p.name:gsub(", ", "`, `"), kind, p.text ~= "" and ": " .. p.text or "", default))
    end
    for _, r in ipairs(entry.returns) do
       add(("- gives %s"):format(one_line((r.type ~= "any" and r.type .. " " or "") .. r.text)))
@@ -207,10 +207,12 @@ local function manual()
 
 Written by `make docs` from the comments beside the functions; `?st.lerp` at the prompt shows the same texts.
 
-What gives a tensor or a model only describes it; asking for a number, a text or a file computes it. All functions throw
-error objects `{ code, message, ... }`; `require "stlua.safe"` has the same functions, which return nil, message, code.
-Further fields, where they are known: `where`, the line of the script that asked for what failed; `built`, the line that
-wrote down a deferred operation which only fails when it is computed; `file` and `tensor`.
+What gives a tensor or a model only describes it; asking for a number, a text or a file computes it. So does printing:
+of most deferred tensors only the values that are shown, of a product of matrices, a sort or a decomposition all.
+
+All functions throw error objects `{ code, message, ... }`; `require "stlua.safe"` has the same functions, which return
+nil, message, code. Further fields, where they are known: `where`, the line of the script that asked for what failed;
+`built`, the line that wrote down a deferred operation which only fails when it is computed; `file` and `tensor`.
 ]] }
    add_section(out, 'Functions of `local st = require "stlua"`', documented("st.", "st.json."))
    add_elementwise(out)

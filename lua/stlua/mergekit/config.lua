@@ -7,6 +7,7 @@
 -- }, or slices = { { sources =, base =, parameters =, line = } }, parameters = } }, refs = { ref, ... } }. A source: {
 -- ref =, first =, stop = (layers, from 0, without the last; nil for all), parameters = settings, line = }.
 
+local dtype = require "stlua.dtype"
 local merging = require "stlua.merging"
 local refs = require "stlua.mergekit.refs"
 local text = require "stlua.text"
@@ -17,8 +18,8 @@ local config = {}
 
 local TOP = { "merge_method", "base_model", "models", "slices", "modules", "parameters", "dtype", "out_dtype",
    "tokenizer_source", "tokenizer", "chat_template", "name" }
-local DTYPES = { bfloat16 = "BF16", float16 = "F16", half = "F16", float32 = "F32", float = "F32", float64 = "F64",
-   double = "F64" }
+local DTYPES = {}
+for word in ("bfloat16 float16 half float32 float float64 double"):gmatch("%S+") do DTYPES[word] = dtype.words[word] end
 
 local Reader = {}
 Reader.__index = Reader

@@ -55,7 +55,7 @@ local WIDTH = 96
 -- @treturn string
 function help.text(name, entry)
    local lines = { doc.signature(name, entry), wrap(entry.text, WIDTH, "  ") }
-   for _, p in ipairs(entry.params) do
+   for _, p in ipairs(doc.described(entry)) do
       local default = p.default and " (default " .. p.default .. ")" or ""
       if p.text ~= "" or p.type ~= "any" then
          local kind = p.type ~= "any" and p.type .. (p.text ~= "" and ". " or "") or ""
@@ -177,7 +177,7 @@ end
 function help.answer(question, env)
    local word = question:match("^%?%?%s*(.-)%s*$")
    if word then return word == "" and listing(members("")) or search(word) end
-   local name = question:match("^%?%s*(.-)[%s;%(%)]*$")
+   local name = question:gsub("%(.*$", ""):match("^%?%s*(.-)[%s;%)]*$")      -- of a call, the function
    return name == "" and GENERAL or about(name, env)
 end
 

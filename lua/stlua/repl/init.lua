@@ -108,13 +108,18 @@ local function keep(env, results)
    end
 end
 
+-- The bare word, where it is nobody's variable.
+local function asks_for_help(self, code)
+   return code:find("^%s*help%s*%(?%)?%s*;?%s*$") and self.env.help == nil and "?"
+end
+
 --- Evaluates a piece of code: an expression, a statement, or `?name`, `??word`.
 -- @tparam string code one or several lines
 -- @treturn string "ok", "incomplete" (more lines are needed) or "error"
 -- @return the results as of table.pack, `silent` when the code ends in `;`; or { message =, error =, traceback = }
 function repl:eval(code)
    core.resume()      -- an interrupt belongs to the line that it met
-   local question = code:match("^%s*(%?.*)$")
+   local question = code:match("^%s*(%?.*)$") or asks_for_help(self, code)
    if question then return "ok", table.pack(help.answer(question, self.env)) end
    if not code:find("%S") then return "ok", table.pack() end
    code = without_local(code:gsub("^%s*=", ""))      -- `= x` printed x in older Luas

@@ -131,6 +131,7 @@ end
 -- Without a terminal an interrupt ends the program, as it would end a script.
 local function on_lines(engine)
    for line in io.lines() do
+      if not engine.pending and wants_to_leave(engine, line) then break end
       engine:line(line)
       if core.cancelled() then errors.throw("cancelled", "interrupted") end
    end

@@ -9,10 +9,15 @@ local core = require "stlua.core"
 local path, folder, base = arg[1], arg[2], arg[3]
 local packed, back = folder .. "/speed.packed", folder .. "/speed.back"
 
-local function timed(name, fn)
-   local start = core.clock()
-   local bytes = fn()
-   print(("%s\t%.6f\t%d"):format(name, core.clock() - start, bytes))
+-- The least of `times` calls.
+local function timed(name, times, fn)
+   local least, bytes = math.huge, nil
+   for _ = 1, times do
+      local start = core.clock()
+      bytes = fn()
+      least = math.min(least, core.clock() - start)
+   end
+   print(("%s\t%.6f\t%d"):format(name, least, bytes))
 end
 
 for _ = 1, 2 do      -- the first touch of the disk's memory does not count
@@ -22,9 +27,12 @@ for _ = 1, 2 do      -- the first touch of the disk's memory does not count
    st.unpack(packed, { output = back, sync = false, base = base })
 end
 os.remove(packed)
-timed("pack", function() return select(2, st.pack(path, { output = packed, sync = false, base = base })).after end)
+timed("pack", 1, function() return select(2, st.pack(path, { output = packed, sync = false, base = base })).after end)
 os.remove(back)
-timed("unpack", function() return select(2, st.unpack(packed, { output = back, sync = false, base = base })) end)
+timed("unpack", 1, function() return select(2, st.unpack(packed, { output = back, sync = false, base = base })) end)
 os.remove(back)
-timed("decode", function() return st.verify(packed, { values = false, base = base }).files[1].total end)
+-- As often as the peer in memory (zipnn_peer.py).
+timed("decode", core.stat(path).size < 1 << 28 and 5 or 2, function()
+   return st.verify(packed, { values = false, base = base }).files[1].total
+end)
 os.remove(packed)

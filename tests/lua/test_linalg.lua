@@ -292,7 +292,9 @@ end
 function suite.test_nuclear_norm_comes_first()
    local i = 0
    while arg[i - 1] do i = i - 1 end
-   local p = assert(io.popen(([['%s' -e 'print(require("stlua").zeros(2, 3):norm("nuc"):item())']]):format(arg[i])))
+   local script = support.path("first.lua")
+   support.write(script, 'print(require("stlua").zeros(2, 3):norm("nuc"):item())')
+   local p = assert(io.popen(("'%s' '%s'"):format(arg[i], script)))
    lu.assertEquals(p:read "l", "0.0")
    p:close()
    support.raises("arg", { '"nuc"', 'not "max"' }, st.norm, st.ones(2, 2), "max")

@@ -18,6 +18,13 @@
         if (ok_status_ != ST_OK) fail_msg("%s: %s", #call, err.message); \
     } while (0)
 
+/* Seconds that what takes one on a machine at rest may take on a busy one, or under a sanitizer. */
+#if defined(__SANITIZE_THREAD__) || defined(__SANITIZE_ADDRESS__)
+enum { PATIENCE = 60 };
+#else
+enum { PATIENCE = 10 };
+#endif
+
 typedef struct rng {
     uint64_t s;
 } rng;

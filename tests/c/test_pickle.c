@@ -522,8 +522,8 @@ static void test_names(void **state)
     memset(dots, '.', MILLION);
     double from = sys_seconds();
     st_callable_of((st_text){dots, MILLION}, (st_text){dots, MILLION}, true);
-    for (int i = 0; i < 1000; i++) st_callable_of((st_text){dots, 4}, (st_text){dots, 5}, true);
-    assert_true(sys_seconds() - from < 1);
+    for (int i = 0; i < 10000; i++) st_callable_of((st_text){dots, 4}, (st_text){dots, 5}, true);
+    assert_true(sys_seconds() - from < PATIENCE);
     free(dots);
 }
 

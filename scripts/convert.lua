@@ -52,13 +52,10 @@ end
 local function for_numpy(model, args)
    local npy, left, names = require "stlua.npy", {}, {}
    for name, t in pairs(model) do
-      if not pcall(npy.dtype, t) then
-         left[name], names[#names + 1] = true, ("%s (%s)"):format(cli.escape(name), t:dtype())
-      end
+      if not pcall(npy.dtype, t) then left[name], names[#names + 1] = t:dtype(), name end
    end
    if #names == 0 then return model end
-   local shown = table.concat(names, ", ", 1, math.min(#names, 4))
-      .. (#names > 4 and (" and %d more"):format(#names - 4) or "")
+   local shown = text.some(names, 4, function(name) return ("%s (%s)"):format(cli.escape(name), left[name]) end)
    if not args.skip then errors.throwf("dtype", "NumPy has no type for %s: --skip leaves such tensors out", shown) end
    cli.note(("skipped: %s: NumPy has no such type"):format(shown))
    return model:without(function(name) return left[name] end)

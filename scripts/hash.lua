@@ -44,7 +44,7 @@ local function run(args)
          cli.write(("%s  %s\n"):format(found[args.only] or "-", core.escape(path, 4096)))
       else
          print_all(path, found)
-         warn_of_compressed(path)
+         if not found.data_sha256 then warn_of_compressed(path) end
       end
    end
    if args.json then cli.write(core.json_report { files = all }, "\n") end

@@ -24,7 +24,6 @@ local function run(args)
       return st.unmix(model, sources, { free = args.free, non_negative = args.non_negative,
          only = #args.only > 0 and args.only or nil, progress = progress })
    end)
-   local known = u.all ~= nil
    local labels = cli.labels { args.model, table.unpack(args.source) }
    u.label = table.remove(labels, 1)
    u.labels = labels
@@ -34,7 +33,7 @@ local function run(args)
    else
       cli.write(args.tensors and unmix.by_tensor(u) or tostring(u), "\n")
    end
-   return known and 0 or 1
+   return u.all and 0 or 1
 end
 
 return cli.command({

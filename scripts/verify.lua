@@ -26,10 +26,10 @@ end
 
 -- Every model that the paths name: a folder or a pipeline of several stands for all in it.
 local function models(paths)
-   local list = {}
+   local list, folder = {}, require "stlua.info.folder"
    for _, path in ipairs(paths) do
-      local kind, names = require("stlua.info.folder").look(path)
-      for _, name in ipairs(names or {}) do list[#list + 1] = (path:gsub("(.)/+$", "%1")) .. "/" .. name end
+      local kind, names = folder.look(path)
+      for _, name in ipairs(names or {}) do list[#list + 1] = folder.join(path, name) end
       if not kind then list[#list + 1] = path end
    end
    return list

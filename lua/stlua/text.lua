@@ -68,6 +68,16 @@ function text.shown(v)
    return (kind == "nil" or kind == "boolean") and tostring(v) or "a " .. kind
 end
 
+--- The first of a list in a sentence: "a, b and 3 more".
+-- @tparam table list
+-- @tparam integer most how many are shown
+-- @tparam function show(entry) its text
+function text.some(list, most, show)
+   local shown = {}
+   for i = 1, math.min(#list, most) do shown[i] = show(list[i]) end
+   return table.concat(shown, ", ") .. (#list > most and (" and %d more"):format(#list - most) or "")
+end
+
 --- 1, "tensor" -> "1 tensor"; 2, "tensor" -> "2 tensors".
 function text.plural(n, noun)
    return ("%d %s%s"):format(n, noun, n == 1 and "" or "s")

@@ -96,9 +96,8 @@ PAD(double)
 static vec_f32 sigmoid_f32(vec_f32 x) { return 1 / (1 + F32_FN(exp)(-x)); }
 static vec_f64 sigmoid_f64(vec_f64 x) { return 1 / (1 + F64_FN(exp)(-x)); }
 
-/* SLEEF's sinh and cosh are infinite from the point on where exp(x) is near its own end. Beyond `from` both are
- * exp(x - c) times exp(c) / 2: c is chosen so that the difference is exact and the factor nearly. */
-#define HYPERBOLIC(name, type, vec, fn, exp, fabs, copysign, from, c, half, odd)           \
+/* Where SLEEF's `fn` is infinite too early: beyond `from` it is other(|x| - c) times `half`. */
+#define BEYOND(name, type, vec, fn, other, fabs, copysign, from, c, half, odd)             \
     static vec name(vec x)                                                                 \
     {                                                                                      \
         type a[LANES(type, vec)], y[LANES(type, vec)], e[LANES(type, vec)];                \
@@ -112,45 +111,31 @@ static vec_f64 sigmoid_f64(vec_f64 x) { return 1 / (1 + F64_FN(exp)(-x)); }
         if (!far) return v;                                                                \
         memcpy(y, &v, sizeof v);                                                           \
         memcpy(&v, e, sizeof v);                                                           \
-        v = exp(v);                                                                        \
+        v = other(v);                                                                      \
         memcpy(e, &v, sizeof v);                                                           \
         for (size_t i = 0; i < LANES(type, vec); i++)                                      \
             if (fabs(a[i]) > from) y[i] = odd ? copysign(e[i] * half, a[i]) : e[i] * half; \
         memcpy(&v, y, sizeof v);                                                           \
         return v;                                                                          \
     }
-#define HYPERBOLIC_F32(name, fn, odd)                                                                       \
-    HYPERBOLIC(name, float, vec_f32, fn, F32_FN(exp), __builtin_fabsf, __builtin_copysignf, 88.0f, 60.125f, \
-               0x1.ac2b7ap+85f, odd)
-#define HYPERBOLIC_F64(name, fn, odd)                                                                      \
-    HYPERBOLIC(name, double, vec_f64, fn, F64_FN(exp), __builtin_fabs, __builtin_copysign, 709.0, 654.125, \
-               0x1.a0b54b7f425dfp+942, odd)
+
+/* SLEEF's sinh and cosh are infinite from the point on where exp(x) is near its own end. Beyond `from` both are
+ * exp(x - c) times exp(c) / 2: c is chosen so that the difference is exact and the factor nearly. */
+#define HYPERBOLIC_F32(name, fn, odd)                                                                   \
+    BEYOND(name, float, vec_f32, fn, F32_FN(exp), __builtin_fabsf, __builtin_copysignf, 88.0f, 60.125f, \
+           0x1.ac2b7ap+85f, odd)
+#define HYPERBOLIC_F64(name, fn, odd)                                                                  \
+    BEYOND(name, double, vec_f64, fn, F64_FN(exp), __builtin_fabs, __builtin_copysign, 709.0, 654.125, \
+           0x1.a0b54b7f425dfp+942, odd)
 HYPERBOLIC_F32(sinh_f32, F32_FN(sinh), true)
 HYPERBOLIC_F64(sinh_f64, F64_FN(sinh), true)
 HYPERBOLIC_F32(cosh_f32, F32_FN(cosh), false)
 HYPERBOLIC_F64(cosh_f64, F64_FN(cosh), false)
 
 /* SLEEF's log1p is infinite from near the end of the numbers on. Where 1 is nothing beside x, it is log(x). */
-#define LOG1P(name, type, vec, fn, log)                                     \
-    static vec name(vec x)                                                  \
-    {                                                                       \
-        type a[LANES(type, vec)], y[LANES(type, vec)], e[LANES(type, vec)]; \
-        bool far = false;                                                   \
-        vec v = fn(x);                                                      \
-        memcpy(a, &x, sizeof x);                                            \
-        for (size_t i = 0; i < LANES(type, vec); i++) far |= a[i] > FAR;    \
-        if (!far) return v;                                                 \
-        memcpy(y, &v, sizeof v);                                            \
-        v = log(x);                                                         \
-        memcpy(e, &v, sizeof v);                                            \
-        for (size_t i = 0; i < LANES(type, vec); i++)                       \
-            if (a[i] > FAR) y[i] = e[i];                                    \
-        memcpy(&v, y, sizeof v);                                            \
-        return v;                                                           \
-    }
-#define FAR 0x1p60f
-LOG1P(log1p_f32, float, vec_f32, F32_FN(log1p), F32_FN(log))
-LOG1P(log1p_f64, double, vec_f64, F64_FN(log1p), F64_FN(log))
+#define ITSELF(x) (x) /* of numbers below 0 there is none */
+BEYOND(log1p_f32, float, vec_f32, F32_FN(log1p), F32_FN(log), ITSELF, __builtin_copysignf, 0x1p60f, 0.0f, 1.0f, false)
+BEYOND(log1p_f64, double, vec_f64, F64_FN(log1p), F64_FN(log), ITSELF, __builtin_copysign, 0x1p60, 0.0, 1.0, false)
 
 #define MATH(name, f32, f64)                                                   \
     UNARY(ST_LEVELED(st_kern_##name##_f32), float, vec_f32, f32, st_canon_f32) \

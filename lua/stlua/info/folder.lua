@@ -9,7 +9,10 @@ local text = require "stlua.text"
 
 local folder = {}
 
-local function join(path, name) return path:gsub("/+$", "") .. "/" .. name end
+--- The path of something in a folder.
+function folder.join(path, name) return path:gsub("/+$", "") .. "/" .. name end
+
+local join = folder.join
 
 -- Names that say which file of a folder is the model.
 local function is_told(name)

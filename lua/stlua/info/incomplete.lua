@@ -3,6 +3,7 @@
 
 local core = require "stlua.core"
 local open = require "stlua.open"
+local text = require "stlua.text"
 
 local incomplete = {}
 
@@ -58,10 +59,8 @@ end
 
 --- What is missing: how many shards, and the names of some.
 function incomplete.named(missing)
-   local names = {}
-   for i = 1, math.min(#missing, 3) do names[i] = core.escape(missing[i], 100) end
-   return ("%d of %d shards missing: %s%s"):format(#missing, missing.total, table.concat(names, ", "),
-      #missing > 3 and (" and %d more"):format(#missing - 3) or "")
+   return ("%d of %d shards missing: %s"):format(#missing, missing.total,
+      text.some(missing, 3, function(name) return core.escape(name, 100) end))
 end
 
 --- The same of a look at the others.

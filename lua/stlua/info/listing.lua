@@ -85,11 +85,7 @@ end
 -- What all values say together.
 local function conclusions(sum)
    local lines = {}
-   local function names(list)
-      local out = {}
-      for i = 1, math.min(#list, 3) do out[i] = text.quote(list[i]) end
-      return table.concat(out, ", ") .. (#list > 3 and (" and %d more"):format(#list - 3) or "")
-   end
+   local function names(list) return text.some(list, 3, text.quote) end
    if #sum.nan > 0 then
       lines[#lines + 1] = ("warning: NaN in %s; the columns are of the finite values"):format(names(sum.nan))
    end

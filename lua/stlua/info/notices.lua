@@ -91,14 +91,12 @@ local function of_metadata(metadata, keys, warn)
          warn("the metadata value of %s has %s", text.quote(key), core.size(#value))
       end
    end
-   local found, shown = require("stlua.meta.private").find(metadata), {}
-   for i, entry in ipairs(found) do
-      if i <= 3 then shown[i] = ("%s (%s)"):format(core.escape(entry.key, 60), core.escape(entry.why, 100)) end
-   end
+   local found = require("stlua.meta.private").find(metadata)
    if #found > 0 then
-      warn("private things in the metadata: %s%s; `stlua meta --strip-private` takes them out", table.concat(shown,
-         ", "),
-         #found > 3 and (" and %d more"):format(#found - 3) or "")
+      warn("private things in the metadata: %s; `stlua meta --strip-private` takes them out",
+         text.some(found, 3, function(entry)
+            return ("%s (%s)"):format(core.escape(entry.key, 60), core.escape(entry.why, 100))
+         end))
    end
 end
 

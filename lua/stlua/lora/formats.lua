@@ -47,10 +47,7 @@ end
 
 --- "a", "b" and 3 more: names of modules for a message.
 function formats.listed(modules)
-   local shown = {}
-   for i = 1, math.min(#modules, 5) do shown[i] = text.quote(modules[i].name) end
-   local rest = #modules > 5 and (" and %d more"):format(#modules - 5) or ""
-   return table.concat(shown, ", ") .. rest
+   return text.some(modules, 5, function(module) return text.quote(module.name) end)
 end
 
 --- What a module is, in a word or two: its kind, DoRA, an embedding.

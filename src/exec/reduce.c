@@ -152,6 +152,7 @@ static void choose_folds(st_pass *p)
         st_reducing *r = &p->reds[i];
         bool raw = st_program_is_raw(p->program, r->x);
         r->fn = raw ? st_kern()->fold_bf16[r->fold] : st_kern()->fold[r->fold][r->reg];
+        r->abreast = raw ? NULL : st_kern()->fold_abreast[r->fold][r->reg];
         r->width = raw ? sizeof(uint16_t) : st_reg_size(r->reg);
     }
 }

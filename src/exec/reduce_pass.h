@@ -13,6 +13,7 @@ typedef struct st_reducing {
     st_reg reg;  /* in which the operands are taken */
     size_t x, y; /* outputs of the program */
     st_fold_fn fn;
+    st_fold_abreast_fn abreast; /* NULL: none */
     size_t width; /* bytes of an element as fn takes it */
     void *out;
 } st_reducing;

@@ -11,6 +11,8 @@
 enum {
     SEGMENT = 64 * ST_FOLD_BLOCK, /* elements; doubled while a row has more than MOST of them */
     MOST = 4096,
+    APART = 4, /* blocks between those that are folded abreast: further than processors look ahead */
+    GROUP = ST_FOLD_ABREAST * APART,
 };
 
 typedef struct rows {
@@ -29,11 +31,28 @@ typedef struct hand {
     st_partial acc[ST_REDUCE_TOGETHER]; /* of the row, or the segment, that is being folded */
 } hand;
 
+/* As many of n elements from x on as make whole groups: how many. Blocks are joined in their order, as if they had been
+ * folded one after another. */
+static size_t fold_groups(const st_reducing *red, st_partial *acc, const char *x, size_t n)
+{
+    const size_t group = GROUP * ST_FOLD_BLOCK;
+    st_partial part[GROUP];
+    size_t done = 0;
+    for (; n - done >= group; done += group) {
+        for (size_t k = 0; k < APART; k++) red->abreast(part + k, x + (done + k * ST_FOLD_BLOCK) * red->width, APART);
+        for (size_t k = 0; k < GROUP; k++) st_fold_join(red->fold, red->reg, acc, &part[k]);
+    }
+    return done;
+}
+
 /* n elements of one row, the first of them the `skip`-th of what is there; `in_row` is where a block begins. */
 static void fold_part(hand *h, uint64_t in_row, size_t skip, size_t n)
 {
     const st_pass *p = h->w->p;
-    for (size_t b = 0; b < n; b += ST_FOLD_BLOCK)
+    const st_reducing *only = p->nreds == 1 ? p->reds : NULL; /* several share a block while it is in the cache */
+    size_t b = 0;
+    if (only && only->abreast) b = fold_groups(only, h->acc, (const char *)h->blocks[only->x] + skip * only->width, n);
+    for (; b < n; b += ST_FOLD_BLOCK)
         for (size_t r = 0; r < p->nreds; r++) {
             const st_reducing *red = &p->reds[r];
             size_t at = (skip + b) * red->width, count = n - b < ST_FOLD_BLOCK ? n - b : ST_FOLD_BLOCK;

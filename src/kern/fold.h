@@ -7,7 +7,7 @@
 
 #include "dtype.h"
 
-enum { ST_FOLD_BLOCK = 2048, ST_FOLD_LANES = 16 };
+enum { ST_FOLD_BLOCK = 2048, ST_FOLD_LANES = 16, ST_FOLD_ABREAST = 4 };
 
 /* X(enumerator, of what): each over x; DOT over x * y. */
 #define ST_FOLDS(X)                                       \
@@ -46,6 +46,10 @@ typedef struct st_partial {
 
 /* Folds a block of n elements, 1 to ST_FOLD_BLOCK, that stand at `at` in their row, into *p. y is for DOT. */
 typedef void (*st_fold_fn)(st_partial *p, const void *x, const void *y, size_t n, uint64_t at);
+
+/* Folds ST_FOLD_ABREAST whole blocks side by side, which begin `apart` blocks from one another, the k-th into
+ * p[k * apart], which it overwrites. Memory serves several places at once faster than one. */
+typedef void (*st_fold_abreast_fn)(st_partial *p, const void *x, size_t apart);
 
 /* What is known of columns, of each the rows so far: `value` is st_partial's number, of its eight bytes. */
 typedef struct st_columns {

@@ -7,6 +7,7 @@
 
 enum {
     LANES = ST_FOLD_LANES,
+    STRIP = 64,   /* elements of one block before it is the next one's turn, where several are folded abreast */
     AHEAD = 2048, /* bytes: processors look ahead to the end of a page, which is hardly a block */
 };
 
@@ -56,6 +57,29 @@ enum {
         LANES_OF(type, first, step, joined)                           \
         st_partial r = {.field = lane[0], .n = n, .at = at};          \
         st_fold_join(ST_F_##fold, ST_R_##reg, p, &r);                 \
+    }
+
+#define ABREAST(name, elem, step)                                                    \
+    static void name##_abreast(st_partial *p, const void *x_, size_t apart)          \
+    {                                                                                \
+        double lanes[ST_FOLD_ABREAST][LANES] = {{0}};                                \
+        for (size_t from = 0; from < ST_FOLD_BLOCK; from += STRIP)                   \
+            for (size_t k = 0; k < ST_FOLD_ABREAST; k++) {                           \
+                const elem *x = (const elem *)x_ + k * apart * ST_FOLD_BLOCK + from; \
+                double lane[LANES];                                                  \
+                memcpy(lane, lanes[k], sizeof lane);                                 \
+                for (size_t i = 0; i < STRIP; i += LANES)                            \
+                    for (int l = 0; l < LANES; l++) {                                \
+                        const double v = lane[l];                                    \
+                        lane[l] = (step);                                            \
+                    }                                                                \
+                memcpy(lanes[k], lane, sizeof lane);                                 \
+            }                                                                        \
+        for (size_t k = 0; k < ST_FOLD_ABREAST; k++) {                               \
+            double *lane = lanes[k];                                                 \
+            JOIN_LANES(double, a + b)                                                \
+            p[k * apart] = (st_partial){.f = lane[0], .n = ST_FOLD_BLOCK};           \
+        }                                                                            \
     }
 
 #define DOTS(name, reg, type, elem, field, step)             \
@@ -145,6 +169,9 @@ NUMBER(n64, double, int64_t, INT64_MAX)
     SUMS(sumabs_##c, SUMABS, reg, double, elem, f, 0.0, v + (double)fabs(X_), a + b)      \
     SUMS(sumsq_##c, SUMSQ, reg, double, elem, f, 0.0, v + (double)X_ * (double)X_, a + b) \
     SUMS(prod_##c, PROD, reg, double, elem, f, 1.0, v *(double)X_, a *b)                  \
+    ABREAST(sum_##c, elem, v + (double)X_)                                                \
+    ABREAST(sumabs_##c, elem, v + (double)fabs(X_))                                       \
+    ABREAST(sumsq_##c, elem, v + (double)X_ * (double)X_)                                 \
     MOMENTS(moments_##c, reg, elem)                                                       \
     FLOAT_EXTREMES(min_##c, MIN, reg, elem, num, key, <, inf)                             \
     FLOAT_EXTREMES(max_##c, MAX, reg, elem, num, key, >, inf)                             \
@@ -227,3 +254,7 @@ const st_fold_fn ST_LEVELED(st_kern_fold_bf16)[ST_FOLD_COUNT] = {
     [ST_F_SUM] = sum_bf16, [ST_F_SUMABS] = sumabs_bf16, [ST_F_SUMSQ] = sumsq_bf16};
 const st_fold_fn ST_LEVELED(st_kern_fold)[ST_FOLD_COUNT][ST_REG_COUNT] = {
     ST_FOLD_TABLE, [ST_F_DOT] = {dot_f32, dot_f64, dot_u64, dot_u64, NULL}};
+const st_fold_abreast_fn ST_LEVELED(st_kern_fold_abreast)[ST_FOLD_COUNT][ST_REG_COUNT] = {
+    [ST_F_SUM] = {sum_f32_abreast, sum_f64_abreast},
+    [ST_F_SUMABS] = {sumabs_f32_abreast, sumabs_f64_abreast},
+    [ST_F_SUMSQ] = {sumsq_f32_abreast, sumsq_f64_abreast}};

@@ -282,6 +282,67 @@ static void test_raw_bf16(void **state)
     }
 }
 
+/* Blocks folded side by side, into places apart from one another, give what each gives by itself. */
+static void test_abreast(void **state)
+{
+    (void)state;
+    enum { APART = 3, BLOCKS = ST_FOLD_ABREAST * APART, N = BLOCKS * ST_FOLD_BLOCK };
+    float *f = random_floats(11, N);
+    double *d = malloc(N * sizeof *d);
+    for (int i = 0; i < N; i++) d[i] = f[i] * 1e3;
+    for (int fold = 0; fold < ST_FOLD_COUNT; fold++)
+        for (int reg = 0; reg < ST_REG_COUNT; reg++)
+            for (unsigned l = 0; st_kern_level(l); l++) {
+                st_partial got[BLOCKS];
+                size_t bytes = ST_FOLD_BLOCK * st_reg_size((st_reg)reg);
+                const char *x = reg == ST_R_F32 ? (char *)f : (char *)d;
+                st_fold_abreast_fn fn = st_kern_level(l)->fold_abreast[fold][reg];
+                if (!fn) continue;
+                for (size_t k = 0; k < APART; k++) fn(got + k, x + k * bytes, APART);
+                for (size_t k = 0; k < BLOCKS; k++) {
+                    st_partial want = {.f = 0};
+                    st_kern_level(0)->fold[fold][reg](&want, x + k * bytes, NULL, ST_FOLD_BLOCK, 0);
+                    assert_int_equal(got[k].n, want.n);
+                    assert_memory_equal(&got[k].f, &want.f, sizeof want.f);
+                }
+            }
+    free(f);
+    free(d);
+}
+
+static st_tensor *op1(st_op op, st_tensor *a)
+{
+    st_tensor *t = NULL;
+    assert_ok(st_apply(op, (st_tensor *[]){a, NULL}, &t, &err));
+    return t;
+}
+
+/* What lies in memory is folded side by side, what is computed block after block: the same bits. */
+static void test_computed_gives_the_same_bits(void **state)
+{
+    (void)state;
+    enum { N = 700001 };
+    float *f = random_floats(12, N);
+    double *d = malloc(N * sizeof *d);
+    for (int i = 0; i < N; i++) d[i] = f[i] / 3.0;
+    for (int round = 0; round < 2; round++)
+        for (int64_t n = N; n > 100; n /= 2) {
+            st_tensor *t = round ? tensor_of(ST_F64, d, n) : tensor_of(ST_F32, f, n);
+            st_tensor *neg = op1(ST_OP_NEG, t), *same = op1(ST_OP_NEG, neg);
+            const st_reduction what[] = {ST_RED_SUM, ST_RED_MEAN, ST_RED_NORM};
+            for (int i = 0; i < 3; i++)
+                for (int p = 1; p <= 2; p++) {
+                    double lying = number(reduced(what[i], t, p)), computed = number(reduced(what[i], same, p));
+                    assert_memory_equal(&lying, &computed, sizeof lying);
+                }
+            st_tensor_unref(same);
+            st_tensor_unref(neg);
+            st_tensor_unref(t);
+        }
+    free(f);
+    free(d);
+}
+
 /* ---------------------------------------------------------------- one pass */
 
 static st_tensor *of_source(mem_source *m, st_dtype d, int64_t n)
@@ -612,6 +673,8 @@ int main(void)
         cmocka_unit_test(test_variance_keeps_its_digits),
         cmocka_unit_test(test_threads_give_the_same_bits),
         cmocka_unit_test(test_levels_give_the_same_bits),
+        cmocka_unit_test(test_abreast),
+        cmocka_unit_test(test_computed_gives_the_same_bits),
         cmocka_unit_test(test_raw_bf16),
         cmocka_unit_test(test_one_pass_for_several),
         cmocka_unit_test(test_passes_in_order),

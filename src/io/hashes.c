@@ -1,7 +1,8 @@
 /* hashes.c - the hashes by which programs know a model's file. Layer: io; reads files.
  *
  * Each file is one task that reads it once for both digests, of all and of the data; where there are more threads than
- * files it is two, and the page cache serves the second. */
+ * files it is two, and the page cache serves the second. Threads beyond that read for those that hash. */
+#include "ahead.h"
 #include "context.h"
 #include "digest.h"
 #include "file.h"
@@ -13,7 +14,6 @@
 #include <string.h>
 
 enum {
-    PIECE = 1 << 17,
     V1_AT = 0x100000,
     V1_BYTES = 0x10000,
     V1_DIGITS = 8,
@@ -42,6 +42,7 @@ typedef struct run {
     task *tasks;
     size_t ntasks;
     _Atomic size_t next;
+    st_ahead *ahead;
 } run;
 
 /* ---------------------------------------------------------------- opening */
@@ -96,34 +97,36 @@ static void close_subject(subject *s)
 
 /* What a task holds while it reads. */
 typedef struct reading {
-    st_ctx *ctx;
+    const run *all;
+    const subject *of;
     unsigned worker;
     st_digest *whole, *data;
-    char *buf;
+    char *buf; /* V1_BYTES */
 } reading;
 
-static st_status feed(reading *r, const subject *s, uint64_t from, uint64_t to, st_err *err)
+static st_status feed_piece(void *arg, uint64_t at, const char *p, size_t n, st_err *err)
 {
-    for (uint64_t at = from; at < to;) {
-        size_t n = to - at < PIECE ? (size_t)(to - at) : PIECE;
-        if (st_ctx_stopped(r->ctx)) return st_fail_cancelled(err);
-        ST_TRY(s->src->ops->read(s->src, r->buf, at, n, err));
-        if (r->whole) ST_TRY(st_digest_add(r->whole, r->buf, n, err));
-        uint64_t skip = at < s->data_start ? s->data_start - at : 0;
-        if (r->data && skip < n) ST_TRY(st_digest_add(r->data, r->buf + skip, n - (size_t)skip, err));
-        at += n;
-        st_progress_add(r->ctx, n);
-        if (r->worker == 0) st_progress_tick(r->ctx, false);
-    }
+    reading *r = arg;
+    if (r->whole) ST_TRY(st_digest_add(r->whole, p, n, err));
+    uint64_t skip = at < r->of->data_start ? r->of->data_start - at : 0;
+    if (r->data && skip < n) ST_TRY(st_digest_add(r->data, p + skip, n - (size_t)skip, err));
+    st_progress_add(r->all->ctx, n);
+    if (r->worker == 0) st_progress_tick(r->all->ctx, false);
     return ST_OK;
 }
 
-/* The data once more, in the order of the reference library. */
-static st_status feed_in_order(reading *r, const subject *s, st_err *err)
+static st_status feed(reading *r, uint64_t from, uint64_t to, st_err *err)
 {
+    return st_ahead_each(r->all->ahead, r->worker, r->of->src, from, to, feed_piece, r, err);
+}
+
+/* The data once more, in the order of the reference library. */
+static st_status feed_in_order(reading *r, st_err *err)
+{
+    const subject *s = r->of;
     for (size_t i = 0; i < s->count; i++) {
         st_info in = st_header_info(s->h, s->order[i].tag);
-        ST_TRY(feed(r, s, s->data_start + in.begin, s->data_start + in.end, err));
+        ST_TRY(feed(r, s->data_start + in.begin, s->data_start + in.end, err));
     }
     return ST_OK;
 }
@@ -138,7 +141,7 @@ static st_status sshs_model(reading *r, const subject *s, st_err *err)
     st_digest_free(r->data);
     r->whole = r->data = NULL;
     ST_TRY(st_digest_new(&r->data, err));
-    ST_TRY(feed_in_order(r, s, err));
+    ST_TRY(feed_in_order(r, err));
     return st_digest_end(r->data, s->out->sshs_model, err);
 }
 
@@ -214,7 +217,7 @@ static st_status do_parts(reading *r, const task *t, st_err *err)
     subject *s = t->of;
     if (t->parts & WHOLE) ST_TRY(st_digest_new(&r->whole, err));
     if (t->parts & DATA) ST_TRY(st_digest_new(&r->data, err));
-    ST_TRY(feed(r, s, t->parts & WHOLE ? 0 : s->data_start, s->src->size, err));
+    ST_TRY(feed(r, t->parts & WHOLE ? 0 : s->data_start, s->src->size, err));
     if (r->whole) ST_TRY(st_digest_end(r->whole, s->out->sha256, err));
     if (r->data) ST_TRY(st_digest_end(r->data, s->out->data_sha256, err));
     if (t->parts & WHOLE) ST_TRY(autov1(s, r->buf, err));
@@ -225,8 +228,8 @@ static st_status do_parts(reading *r, const task *t, st_err *err)
 
 static st_status do_task(const run *all, const task *t, unsigned worker, st_err *err)
 {
-    reading r = {.ctx = all->ctx, .worker = worker, .buf = st_malloc(PIECE)};
-    st_status s = r.buf ? do_parts(&r, t, err) : st_fail_nomem(err, PIECE);
+    reading r = {.all = all, .of = t->of, .worker = worker, .buf = st_malloc(V1_BYTES)};
+    st_status s = r.buf ? do_parts(&r, t, err) : st_fail_nomem(err, V1_BYTES);
     st_digest_free(r.whole);
     st_digest_free(r.data);
     st_free(r.buf);
@@ -239,9 +242,12 @@ static st_status work(void *arg, unsigned worker, st_err *err)
     for (;;) {
         if (st_ctx_stopped(all->ctx)) return st_fail_cancelled(err);
         size_t i = atomic_fetch_add(&all->next, 1);
-        if (i >= all->ntasks) return ST_OK;
+        if (i >= all->ntasks) break;
         ST_TRY(do_task(all, &all->tasks[i], worker, err));
+        st_ahead_done(all->ahead);
     }
+    st_ahead_help(all->ahead, worker);
+    return ST_OK;
 }
 
 /* Opens everything before the long work, makes the tasks, and gives the bytes that will be read. */
@@ -276,12 +282,15 @@ st_status st_hash_files(st_ctx *ctx, const char *const *paths, size_t n, bool wh
     all.tasks = st_calloc(2 * n + 1, sizeof *all.tasks);
     st_status s = all.subjects && all.tasks ? prepare(&all, paths, n, whole, out, &bytes, err)
                                             : st_fail_nomem(err, n * sizeof *all.subjects);
+    unsigned threads = st_ctx_threads(ctx);
+    if (s == ST_OK) s = st_ahead_new(ctx, threads, all.ntasks, &all.ahead, err);
     if (s == ST_OK) {
         st_progress_begin(ctx, "hash", bytes);
-        s = st_ctx_run(ctx, st_ctx_threads(ctx), work, &all, err);
+        s = st_ctx_run(ctx, threads, work, &all, err);
         if (s == ST_OK) st_progress_tick(ctx, true);
     }
     if (s == ST_OK) s = check_all(&all, n, err);
+    st_ahead_free(all.ahead);
     for (size_t i = 0; all.subjects && i < n; i++) close_subject(&all.subjects[i]);
     st_free(all.subjects);
     st_free(all.tasks);

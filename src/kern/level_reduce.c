@@ -48,6 +48,14 @@ enum {
 #define X_ (x[i + (size_t)l])
 #define Y_ (y[i + (size_t)l])
 
+/* v + x * y. Of two F32 the product is exact in F64: it is rounded once, with FMA and without. */
+#if defined(__FMA__)
+#define ADD_PRODUCT_f32(v, x, y) __builtin_fma((double)(x), (double)(y), v)
+#else
+#define ADD_PRODUCT_f32(v, x, y) ((v) + (double)(x) * (double)(y))
+#endif
+#define ADD_PRODUCT_f64(v, x, y) ((v) + (x) * (y))
+
 #define SUMS(name, fold, reg, type, elem, field, first, step, joined) \
     FOLD(name)                                                        \
     {                                                                 \
@@ -164,23 +172,23 @@ NUMBER(n64, double, int64_t, INT64_MAX)
         st_fold_join(ST_F_MOMENTS, ST_R_##reg, p, &r);                              \
     }
 
-#define FLOATS(c, reg, elem, num, fabs, inf)                                              \
-    SUMS(sum_##c, SUM, reg, double, elem, f, 0.0, v + (double)X_, a + b)                  \
-    SUMS(sumabs_##c, SUMABS, reg, double, elem, f, 0.0, v + (double)fabs(X_), a + b)      \
-    SUMS(sumsq_##c, SUMSQ, reg, double, elem, f, 0.0, v + (double)X_ * (double)X_, a + b) \
-    SUMS(prod_##c, PROD, reg, double, elem, f, 1.0, v *(double)X_, a *b)                  \
-    ABREAST(sum_##c, elem, v + (double)X_)                                                \
-    ABREAST(sumabs_##c, elem, v + (double)fabs(X_))                                       \
-    ABREAST(sumsq_##c, elem, v + (double)X_ * (double)X_)                                 \
-    MOMENTS(moments_##c, reg, elem)                                                       \
-    FLOAT_EXTREMES(min_##c, MIN, reg, elem, num, key, <, inf)                             \
-    FLOAT_EXTREMES(max_##c, MAX, reg, elem, num, key, >, inf)                             \
-    FLOAT_EXTREMES(minabs_##c, MINABS, reg, elem, num, size, <, inf)                      \
-    FLOAT_EXTREMES(maxabs_##c, MAXABS, reg, elem, num, size, >, inf)                      \
-    FLOAT_EXTREMES(argmin_##c, ARGMIN, reg, elem, num, key, <, inf)                       \
-    FLOAT_EXTREMES(argmax_##c, ARGMAX, reg, elem, num, key, >, inf)                       \
-    SUMS(nonzero_##c, NONZERO, reg, uint64_t, elem, u, 0, v + (X_ != 0), a + b)           \
-    DOTS(dot_##c, reg, double, elem, f, v + (double)X_ * (double)Y_)
+#define FLOATS(c, reg, elem, num, fabs, inf)                                             \
+    SUMS(sum_##c, SUM, reg, double, elem, f, 0.0, v + (double)X_, a + b)                 \
+    SUMS(sumabs_##c, SUMABS, reg, double, elem, f, 0.0, v + (double)fabs(X_), a + b)     \
+    SUMS(sumsq_##c, SUMSQ, reg, double, elem, f, 0.0, ADD_PRODUCT_##c(v, X_, X_), a + b) \
+    SUMS(prod_##c, PROD, reg, double, elem, f, 1.0, v *(double)X_, a *b)                 \
+    ABREAST(sum_##c, elem, v + (double)X_)                                               \
+    ABREAST(sumabs_##c, elem, v + (double)fabs(X_))                                      \
+    ABREAST(sumsq_##c, elem, ADD_PRODUCT_##c(v, X_, X_))                                 \
+    MOMENTS(moments_##c, reg, elem)                                                      \
+    FLOAT_EXTREMES(min_##c, MIN, reg, elem, num, key, <, inf)                            \
+    FLOAT_EXTREMES(max_##c, MAX, reg, elem, num, key, >, inf)                            \
+    FLOAT_EXTREMES(minabs_##c, MINABS, reg, elem, num, size, <, inf)                     \
+    FLOAT_EXTREMES(maxabs_##c, MAXABS, reg, elem, num, size, >, inf)                     \
+    FLOAT_EXTREMES(argmin_##c, ARGMIN, reg, elem, num, key, <, inf)                      \
+    FLOAT_EXTREMES(argmax_##c, ARGMAX, reg, elem, num, key, >, inf)                      \
+    SUMS(nonzero_##c, NONZERO, reg, uint64_t, elem, u, 0, v + (X_ != 0), a + b)          \
+    DOTS(dot_##c, reg, double, elem, f, ADD_PRODUCT_##c(v, X_, Y_))
 
 FLOATS(f32, F32, float, n32, __builtin_fabsf, __builtin_inff())
 FLOATS(f64, F64, double, n64, __builtin_fabs, __builtin_inf())
@@ -197,8 +205,24 @@ INTEGERS(u64, U64, uint64_t, u)
 SUMS(sum_u64, SUM, U64, uint64_t, uint64_t, u, 0, v + X_, a + b)
 SUMS(prod_u64, PROD, U64, uint64_t, uint64_t, u, 1, v *X_, a *b)
 SUMS(nonzero_u64, NONZERO, U64, uint64_t, uint64_t, u, 0, v + (X_ != 0), a + b)
-SUMS(nonzero_b8, NONZERO, B8, uint64_t, uint8_t, u, 0, v + (X_ != 0), a + b)
 DOTS(dot_u64, U64, uint64_t, uint64_t, u, v + X_ * Y_)
+
+/* Counts of bytes, in bytes: a lane has fewer than 256 of a block's elements. */
+FOLD(nonzero_b8)
+{
+    enum { WIDE = 32 };
+    _Static_assert(ST_FOLD_BLOCK / WIDE < 256, "a byte counts them");
+    const uint8_t *x = x_;
+    uint8_t lane[WIDE] = {0};
+    st_partial r = {.n = n, .at = at};
+    size_t i = 0;
+    (void)y_;
+    for (; i + WIDE <= n; i += WIDE)
+        for (size_t l = 0; l < WIDE; l++) lane[l] = (uint8_t)(lane[l] + (X_ != 0));
+    for (size_t l = 0; l < WIDE; l++) r.u += lane[l];
+    for (; i < n; i++) r.u += x[i] != 0;
+    st_fold_join(ST_F_NONZERO, ST_R_B8, p, &r);
+}
 
 /* BF16 widened where it is folded. Said with vectors because compilers find twice as many instructions: a BF16 behind a
  * zero is an F32, so that eight of them become two fours of F32 by interleaving. */

@@ -157,6 +157,29 @@ static void choose_folds(st_pass *p)
     }
 }
 
+/* The first reduction that sums the squares of output x in F32; nreds: none. */
+static size_t squares_of(const st_pass *p, size_t x)
+{
+    size_t i = 0;
+    while (i < p->nreds && !(p->reds[i].fold == ST_F_SUMSQ && p->reds[i].x == x && p->reds[i].fn)) i++;
+    return i;
+}
+
+/* Dot products take the sums of squares of their operands along, each sum with one of them. */
+static void choose_grams(st_pass *p)
+{
+    for (size_t i = 0; i < p->nreds; i++) {
+        st_reducing *r = &p->reds[i];
+        if (r->fold != ST_F_DOT || !st_kern()->gram[r->reg]) continue;
+        size_t xx = squares_of(p, r->x), yy = squares_of(p, r->y);
+        if (xx == yy || xx == p->nreds || yy == p->nreds) continue;
+        r->gram = st_kern()->gram[r->reg];
+        r->xx = xx;
+        r->yy = yy;
+        p->reds[xx].fn = p->reds[yy].fn = NULL;
+    }
+}
+
 static st_status run(st_pass *p, st_err *err)
 {
     if (p->row == 0) { /* nothing to fold */
@@ -167,6 +190,7 @@ static st_status run(st_pass *p, st_err *err)
     allow_raw(p);
     ST_TRY(st_program_new(p->ctx, p->outs, p->nouts, &p->program, err));
     choose_folds(p);
+    choose_grams(p);
     uint64_t tile = st_program_tile(p->program) / ST_FOLD_BLOCK * ST_FOLD_BLOCK;
     p->run = RUN / p->nouts / ST_FOLD_BLOCK * ST_FOLD_BLOCK;
     if (p->run > tile || st_program_has_products(p->program)) p->run = tile;

@@ -10,10 +10,13 @@ enum { ST_REDUCE_TOGETHER = 32 }; /* reductions in one pass, at most */
 typedef struct st_reducing {
     const st_tensor *t;
     st_fold fold;
-    st_reg reg;  /* in which the operands are taken */
-    size_t x, y; /* outputs of the program */
-    st_fold_fn fn;
+    st_reg reg;                 /* in which the operands are taken */
+    size_t x, y;                /* outputs of the program */
+    st_fold_fn fn;              /* NULL: done by another's gram */
     st_fold_abreast_fn abreast; /* NULL: none */
+    /* Not NULL of a dot product whose operands' squares are summed too, by reductions xx and yy: gives those as well */
+    st_gram_fn gram;
+    size_t xx, yy;
     size_t width; /* bytes of an element as fn takes it */
     void *out;
 } st_reducing;

@@ -45,6 +45,21 @@ static size_t fold_groups(const st_reducing *red, st_partial *acc, const char *x
     return done;
 }
 
+/* n elements of one block, the first of them the `skip`-th of what is there. */
+static void fold_block(hand *h, size_t skip, size_t n, uint64_t in_row)
+{
+    const st_pass *p = h->w->p;
+    for (size_t r = 0; r < p->nreds; r++) {
+        const st_reducing *red = &p->reds[r];
+        const char *x = (const char *)h->blocks[red->x] + skip * red->width;
+        const char *y = (const char *)h->blocks[red->y] + skip * red->width;
+        if (red->gram)
+            red->gram(&h->acc[red->xx], &h->acc[red->yy], &h->acc[r], x, y, n);
+        else if (red->fn)
+            red->fn(&h->acc[r], x, y, n, in_row);
+    }
+}
+
 /* n elements of one row, the first of them the `skip`-th of what is there; `in_row` is where a block begins. */
 static void fold_part(hand *h, uint64_t in_row, size_t skip, size_t n)
 {
@@ -53,12 +68,7 @@ static void fold_part(hand *h, uint64_t in_row, size_t skip, size_t n)
     size_t b = 0;
     if (only && only->abreast) b = fold_groups(only, h->acc, (const char *)h->blocks[only->x] + skip * only->width, n);
     for (; b < n; b += ST_FOLD_BLOCK)
-        for (size_t r = 0; r < p->nreds; r++) {
-            const st_reducing *red = &p->reds[r];
-            size_t at = (skip + b) * red->width, count = n - b < ST_FOLD_BLOCK ? n - b : ST_FOLD_BLOCK;
-            red->fn(&h->acc[r], (const char *)h->blocks[red->x] + at, (const char *)h->blocks[red->y] + at, count,
-                    in_row + b);
-        }
+        fold_block(h, skip + b, n - b < ST_FOLD_BLOCK ? n - b : ST_FOLD_BLOCK, in_row + b);
 }
 
 /* A block of a row that has several segments. */

@@ -266,6 +266,46 @@ typedef double wide_four __attribute__((vector_size(32)));
         st_fold_join(ST_F_##fold, ST_R_F32, p, &r);                 \
     }
 
+#if defined(__FMA__) && defined(__AVX2__)
+#include <immintrin.h>
+#define ADD_PRODUCTS(v, x, y) _mm256_fmadd_pd(x, y, v)
+#else
+#define ADD_PRODUCTS(v, x, y) ((v) + (x) * (y))
+#endif
+
+typedef float some_four __attribute__((vector_size(16), aligned(1), may_alias));
+
+static void gram_f32(st_partial *xx, st_partial *yy, st_partial *xy, const void *x_, const void *y_, size_t n)
+{
+    const float *x = x_, *y = y_;
+    st_partial *const to[] = {xx, yy, xy};
+    wide_four acc[3][LANES / 4] = {{{0}}};
+    double lanes[3][LANES];
+    size_t i = 0;
+    for (; i + LANES <= n; i += LANES)
+        for (size_t k = 0; k < LANES / 4; k++) {
+            const some_four a = *(const some_four *)(x + i + 4 * k), b = *(const some_four *)(y + i + 4 * k);
+            const wide_four v = {a[0], a[1], a[2], a[3]}, w = {b[0], b[1], b[2], b[3]};
+            acc[0][k] = ADD_PRODUCTS(acc[0][k], v, v);
+            acc[1][k] = ADD_PRODUCTS(acc[1][k], w, w);
+            acc[2][k] = ADD_PRODUCTS(acc[2][k], v, w);
+        }
+    memcpy(lanes, acc, sizeof lanes);
+    for (size_t l = 0; i < n; i++, l++) {
+        lanes[0][l] = ADD_PRODUCT_f32(lanes[0][l], x[i], x[i]);
+        lanes[1][l] = ADD_PRODUCT_f32(lanes[1][l], y[i], y[i]);
+        lanes[2][l] = ADD_PRODUCT_f32(lanes[2][l], x[i], y[i]);
+    }
+    for (size_t k = 0; k < 3; k++) {
+        double *lane = lanes[k];
+        JOIN_LANES(double, a + b)
+        st_partial r = {.f = lane[0], .n = n};
+        st_fold_join(ST_F_DOT, ST_R_F32, to[k], &r);
+    }
+}
+
+const st_gram_fn ST_LEVELED(st_kern_gram)[ST_REG_COUNT] = {[ST_R_F32] = gram_f32};
+
 typedef int64_t bits_four __attribute__((vector_size(32)));
 #define AS_IS(w) (w)
 #define SIZE(w) ((wide_four)((bits_four)(w)&INT64_MAX))

@@ -231,6 +231,26 @@ static void check_fold(st_fold fold, st_reg reg, const void *x, const void *y, s
     }
 }
 
+/* Three folds in one. */
+static void check_gram(st_reg reg, const void *x, const void *y, size_t n)
+{
+    for (unsigned level = 0; st_kern_level(level); level++) {
+        const st_kernels *k = st_kern_level(level);
+        st_partial want[3] = {{.f = 3}, {.f = 5}, {.f = -7}}, got[3];
+        if (!k->gram[reg]) continue;
+        memcpy(got, want, sizeof got);
+        k->gram[reg](&got[0], &got[1], &got[2], x, y, n);
+        st_kern_level(0)->fold[ST_F_SUMSQ][reg](&want[0], x, NULL, n, 0);
+        st_kern_level(0)->fold[ST_F_SUMSQ][reg](&want[1], y, NULL, n, 0);
+        st_kern_level(0)->fold[ST_F_DOT][reg](&want[2], x, y, n, 0);
+        for (int i = 0; i < 3; i++) {
+            assert_int_equal(got[i].n, want[i].n);
+            if (want[i].f == want[i].f || got[i].f == got[i].f)
+                assert_memory_equal(&got[i].f, &want[i].f, sizeof got[i].f);
+        }
+    }
+}
+
 /* NaN and infinities included. Only the value of a NaN is compared: which one it is is decided at the end. */
 static void test_levels_give_the_same_bits(void **state)
 {
@@ -250,6 +270,7 @@ static void test_levels_give_the_same_bits(void **state)
                 if (reg == ST_R_B8) x[i] = a & 1;
             }
             for (int fold = 0; fold < ST_FOLD_COUNT; fold++) check_fold((st_fold)fold, (st_reg)reg, x, y, n);
+            check_gram((st_reg)reg, x, y, n);
         }
     }
 }
@@ -394,6 +415,31 @@ static void test_one_pass_for_several(void **state)
     for (int i = 0; i < 9; i++) st_tensor_unref(every[i]);
     st_source_unref(&ma->base);
     st_source_unref(&mb->base);
+    free(v);
+    free(w);
+}
+
+/* A dot product brings its operands' norms along where they are asked for, each norm once: as each by itself. */
+static void test_norms_beside_products(void **state)
+{
+    (void)state;
+    enum { N = 300001 };
+    float *v = random_floats(21, N), *w = random_floats(22, N);
+    st_tensor *a = tensor_of(ST_F32, v, N), *b = tensor_of(ST_F32, w, N);
+    st_tensor *const pairs[][2] = {{a, b}, {b, a}, {a, a}, {a, b}};
+    st_tensor *t[8], *alone[8];
+    for (int round = 0; round < 2; round++) {
+        st_tensor **to = round ? t : alone;
+        for (int i = 0; i < 4; i++) assert_ok(st_dot(pairs[i][0], pairs[i][1], &to[i], &err));
+        for (int i = 0; i < 4; i++) to[4 + i] = reduced(ST_RED_NORM, i % 2 ? b : a, 2);
+        if (round) assert_ok(st_force_all(ctx, t, 8, &err));
+    }
+    for (int i = 0; i < 8; i++) {
+        double one = number(alone[i]), together = number(t[i]);
+        assert_memory_equal(&one, &together, sizeof one);
+    }
+    st_tensor_unref(a);
+    st_tensor_unref(b);
     free(v);
     free(w);
 }
@@ -677,6 +723,7 @@ int main(void)
         cmocka_unit_test(test_computed_gives_the_same_bits),
         cmocka_unit_test(test_raw_bf16),
         cmocka_unit_test(test_one_pass_for_several),
+        cmocka_unit_test(test_norms_beside_products),
         cmocka_unit_test(test_passes_in_order),
         cmocka_unit_test(test_rows_are_reduced_alike),
         cmocka_unit_test(test_plain_equals_fused),

@@ -13,6 +13,33 @@ st_status st_read_raw(const st_tensor *t, uint64_t off, void *buf, size_t n, st_
     return ST_OK;
 }
 
+enum { PART = 1 << 20 }; /* bytes that a worker reads in one go */
+
+typedef struct reading {
+    st_ctx *ctx;
+    const st_tensor *t;
+    char *to;
+    uint64_t off, bytes;
+    _Atomic uint64_t next;
+} reading;
+
+static st_status read_worker(void *arg, unsigned worker, st_err *err)
+{
+    reading *r = arg;
+    uint64_t at;
+    (void)worker;
+    while (!st_ctx_stopped(r->ctx) && (at = r->next++ * PART) < r->bytes)
+        ST_TRY(st_read_raw(r->t, r->off + at, r->to + at, r->bytes - at < PART ? r->bytes - at : PART, err));
+    return ST_OK;
+}
+
+st_status st_read_raw_spread(st_ctx *ctx, const st_tensor *t, uint64_t off, void *buf, uint64_t n, st_err *err)
+{
+    reading r = {.ctx = ctx, .t = t, .to = buf, .off = off, .bytes = n};
+    uint64_t parts = (n + PART - 1) / PART;
+    return st_ctx_run(ctx, parts > 1024 ? 1024 : (unsigned)parts, read_worker, &r, err);
+}
+
 /* A range of elements spread over workers, tile by tile. */
 typedef struct range_job {
     st_ctx *ctx;
@@ -91,7 +118,7 @@ st_status st_export(st_ctx *ctx, st_tensor *t, uint64_t start, uint64_t count, s
                            st_dtype_name(dtype));
         off = start * bits / 8;
         n = count * bits / 8;
-        return st_read_raw(t, off, out, n, err);
+        return st_read_raw_spread(ctx, t, off, out, n, err);
     }
     if (export_few(t, start, count, dtype, out)) return ST_OK;
     st_tensor *cast = NULL; /* checks that the cast is allowed */

@@ -112,37 +112,9 @@ void st_unpin(st_tensor *root) { each_apart(root, unpin_one, NULL, NULL); }
 
 /* ---------------------------------------------------------------- holding */
 
-enum { PART = 1 << 20 }; /* bytes that a worker reads in one go */
-
-typedef struct reading {
-    st_ctx *ctx;
-    const st_tensor *t;
-    char *to;
-    uint64_t bytes;
-    _Atomic uint64_t next;
-} reading;
-
-static st_status read_worker(void *arg, unsigned worker, st_err *err)
-{
-    reading *r = arg;
-    uint64_t at;
-    (void)worker;
-    while (!st_ctx_stopped(r->ctx) && (at = r->next++ * PART) < r->bytes)
-        ST_TRY(st_read_raw(r->t, at, r->to + at, r->bytes - at < PART ? r->bytes - at : PART, err));
-    return ST_OK;
-}
-
-/* The bytes of a file's tensor, by all threads. */
-static st_status read_all(st_ctx *ctx, const st_tensor *t, void *values, st_err *err)
-{
-    reading r = {.ctx = ctx, .t = t, .to = values, .bytes = st_tensor_nbytes(t)};
-    uint64_t parts = (r.bytes + PART - 1) / PART;
-    return st_ctx_run(ctx, parts > 1024 ? 1024 : (unsigned)parts, read_worker, &r, err);
-}
-
 static st_status fill(st_ctx *ctx, st_tensor *t, void *values, st_err *err)
 {
-    if (t->node == ST_N_RANGE) return read_all(ctx, t, values, err);
+    if (t->node == ST_N_RANGE) return st_read_raw_spread(ctx, t, 0, values, st_tensor_nbytes(t), err);
     if (t->node == ST_N_WHOLE) return t->numel ? t->whole->compute(ctx, t, values, err) : ST_OK;
     return st_export(ctx, t, 0, t->numel, st_held_dtype(t), values, err);
 }
@@ -234,7 +206,7 @@ st_status st_hold_files(st_ctx *ctx, st_tensor *const *roots, size_t n, uint64_t
     for (size_t i = 0; i < all; i++) {
         st_tensor *t = h->list[i];
         if (!is_in_file(t)) continue;
-        ST_TRY(read_all(ctx, t, at, err));
+        ST_TRY(st_read_raw_spread(ctx, t, 0, at, st_tensor_nbytes(t), err));
         t->forced = at;
         at += (st_tensor_nbytes(t) + 63) / 64 * 64;
         h->list[h->n++] = t;

@@ -26,11 +26,13 @@ end
 
 -- Every model that the paths name: a folder or a pipeline of several stands for all in it.
 local function models(paths)
-   local list, folder = {}, require "stlua.info.folder"
+   local list = {}
    for _, path in ipairs(paths) do
-      local kind, names = folder.look(path)
+      local stat = core.stat(path)
+      local folder = stat and stat.type == "dir" and require "stlua.info.folder"
+      local names = folder and select(2, folder.look(path))
       for _, name in ipairs(names or {}) do list[#list + 1] = folder.join(path, name) end
-      if not kind then list[#list + 1] = path end
+      if not names then list[#list + 1] = path end
    end
    return list
 end

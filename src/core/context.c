@@ -184,7 +184,10 @@ static void start_threads(st_ctx *c, unsigned n)
 st_status st_ctx_run(st_ctx *c, unsigned n, st_work_fn fn, void *arg, st_err *err)
 {
     if (st_ctx_cancelled(c)) return st_fail_cancelled(err);
-    if (c->running) return fn(arg, 0, err); /* a run within a run stays on its thread */
+    if (c->running) { /* a run within a run stays on its thread */
+        st_status s = fn(arg, 0, err);
+        return s == ST_OK && st_ctx_stopped(c) ? st_fail_cancelled(err) : s;
+    }
     unsigned most = st_ctx_threads(c);
     if (n > most) n = most;
     if (n > 1) start_threads(c, n - 1);

@@ -29,6 +29,7 @@ struct st_source {
     _Atomic unsigned refs;
     uint64_t size;
     const char *label; /* for messages: the path */
+    bool in_order;     /* made from the beginning on: who reads far ahead of others makes them read it anew */
 };
 
 static inline st_source *st_source_ref(st_source *s)

@@ -36,7 +36,7 @@ static st_status read_worker(void *arg, unsigned worker, st_err *err)
 st_status st_read_raw_spread(st_ctx *ctx, const st_tensor *t, uint64_t off, void *buf, uint64_t n, st_err *err)
 {
     reading r = {.ctx = ctx, .t = t, .to = buf, .off = off, .bytes = n};
-    uint64_t parts = (n + PART - 1) / PART;
+    uint64_t parts = t->node == ST_N_RANGE && t->source->in_order ? 1 : (n + PART - 1) / PART;
     return st_ctx_run(ctx, parts > 1024 ? 1024 : (unsigned)parts, read_worker, &r, err);
 }
 

@@ -7,7 +7,7 @@
 
 /* Raw bytes of a leaf, unchanged: elements are not looked at, so any dtype will do. `off` and `n` are in bytes. */
 st_status st_read_raw(const st_tensor *t, uint64_t off, void *buf, size_t n, st_err *err);
-/* The same by all threads. */
+/* The same by all threads, where the source may be read in any order. */
 st_status st_read_raw_spread(st_ctx *ctx, const st_tensor *t, uint64_t off, void *buf, uint64_t n, st_err *err);
 
 /* Elements [start, start + count) as st_export gives them, computed alone: for a few of them below a view, whose

@@ -157,7 +157,7 @@ static void choose_folds(st_pass *p)
     }
 }
 
-/* The first reduction that sums the squares of output x in F32; nreds: none. */
+/* The first reduction that sums the squares of output x, and does it itself; nreds: none. */
 static size_t squares_of(const st_pass *p, size_t x)
 {
     size_t i = 0;

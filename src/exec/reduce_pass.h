@@ -17,7 +17,7 @@ typedef struct st_reducing {
     /* Not NULL of a dot product whose operands' squares are summed too, by reductions xx and yy: gives those as well */
     st_gram_fn gram;
     size_t xx, yy;
-    size_t width; /* bytes of an element as fn takes it */
+    size_t width; /* bytes of an element as it is folded */
     void *out;
 } st_reducing;
 

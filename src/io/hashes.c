@@ -282,11 +282,12 @@ st_status st_hash_files(st_ctx *ctx, const char *const *paths, size_t n, bool wh
     all.tasks = st_calloc(2 * n + 1, sizeof *all.tasks);
     st_status s = all.subjects && all.tasks ? prepare(&all, paths, n, whole, out, &bytes, err)
                                             : st_fail_nomem(err, n * sizeof *all.subjects);
-    unsigned threads = st_ctx_threads(ctx);
-    if (s == ST_OK) s = st_ahead_new(ctx, threads, all.ntasks, &all.ahead, err);
+    unsigned workers = st_ctx_threads(ctx);
+    if (workers > 2 * all.ntasks) workers = 2 * (unsigned)all.ntasks; /* one to hash, one to read for it */
+    if (s == ST_OK) s = st_ahead_new(ctx, workers, all.ntasks, &all.ahead, err);
     if (s == ST_OK) {
         st_progress_begin(ctx, "hash", bytes);
-        s = st_ctx_run(ctx, threads, work, &all, err);
+        s = st_ctx_run(ctx, workers, work, &all, err);
         if (s == ST_OK) st_progress_tick(ctx, true);
     }
     if (s == ST_OK) s = check_all(&all, n, err);

@@ -456,6 +456,7 @@ st_status st_pack_open(st_source *packed_file, const st_header *h, const st_pack
     p->b.base.ops = &source_ops;
     p->b.base.refs = 1;
     p->b.base.label = packed_file->label;
+    p->b.base.in_order = packed_file->in_order;
     p->under = st_source_ref(packed_file);
     opener o = {p, h, base};
     st_status s = open_packed(&o, err);

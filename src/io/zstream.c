@@ -362,7 +362,8 @@ st_status st_zstream_new(st_source *raw, bool broken, st_source **out, st_err *e
         st_free(x);
         return st_fail_nomem(err, sizeof *x);
     }
-    x->base = (st_source){.ops = &stream_ops, .refs = 1, .size = ST_SIZE_UNKNOWN, .label = raw->label};
+    x->base =
+        (st_source){.ops = &stream_ops, .refs = 1, .size = ST_SIZE_UNKNOWN, .label = raw->label, .in_order = true};
     x->raw = raw;
     x->broken = broken;
     x->spool = -1;

@@ -125,6 +125,7 @@ st_status st_decode_open(st_source *below, const st_listed *t, st_source **out, 
     d->base.ops = &source_ops;
     d->base.refs = 1;
     d->base.label = below->label;
+    d->base.in_order = below->in_order;
     d->base.size = t->bytes / d->in * d->out;
     d->below = st_source_ref(below);
     *out = &d->base;

@@ -212,6 +212,7 @@ st_status st_strided_open(st_source *below, uint64_t offset, st_dtype dtype, int
     s->b.base.ops = &source_ops;
     s->b.base.refs = 1;
     s->b.base.label = below->label;
+    s->b.base.in_order = below->in_order;
     s->below = st_source_ref(below);
     *out = &s->b.base;
     return ST_OK;

@@ -11,6 +11,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 static st_err err;
 static st_ctx *ctx;
@@ -226,17 +227,18 @@ static void test_faults_and_allocations(void **state)
             assert_int_equal(open_fds(), before);
         }
     }
-    st_ctx_set_threads(ctx, 1);
     uint64_t used = st_memory_used();
-    for (uint64_t n = 1;; n++) {
-        st_mem_fail_at(n, false);
-        st_status s = st_hash_files(ctx, &path, 1, false, &h, &err);
-        st_mem_fail_at(0, false);
-        assert_int_equal(st_memory_used(), used);
-        if (s == ST_OK) break;
-        assert_int_equal(s, ST_NOMEM);
-        assert_true(n < 1000);
-    }
+    for (unsigned threads = 1; threads < 8; threads += 3) /* with threads an allocation may not be asked for */
+        for (uint64_t n = 1, fine = 0; fine < threads; n++) {
+            st_ctx_set_threads(ctx, threads);
+            st_mem_fail_at(n, false);
+            st_status s = st_hash_files(ctx, &path, 1, threads > 1, &h, &err);
+            st_mem_fail_at(0, false);
+            assert_int_equal(st_memory_used(), used);
+            fine += s == ST_OK;
+            if (s != ST_OK) assert_int_equal(s, ST_NOMEM);
+            assert_true(n < 1000);
+        }
     release(&m);
 }
 
@@ -254,6 +256,28 @@ static void test_cancel(void **state)
     release(&m);
 }
 
+static bool refuse(void *user, const st_progress *p)
+{
+    (void)user;
+    return p->done == p->total;
+}
+
+/* The thread that is asked may be one that reads for another. */
+static void test_cancel_on_the_way(void **state)
+{
+    (void)state;
+    const char *path = in_dir(dir, "large");
+    st_hashes h;
+    spill(path, "", 0);
+    assert_int_equal(truncate(path, 2000000000), 0);
+    st_ctx_set_progress(ctx, refuse, NULL);
+    for (int i = 0; i < 4; i++) {
+        st_ctx_set_threads(ctx, i < 3 ? 4 : 1);
+        assert_int_equal(st_hash_files(ctx, &path, 1, true, &h, &err), ST_CANCELLED);
+        st_ctx_resume(ctx);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -264,6 +288,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_no_such_file_and_no_files, setup, teardown),
         cmocka_unit_test_setup_teardown(test_faults_and_allocations, setup, teardown),
         cmocka_unit_test_setup_teardown(test_cancel, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_cancel_on_the_way, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

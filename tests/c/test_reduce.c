@@ -215,6 +215,15 @@ static void test_threads_give_the_same_bits(void **state)
     free(w);
 }
 
+/* All the same but which NaN it is: that is decided at the end. */
+static bool same_partial(st_reg reg, st_partial a, st_partial b)
+{
+    bool floats = reg == ST_R_F32 || reg == ST_R_F64;
+    if (floats && a.f != a.f && b.f != b.f) a.f = b.f = 0;
+    if (floats && a.squares != a.squares && b.squares != b.squares) a.squares = b.squares = 0;
+    return memcmp(&a, &b, sizeof a) == 0;
+}
+
 static void check_fold(st_fold fold, st_reg reg, const void *x, const void *y, size_t n)
 {
     st_partial want, got;
@@ -225,7 +234,7 @@ static void check_fold(st_fold fold, st_reg reg, const void *x, const void *y, s
         fn(&got, x, y, n, 100);
         fn(&got, x, y, n, 100 + n);
         if (level == 0) want = got;
-        if (memcmp(&got, &want, sizeof got) != 0)
+        if (!same_partial(reg, got, want))
             fail_msg("%s: fold %d of class %d, %zu elements, differs", st_kern_level(level)->name, (int)fold, (int)reg,
                      n);
     }
@@ -237,18 +246,27 @@ static void check_gram(st_reg reg, const void *x, const void *y, size_t n)
     for (unsigned level = 0; st_kern_level(level); level++) {
         const st_kernels *k = st_kern_level(level);
         st_partial want[3] = {{.f = 3}, {.f = 5}, {.f = -7}}, got[3];
+        assert_int_equal(k->gram[reg] != NULL, reg == ST_R_F32);
         if (!k->gram[reg]) continue;
         memcpy(got, want, sizeof got);
         k->gram[reg](&got[0], &got[1], &got[2], x, y, n);
         st_kern_level(0)->fold[ST_F_SUMSQ][reg](&want[0], x, NULL, n, 0);
         st_kern_level(0)->fold[ST_F_SUMSQ][reg](&want[1], y, NULL, n, 0);
         st_kern_level(0)->fold[ST_F_DOT][reg](&want[2], x, y, n, 0);
-        for (int i = 0; i < 3; i++) {
-            assert_int_equal(got[i].n, want[i].n);
-            if (want[i].f == want[i].f || got[i].f == got[i].f)
-                assert_memory_equal(&got[i].f, &want[i].f, sizeof got[i].f);
-        }
+        for (int i = 0; i < 3; i++) assert_true(same_partial(reg, got[i], want[i]));
     }
+}
+
+/* What products and sums of F32 may stumble over: signs, the smallest and the largest; in some rounds no number. */
+static float odd_value(rng *r, int round)
+{
+    static const uint32_t bits[] = {0, 0x80000000, 1, 0x807fffff, 0x00800000, 0x7f7fffff, 0xff7fffff, 0x3f800001};
+    static const uint32_t none[] = {0x7f800000, 0xff800000, 0x7fc00001, 0xff800001};
+    bool number = round % 3 || rng_below(r, 50);
+    uint32_t b = number ? bits[rng_below(r, 8)] : none[rng_below(r, 4)];
+    float f;
+    memcpy(&f, &b, sizeof f);
+    return rng_below(r, 4) ? value_at(r) : f;
 }
 
 /* NaN and infinities included. Only the value of a NaN is compared: which one it is is decided at the end. */
@@ -261,8 +279,8 @@ static void test_levels_give_the_same_bits(void **state)
         size_t n = round < 40 ? 1 + rng_below(&r, 2048) : 1 + (size_t)(round - 40);
         for (int reg = 0; reg < ST_REG_COUNT; reg++) {
             for (size_t i = 0; i < n; i++) {
-                float f = value_at(&r), g = value_at(&r);
-                double d = value_at(&r) * 1e3, e = value_at(&r);
+                float f = round % 2 ? value_at(&r) : odd_value(&r, round), g = odd_value(&r, round + 1);
+                double d = value_at(&r) * 1e3, e = odd_value(&r, round);
                 uint64_t a = rng_next(&r), b = rng_next(&r);
                 if (reg == ST_R_F32) memcpy(x + 4 * i, &f, 4), memcpy(y + 4 * i, &g, 4);
                 if (reg == ST_R_F64) memcpy(x + 8 * i, &d, 8), memcpy(y + 8 * i, &e, 8);
@@ -318,6 +336,8 @@ static void test_abreast(void **state)
                 size_t bytes = ST_FOLD_BLOCK * st_reg_size((st_reg)reg);
                 const char *x = reg == ST_R_F32 ? (char *)f : (char *)d;
                 st_fold_abreast_fn fn = st_kern_level(l)->fold_abreast[fold][reg];
+                bool sums = fold == ST_F_SUM || fold == ST_F_SUMABS || fold == ST_F_SUMSQ;
+                assert_int_equal(fn != NULL, sums && (reg == ST_R_F32 || reg == ST_R_F64));
                 if (!fn) continue;
                 for (size_t k = 0; k < APART; k++) fn(got + k, x + k * bytes, APART);
                 for (size_t k = 0; k < BLOCKS; k++) {

@@ -6,9 +6,12 @@
 #include "context.h"
 #include "file.h"
 #include "mem.h"
+#include "sys.h"
+#include "tensor.h"
 #include "zcodec.h"
 #include "zsource.h"
 
+#include <errno.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
@@ -417,6 +420,35 @@ static void test_threads(void **state)
     free(p);
 }
 
+/* A copy of a tensor of a stream is read in order, whatever the threads: nothing goes to a temporary file. */
+static void test_copies_of_streams(void **state)
+{
+    (void)state;
+    static const size_t sizes[] = {40000000};
+    size_t n, m;
+    unsigned char *p = zmodel_make("r", sizes, &n), *one = zmodel_frames(p, n, n, true, &m);
+    char *got = malloc(sizes[0]);
+    int64_t shape = (int64_t)sizes[0];
+    spill(in_dir(dir, "m.zst"), one, m);
+    for (int i = 0; i < 3; i++) {
+        st_file *f;
+        st_tensor *t;
+        st_ctx_set_threads(ctx, 4);
+        assert_ok(st_file_open(in_dir(dir, "m.zst"), &f, &err));
+        assert_ok(st_tensor_range(st_file_source(f), n - sizes[0], ST_U8, 1, &shape, "t0", 2, NULL, &t, &err));
+        sys_fault(SYS_pwrite, 1, ENOSPC);
+        assert_ok(st_export(ctx, t, 0, sizes[0], ST_U8, got, &err));
+        assert_true(sys_fault_pending(SYS_pwrite));
+        sys_fault(SYS_CALL_COUNT, 0, 0);
+        assert_memory_equal(got, p + n - sizes[0], sizes[0]);
+        st_tensor_unref(t);
+        st_file_close(f);
+    }
+    free(got);
+    free(one);
+    free(p);
+}
+
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup_dir, teardown_dir)
 
 int main(void)
@@ -425,7 +457,7 @@ int main(void)
         TEST(test_round_trips),    TEST(test_foreign_header), TEST(test_same_bytes_on_any_threads),
         TEST(test_options),        TEST(test_looking),        TEST(test_streams),
         TEST(test_foreign_tables), TEST(test_small_foreign),  TEST(test_zstd_program),
-        TEST(test_window),         TEST(test_threads),
+        TEST(test_window),         TEST(test_threads),        TEST(test_copies_of_streams),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -20,6 +20,12 @@ enum {
     WINDOW_FREE = 32 << 20, /* bytes that a frame may ask a decoder to keep, unless more memory is allowed */
 };
 
+/* A thread that wants bytes from an offset on. */
+typedef struct waiting {
+    uint64_t off;
+    struct waiting *next;
+} waiting;
+
 typedef struct zstream {
     st_source base;
     st_source *raw;
@@ -30,7 +36,11 @@ typedef struct zstream {
     size_t entry;           /* of the next frame in it */
     bool broken;            /* its end is not a frame's */
 
-    pthread_mutex_t lock;     /* of all that follows, but what is atomic */
+    pthread_mutex_t lock; /* of these three */
+    pthread_cond_t turn;
+    waiting *queue; /* who wants the least offset comes first, lest the others leave it behind what is kept */
+    bool busy;      /* one thread has all that follows, but what is atomic */
+
     st_zstd_stream *z;        /* NULL: asleep, at the beginning */
     unsigned char *in, *kept; /* the latter of `room` bytes */
     size_t room;
@@ -53,6 +63,29 @@ typedef struct zstream {
 } zstream;
 
 static zstream *of(st_source *s) { return (zstream *)(void *)s; }
+
+/* ---------------------------------------------------------------- one thread at a time */
+
+static void take(zstream *x, uint64_t off)
+{
+    waiting own = {.off = off}, **at = &x->queue;
+    pthread_mutex_lock(&x->lock);
+    while (*at && (*at)->off <= off) at = &(*at)->next;
+    own.next = *at;
+    *at = &own;
+    while (x->busy || x->queue != &own) pthread_cond_wait(&x->turn, &x->lock);
+    x->queue = own.next;
+    x->busy = true;
+    pthread_mutex_unlock(&x->lock);
+}
+
+static void give(zstream *x)
+{
+    pthread_mutex_lock(&x->lock);
+    x->busy = false;
+    pthread_cond_broadcast(&x->turn);
+    pthread_mutex_unlock(&x->lock);
+}
 
 /* ---------------------------------------------------------------- asleep and awake */
 
@@ -317,10 +350,10 @@ static st_status stream_read(st_source *s, void *buf, uint64_t off, size_t n, st
         note_given(x, off, n);
         return st_spool_read(x->spool, x->base.label, buf, off, n, err);
     }
-    pthread_mutex_lock(&x->lock);
+    take(x, off);
     st_status status = read_locked(x, buf, off, n, err);
     if (status == ST_OK) note_read(x, off, n);
-    pthread_mutex_unlock(&x->lock);
+    give(x);
     return status;
 }
 
@@ -329,10 +362,10 @@ static st_status settle(st_source *s, st_err *err)
 {
     zstream *x = of(s);
     st_status status = ST_OK;
-    pthread_mutex_lock(&x->lock);
+    take(x, 0);
     while (status == ST_OK && x->given > x->sound && !x->done) status = advance(x, err);
     if (status == ST_OK) x->given = 0;
-    pthread_mutex_unlock(&x->lock);
+    give(x);
     return status;
 }
 
@@ -345,6 +378,7 @@ static void close_stream(st_source *s)
     zstream *x = of(s);
     fall_asleep(x);
     if (x->spool >= 0) sys_close(x->spool);
+    pthread_cond_destroy(&x->turn);
     pthread_mutex_destroy(&x->lock);
     st_header_free(x->h);
     st_ztable_free(&x->table);
@@ -358,7 +392,9 @@ static const st_source_ops stream_ops = {
 st_status st_zstream_new(st_source *raw, bool broken, st_source **out, st_err *err)
 {
     zstream *x = st_calloc(1, sizeof *x);
-    if (!x || pthread_mutex_init(&x->lock, NULL) != 0) {
+    bool locked = x && pthread_mutex_init(&x->lock, NULL) == 0;
+    if (!locked || pthread_cond_init(&x->turn, NULL) != 0) {
+        if (locked) pthread_mutex_destroy(&x->lock);
         st_free(x);
         return st_fail_nomem(err, sizeof *x);
     }
@@ -379,11 +415,11 @@ st_status st_zstream_peek(st_source *s, void *buf, size_t n, size_t *got, st_err
 {
     zstream *x = of(s);
     st_status status = ST_OK;
-    pthread_mutex_lock(&x->lock);
+    take(x, 0);
     while (status == ST_OK && x->front < n && !x->done) status = advance(x, err);
     *got = x->front < n ? (size_t)x->front : n;
     if (status == ST_OK && *got) copy_kept(x, buf, 0, *got);
-    pthread_mutex_unlock(&x->lock);
+    give(x);
     return status;
 }
 

@@ -38,7 +38,7 @@ static const st_source_ops bytes_ops = {.read = bytes_read, .check = bytes_check
 
 static inline bytes_source bytes_of(const uint8_t *data, size_t size)
 {
-    return (bytes_source){{&bytes_ops, 1, size, "fuzz"}, data};
+    return (bytes_source){{.ops = &bytes_ops, .refs = 1, .size = size, .label = "fuzz"}, data};
 }
 
 /* Names are text, sizes fit, and no element lies outside of the file. */

@@ -111,13 +111,9 @@ st_status st_ahead_each(st_ahead *a, unsigned worker, st_source *src, uint64_t f
                         void *arg, st_err *err)
 {
     stream *s = &a->streams[worker];
-    if (!s->bytes) {
-        char *bytes = st_malloc((size_t)SLOTS * PIECE);
-        if (!bytes) return st_fail_nomem(err, (size_t)SLOTS * PIECE);
-        pthread_mutex_lock(&a->lock);
-        s->bytes = bytes;
-    } else
-        pthread_mutex_lock(&a->lock);
+    if (!s->bytes) s->bytes = st_malloc((size_t)SLOTS * PIECE); /* of use to others from `end` on */
+    if (!s->bytes) return st_fail_nomem(err, (size_t)SLOTS * PIECE);
+    pthread_mutex_lock(&a->lock);
     s->src = src;
     s->next = s->at = from;
     s->end = to;

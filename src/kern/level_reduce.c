@@ -48,11 +48,15 @@ enum {
 #define X_ (x[i + (size_t)l])
 #define Y_ (y[i + (size_t)l])
 
-/* v + x * y. Of two F32 the product is exact in F64: it is rounded once, with FMA and without. */
-#if defined(__FMA__)
+/* v + x * y; ADD_PRODUCTS of vectors of widened F32. Of two F32 the product is exact in F64: it is rounded once, with
+ * FMA and without. */
+#if defined(__FMA__) && defined(__AVX2__)
+#include <immintrin.h>
 #define ADD_PRODUCT_f32(v, x, y) __builtin_fma((double)(x), (double)(y), v)
+#define ADD_PRODUCTS(v, x, y) _mm256_fmadd_pd(x, y, v)
 #else
 #define ADD_PRODUCT_f32(v, x, y) ((v) + (double)(x) * (double)(y))
+#define ADD_PRODUCTS(v, x, y) ((v) + (x) * (y))
 #endif
 #define ADD_PRODUCT_f64(v, x, y) ((v) + (x) * (y))
 
@@ -265,13 +269,6 @@ typedef double wide_four __attribute__((vector_size(32)));
         st_partial r = {.f = lane[0], .n = n, .at = at};            \
         st_fold_join(ST_F_##fold, ST_R_F32, p, &r);                 \
     }
-
-#if defined(__FMA__) && defined(__AVX2__)
-#include <immintrin.h>
-#define ADD_PRODUCTS(v, x, y) _mm256_fmadd_pd(x, y, v)
-#else
-#define ADD_PRODUCTS(v, x, y) ((v) + (x) * (y))
-#endif
 
 typedef float some_four __attribute__((vector_size(16), aligned(1), may_alias));
 

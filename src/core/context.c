@@ -12,13 +12,14 @@
 #include <string.h>
 #include <time.h>
 
-enum { MAX_THREADS = 256, STACK = 1 << 20 };
+enum { MAX_THREADS = 256, STACK = 1 << 20, ANY = -1 };
 static const double TICK = 0.1; /* seconds between calls of the progress function */
 enum { LOOK = 5000000 };        /* nanoseconds between looks at the cancel flag: a signal handler can only set it */
 
 typedef struct worker {
     st_ctx *ctx;
     unsigned number;
+    int place; /* the processor that it is kept on, or ANY */
     pthread_t thread;
 } worker;
 
@@ -172,12 +173,31 @@ static void start_threads(st_ctx *c, unsigned n)
     while (c->started < n) {
         worker *w = st_malloc(sizeof *w);
         if (!w) break;
-        *w = (worker){.ctx = c, .number = c->started + 1};
+        *w = (worker){.ctx = c, .number = c->started + 1, .place = ANY};
         if (!start_thread(&w->thread, worker_main, w)) {
             st_free(w);
             break;
         }
         c->workers[c->started++] = w;
+    }
+}
+
+/* Gives each worker of a run a processor, if there are as many as threads; the caller's thread is its own. The kernel
+ * of a virtual machine, to whom an idle processor does not look idle, wakes a thread where its waker runs and lets the
+ * two share that for tens of milliseconds. Work is taken piece by piece: one who must share with another program takes
+ * less. */
+static void place_workers(st_ctx *c)
+{
+    unsigned list[MAX_THREADS + 1], n = sys_processors(list, MAX_THREADS + 1), here = sys_processor(), at = 0;
+    while (at < n && list[at] != here) at++;
+    bool each = n == c->active && at < n;
+    for (unsigned i = 0; i < c->busy; i++) {
+        worker *w = c->workers[i];
+        const unsigned *own = &list[each ? (at + w->number) % n : 0];
+        int place = each ? (int)*own : ANY;
+        if (w->place == place) continue;
+        w->place = place;
+        sys_keep_on(w->thread, own, each ? 1 : n);
     }
 }
 
@@ -203,7 +223,10 @@ st_status st_ctx_run(st_ctx *c, unsigned n, st_work_fn fn, void *arg, st_err *er
     c->active = n ? n : 1; /* workers are numbered from 1; the caller is 0 */
     c->busy = c->active - 1;
     c->round++;
-    if (c->busy) pthread_cond_broadcast(&c->work);
+    if (c->busy) {
+        place_workers(c);
+        pthread_cond_broadcast(&c->work);
+    }
     pthread_mutex_unlock(&c->lock);
 
     st_err e;

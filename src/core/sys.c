@@ -6,6 +6,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -530,13 +531,56 @@ unsigned sys_cgroup_cpus(const char *groups, const char *mount)
     return least;
 }
 
+#ifdef __linux__
+enum { SETS = 16 }; /* 16,384 processors: the kernel refuses a set smaller than its own */
+#endif
+
+unsigned sys_processors(unsigned *list, unsigned most)
+{
+    unsigned n = 0;
+#ifdef __linux__
+    cpu_set_t set[SETS];
+    if (sched_getaffinity(0, sizeof set, set) != 0) return 0;
+    unsigned all = (unsigned)CPU_COUNT_S(sizeof set, set);
+    if (all < most) most = all;
+    for (unsigned i = 0; n < most; i++)
+        if (CPU_ISSET_S(i, sizeof set, set)) list[n++] = i;
+#else
+    (void)list, (void)most;
+#endif
+    return n;
+}
+
+unsigned sys_processor(void)
+{
+#ifdef __linux__
+    int now = sched_getcpu();
+    return now < 0 ? 0 : (unsigned)now;
+#else
+    return 0;
+#endif
+}
+
+void sys_keep_on(pthread_t thread, const unsigned *list, unsigned n)
+{
+#ifdef __linux__
+    cpu_set_t set[SETS];
+    CPU_ZERO_S(sizeof set, set);
+    for (unsigned i = 0; i < n; i++) CPU_SET_S(list[i], sizeof set, set);
+    pthread_setaffinity_np(thread, sizeof set, set);
+#else
+    (void)thread, (void)list, (void)n;
+#endif
+}
+
 unsigned sys_cpus(void)
 {
 #ifdef __linux__
-    cpu_set_t set[16]; /* 16,384 processors: the kernel refuses a set smaller than its own */
+    cpu_set_t set[SETS];
     int n = sched_getaffinity(0, sizeof set, set) == 0 ? CPU_COUNT_S(sizeof set, set) : 1;
-    unsigned limit = sys_cgroup_cpus("/proc/self/cgroup", "/sys/fs/cgroup");
-    if (limit && limit < (unsigned)n) n = (int)limit;
+    static _Atomic int limit = -1; /* a dozen files tell it: they are read once */
+    if (limit < 0) limit = (int)sys_cgroup_cpus("/proc/self/cgroup", "/sys/fs/cgroup");
+    if (limit && limit < n) n = limit;
 #else
     long n = sysconf(_SC_NPROCESSORS_ONLN);
 #endif

@@ -63,7 +63,12 @@ void sys_boot(char text[64]);
 int sys_thread(void);
 void sys_step_back(int thread);
 double sys_seconds(void); /* monotonic */
-unsigned sys_cpus(void);  /* affinity and cgroup aware, at least 1 */
+/* Processors that the caller may run on, lowest first, at most `most`; 0 where the system does not tell. */
+unsigned sys_processors(unsigned *list, unsigned most);
+unsigned sys_processor(void); /* the caller's at this moment */
+/* A hint: the thread runs on these n alone. */
+void sys_keep_on(pthread_t thread, const unsigned *list, unsigned n);
+unsigned sys_cpus(void); /* affinity and cgroup aware, at least 1 */
 /* Processors that cgroup quotas allow, 0 = no limit: `groups` is /proc/self/cgroup, `mount` /sys/fs/cgroup. */
 unsigned sys_cgroup_cpus(const char *groups, const char *mount);
 

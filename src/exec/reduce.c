@@ -157,26 +157,46 @@ static void choose_folds(st_pass *p)
     }
 }
 
-/* The first reduction that sums the squares of output x, and does it itself; nreds: none. */
-static size_t squares_of(const st_pass *p, size_t x)
+/* A dot product of x with itself sums its squares. */
+static st_fold fold_over(const st_reducing *r) { return r->fold == ST_F_DOT && r->x == r->y ? ST_F_SUMSQ : r->fold; }
+
+/* The first reduction that folds output x like this, and does it itself; nreds: none. */
+static size_t find_fold(const st_pass *p, st_fold fold, size_t x)
 {
     size_t i = 0;
-    while (i < p->nreds && !(p->reds[i].fold == ST_F_SUMSQ && p->reds[i].x == x && p->reds[i].fn)) i++;
+    while (i < p->nreds && !(fold_over(&p->reds[i]) == fold && p->reds[i].x == x && p->reds[i].fn)) i++;
     return i;
 }
 
-/* Dot products take the sums of squares of their operands along, each sum with one of them. */
-static void choose_grams(st_pass *p)
+/* Reduction i does these, one of which it is, if all are there. */
+static void join_folds(st_pass *p, size_t i, st_joint_fn fn, const size_t *does, size_t n)
+{
+    st_reducing *r = &p->reds[i];
+    for (size_t k = 0; k < n; k++)
+        if (does[k] == p->nreds) return;
+    for (size_t k = 0; k < n; k++) p->reds[does[k]].fn = NULL;
+    memcpy(r->does, does, n * sizeof *does);
+    r->ndoes = n;
+    r->joint = fn;
+}
+
+/* Dot products take the sums of squares of their operands along; sums what else is asked of the same elements. */
+static void choose_joints(st_pass *p)
 {
     for (size_t i = 0; i < p->nreds; i++) {
-        st_reducing *r = &p->reds[i];
-        if (r->fold != ST_F_DOT || !st_kern()->gram[r->reg]) continue;
-        size_t xx = squares_of(p, r->x), yy = squares_of(p, r->y);
-        if (xx == yy || xx == p->nreds || yy == p->nreds) continue;
-        r->gram = st_kern()->gram[r->reg];
-        r->xx = xx;
-        r->yy = yy;
-        p->reds[xx].fn = p->reds[yy].fn = NULL;
+        const st_reducing *r = &p->reds[i];
+        st_joint_fn gram = st_kern()->gram[r->reg];
+        if (fold_over(r) == ST_F_DOT && r->fn && gram)
+            join_folds(p, i, gram, (size_t[]){find_fold(p, ST_F_SUMSQ, r->x), find_fold(p, ST_F_SUMSQ, r->y), i}, 3);
+    }
+    for (size_t i = 0; i < p->nreds; i++) {
+        const st_reducing *r = &p->reds[i];
+        st_joint_fn summary = st_kern()->summary[r->reg];
+        if (r->fold == ST_F_SUM && r->fn && summary)
+            join_folds(p, i, summary,
+                       (size_t[]){i, find_fold(p, ST_F_SUMSQ, r->x), find_fold(p, ST_F_MIN, r->x),
+                                  find_fold(p, ST_F_MAX, r->x)},
+                       4);
     }
 }
 
@@ -190,7 +210,7 @@ static st_status run(st_pass *p, st_err *err)
     allow_raw(p);
     ST_TRY(st_program_new(p->ctx, p->outs, p->nouts, &p->program, err));
     choose_folds(p);
-    choose_grams(p);
+    choose_joints(p);
     uint64_t tile = st_program_tile(p->program) / ST_FOLD_BLOCK * ST_FOLD_BLOCK;
     p->run = RUN / p->nouts / ST_FOLD_BLOCK * ST_FOLD_BLOCK;
     if (p->run > tile || st_program_has_products(p->program)) p->run = tile;

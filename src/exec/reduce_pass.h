@@ -12,11 +12,10 @@ typedef struct st_reducing {
     st_fold fold;
     st_reg reg;                 /* in which the operands are taken */
     size_t x, y;                /* outputs of the program */
-    st_fold_fn fn;              /* NULL: done by another's gram */
+    st_fold_fn fn;              /* NULL: done by another's `joint` */
     st_fold_abreast_fn abreast; /* NULL: none */
-    /* Not NULL of a dot product whose operands' squares are summed too, by reductions xx and yy: gives those as well */
-    st_gram_fn gram;
-    size_t xx, yy;
+    st_joint_fn joint;          /* not NULL: does these reductions, among them this one */
+    size_t does[ST_JOINT_MOST], ndoes;
     size_t width; /* bytes of an element as it is folded */
     void *out;
 } st_reducing;

@@ -53,9 +53,11 @@ static void fold_block(hand *h, size_t skip, size_t n, uint64_t in_row)
         const st_reducing *red = &p->reds[r];
         const char *x = (const char *)h->blocks[red->x] + skip * red->width;
         const char *y = (const char *)h->blocks[red->y] + skip * red->width;
-        if (red->gram)
-            red->gram(&h->acc[red->xx], &h->acc[red->yy], &h->acc[r], x, y, n);
-        else if (red->fn)
+        if (red->joint) {
+            st_partial *to[ST_JOINT_MOST];
+            for (size_t k = 0; k < red->ndoes; k++) to[k] = &h->acc[red->does[k]];
+            red->joint(to, x, y, n);
+        } else if (red->fn)
             red->fn(&h->acc[r], x, y, n, in_row);
     }
 }

@@ -51,8 +51,10 @@ typedef void (*st_fold_fn)(st_partial *p, const void *x, const void *y, size_t n
  * p[k * apart], which it overwrites. Memory serves several places at once faster than one. */
 typedef void (*st_fold_abreast_fn)(st_partial *p, const void *x, size_t apart);
 
-/* SUMSQ of x, SUMSQ of y and DOT of both in one, with the same bits: every element is widened once. */
-typedef void (*st_gram_fn)(st_partial *xx, st_partial *yy, st_partial *xy, const void *x, const void *y, size_t n);
+/* Several folds of a block in one, each with the bits that it gives by itself: elements are widened once, operands read
+ * once. Into to[]: `gram` SUMSQ of x, SUMSQ of y, DOT of both; `summary` SUM, SUMSQ, MIN, MAX of x. */
+enum { ST_JOINT_MOST = 4 };
+typedef void (*st_joint_fn)(st_partial *const *to, const void *x, const void *y, size_t n);
 
 /* What is known of columns, of each the rows so far: `value` is st_partial's number, of its eight bytes. */
 typedef struct st_columns {

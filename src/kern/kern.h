@@ -93,7 +93,7 @@ typedef struct st_kernels {
     const st_fold_fn (*fold)[ST_REG_COUNT];                 /* [ST_FOLD_COUNT] */
     const st_fold_abreast_fn (*fold_abreast)[ST_REG_COUNT]; /* [ST_FOLD_COUNT] */
     const st_fold_columns_fn (*fold_columns)[ST_REG_COUNT]; /* [ST_FOLD_COUNT] */
-    const st_gram_fn *gram;                                 /* [ST_REG_COUNT] */
+    const st_joint_fn *gram, *summary;                      /* [ST_REG_COUNT] */
     /* F32 folds that take raw BF16 instead, of any alignment, and give the same bits; NULL where there is none. */
     const st_fold_fn *fold_bf16; /* [ST_FOLD_COUNT] */
     const st_bracket_fn *bracket;

@@ -38,7 +38,8 @@
     extern const st_gen_fn st_kern_gen_##level[ST_GEN_COUNT];                                  \
     extern const st_fold_fn st_kern_fold_##level[ST_FOLD_COUNT][ST_REG_COUNT];                 \
     extern const st_fold_abreast_fn st_kern_fold_abreast_##level[ST_FOLD_COUNT][ST_REG_COUNT]; \
-    extern const st_gram_fn st_kern_gram_##level[ST_REG_COUNT];                                \
+    extern const st_joint_fn st_kern_gram_##level[ST_REG_COUNT];                               \
+    extern const st_joint_fn st_kern_summary_##level[ST_REG_COUNT];                            \
     extern const st_fold_columns_fn st_kern_fold_columns_##level[ST_FOLD_COUNT][ST_REG_COUNT]; \
     extern const st_fold_fn st_kern_fold_bf16_##level[ST_FOLD_COUNT];                          \
     extern const st_bracket_fn st_kern_bracket_##level;                                        \

@@ -272,10 +272,9 @@ typedef double wide_four __attribute__((vector_size(32)));
 
 typedef float some_four __attribute__((vector_size(16), aligned(1), may_alias));
 
-static void gram_f32(st_partial *xx, st_partial *yy, st_partial *xy, const void *x_, const void *y_, size_t n)
+static void gram_f32(st_partial *const *to, const void *x_, const void *y_, size_t n)
 {
     const float *x = x_, *y = y_;
-    st_partial *const to[] = {xx, yy, xy};
     wide_four acc[3][LANES / 4] = {{{0}}};
     double lanes[3][LANES];
     size_t i = 0;
@@ -301,7 +300,54 @@ static void gram_f32(st_partial *xx, st_partial *yy, st_partial *xy, const void 
     }
 }
 
-const st_gram_fn ST_LEVELED(st_kern_gram)[ST_REG_COUNT] = {[ST_R_F32] = gram_f32};
+static void sums_f32(st_partial *sum, st_partial *squares, const float *x, size_t n)
+{
+    wide_four acc[2][LANES / 4] = {{{0}}};
+    double lanes[2][LANES];
+    size_t i = 0;
+    for (; i + LANES <= n; i += LANES)
+        for (size_t k = 0; k < LANES / 4; k++) {
+            const some_four a = *(const some_four *)(x + i + 4 * k);
+            const wide_four v = {a[0], a[1], a[2], a[3]};
+            acc[0][k] += v;
+            acc[1][k] = ADD_PRODUCTS(acc[1][k], v, v);
+        }
+    memcpy(lanes, acc, sizeof lanes);
+    for (size_t l = 0; i < n; i++, l++) {
+        lanes[0][l] += (double)x[i];
+        lanes[1][l] = ADD_PRODUCT_f32(lanes[1][l], x[i], x[i]);
+    }
+    for (size_t k = 0; k < 2; k++) {
+        double *lane = lanes[k];
+        JOIN_LANES(double, a + b)
+        st_partial r = {.f = lane[0], .n = n};
+        st_fold_join(ST_F_SUM, ST_R_F32, k ? squares : sum, &r);
+    }
+}
+
+static void summary_f32(st_partial *const *to, const void *x_, const void *y_, size_t n)
+{
+    const n32 *b = x_;
+    n32 least = INT32_MAX, greatest = INT32_MIN, largest = 0, limit;
+    const float infinity = __builtin_inff();
+    (void)y_;
+    sums_f32(to[0], to[1], x_, n);
+    for (size_t k = 0; k < n; k++) {
+        const n32 own = key_of_n32(b[k]), size = size_of_n32(b[k]);
+        least = own < least ? own : least;
+        greatest = own > greatest ? own : greatest;
+        largest = size > largest ? size : largest;
+    }
+    memcpy(&limit, &infinity, sizeof limit);
+    const bool bad = largest > limit;
+    st_partial min = {.f = bad ? __builtin_nanf("") : value_of_n32(least), .n = n};
+    st_partial max = {.f = bad ? __builtin_nanf("") : value_of_n32(greatest), .n = n};
+    st_fold_join(ST_F_MIN, ST_R_F32, to[2], &min);
+    st_fold_join(ST_F_MAX, ST_R_F32, to[3], &max);
+}
+
+const st_joint_fn ST_LEVELED(st_kern_gram)[ST_REG_COUNT] = {[ST_R_F32] = gram_f32};
+const st_joint_fn ST_LEVELED(st_kern_summary)[ST_REG_COUNT] = {[ST_R_F32] = summary_f32};
 
 typedef int64_t bits_four __attribute__((vector_size(32)));
 #define AS_IS(w) (w)

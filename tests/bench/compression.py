@@ -77,16 +77,16 @@ def zstd_verdict(path, mib, smaller):
     return verdict
 
 
-def zstd_rows(name, path):
+def zstd_rows(name, path, runs=RUNS):
     if not shutil.which("zstd"):
         return
     yield Row("compress " + name, "the size of `zstd -3`, 1.5 x the speed of `-T2`; 64 MiB", compress,
-              zstd_verdict(path, 64, True), {"zstd": zstd}, inputs=[path], out="out.safetensors.zst")
+              zstd_verdict(path, 64, True), {"zstd": zstd}, inputs=[path], out="out.safetensors.zst", runs=runs)
     both = [compressed(path, "stlua"), compressed(path, "zstd")]
     yield Row("decode %s (`verify --quick`, `zstd -t`)" % name, "1.5 x zstd; 64 MiB", decode,
-              zstd_verdict(path, 64, False), {"zstd": zstd_test}, inputs=both)
+              zstd_verdict(path, 64, False), {"zstd": zstd_test}, inputs=both, runs=runs)
     yield Row("decompress %s, to a file" % name, "1.5 x `zstd -d`; 64 MiB", decompress, zstd_verdict(path, 64, False),
-              {"zstd": unzstd}, inputs=both)
+              {"zstd": unzstd}, inputs=both, runs=runs)
 
 
 # ---------------------------------------------------------------- pack, beside ZipNN
@@ -212,7 +212,7 @@ def print_one(path, out):
 
 
 ZSTD_ROWS = [
-    *(row for dtype in ZIPNN for row in zstd_rows("MiniLM, " + dtype, lambda dtype=dtype: minilm(dtype))),
+    *(row for dtype in ZIPNN for row in zstd_rows("MiniLM, " + dtype, lambda dtype=dtype: minilm(dtype), 4 * RUNS)),
     *zstd_rows("a 2.2 GB BF16 model", lambda: model("llama-a")),
     Row("open a compressed 2.2 GB file, print a tensor", "20 ms", print_one, absolute(seconds=0.020),
         inputs=[compressed(lambda: model("llama-a"), "stlua")], runs=4 * RUNS),

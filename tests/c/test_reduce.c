@@ -240,20 +240,23 @@ static void check_fold(st_fold fold, st_reg reg, const void *x, const void *y, s
     }
 }
 
-/* Three folds in one. */
-static void check_gram(st_reg reg, const void *x, const void *y, size_t n)
+/* Several folds in one. */
+static void check_joint(bool summary, st_reg reg, const void *x, const void *y, size_t n)
 {
+    static const st_fold folds[2][ST_JOINT_MOST] = {{ST_F_SUMSQ, ST_F_SUMSQ, ST_F_DOT},
+                                                    {ST_F_SUM, ST_F_SUMSQ, ST_F_MIN, ST_F_MAX}};
     for (unsigned level = 0; st_kern_level(level); level++) {
         const st_kernels *k = st_kern_level(level);
-        st_partial want[3] = {{.f = 3}, {.f = 5}, {.f = -7}}, got[3];
-        assert_int_equal(k->gram[reg] != NULL, reg == ST_R_F32);
-        if (!k->gram[reg]) continue;
+        st_joint_fn fn = (summary ? k->summary : k->gram)[reg];
+        st_partial want[ST_JOINT_MOST] = {{.f = 3}, {.f = 5}, {.f = -7}, {.f = 9}}, got[ST_JOINT_MOST];
+        assert_int_equal(fn != NULL, reg == ST_R_F32);
+        if (!fn) continue;
         memcpy(got, want, sizeof got);
-        k->gram[reg](&got[0], &got[1], &got[2], x, y, n);
-        st_kern_level(0)->fold[ST_F_SUMSQ][reg](&want[0], x, NULL, n, 0);
-        st_kern_level(0)->fold[ST_F_SUMSQ][reg](&want[1], y, NULL, n, 0);
-        st_kern_level(0)->fold[ST_F_DOT][reg](&want[2], x, y, n, 0);
-        for (int i = 0; i < 3; i++) assert_true(same_partial(reg, got[i], want[i]));
+        fn((st_partial *[]){&got[0], &got[1], &got[2], &got[3]}, x, y, n);
+        for (int i = 0; i < (summary ? 4 : 3); i++) {
+            st_kern_level(0)->fold[folds[summary][i]][reg](&want[i], !summary && i == 1 ? y : x, y, n, 0);
+            assert_true(same_partial(reg, got[i], want[i]));
+        }
     }
 }
 
@@ -288,7 +291,7 @@ static void test_levels_give_the_same_bits(void **state)
                 if (reg == ST_R_B8) x[i] = a & 1;
             }
             for (int fold = 0; fold < ST_FOLD_COUNT; fold++) check_fold((st_fold)fold, (st_reg)reg, x, y, n);
-            check_gram((st_reg)reg, x, y, n);
+            for (int which = 0; which < 2; which++) check_joint(which, (st_reg)reg, x, y, n);
         }
     }
 }
@@ -455,6 +458,45 @@ static void test_norms_beside_products(void **state)
     st_tensor_unref(b);
     free(v);
     free(w);
+}
+
+/* The values of a tensor, which is freed. */
+static double *numbers(st_tensor *t)
+{
+    double *v = malloc(t->numel * sizeof *v);
+    assert_ok(st_export(ctx, t, 0, t->numel, ST_F64, v, &err));
+    st_tensor_unref(t);
+    return v;
+}
+
+/* What `stats` asks of a tensor is folded in one look, each number with the bits that it has alone; also where there
+ * are NaN, in rows and down columns. */
+static void test_summaries(void **state)
+{
+    (void)state;
+    enum { ROWS = 3, N = 100003, ASKED = 10 };
+    static const st_reduction what[ASKED] = {ST_RED_MAX, ST_RED_MEAN, ST_RED_MIN,  ST_RED_NORM, ST_RED_SUM,
+                                             ST_RED_MAX, ST_RED_MEAN, ST_RED_NORM, ST_RED_MIN,  ST_RED_ARGMAX};
+    for (int round = 0; round < 3; round++) {
+        float *v = random_floats(31, ROWS * N);
+        if (round == 1) v[N + 7] = (float)NAN;
+        st_tensor *a = tensor_of(ST_F32, v, ROWS * N), *rows, *t[ASKED + 1];
+        assert_ok(st_reshape(a, 2, (int64_t[]){ROWS, N}, &rows, &err));
+        st_tensor_unref(a);
+        const st_reduce_opts o = {.ndims = 1, .dims = (int[]){round < 2}, .p = 2};
+        for (int i = 0; i < ASKED; i++) assert_ok(st_reduce(what[i], rows, &o, &t[i], &err));
+        assert_ok(st_force_all(ctx, t, ASKED, &err));
+        for (int i = 0; i < ASKED; i++) {
+            size_t bytes = t[i]->numel * sizeof(double);
+            assert_ok(st_reduce(what[i], rows, &o, &t[ASKED], &err));
+            double *together = numbers(t[i]), *alone = numbers(t[ASKED]);
+            assert_memory_equal(together, alone, bytes);
+            free(together);
+            free(alone);
+        }
+        st_tensor_unref(rows);
+        free(v);
+    }
 }
 
 /* A reduction of something that hangs on another reduction takes a second pass, and one more for the result itself. */
@@ -737,6 +779,7 @@ int main(void)
         cmocka_unit_test(test_raw_bf16),
         cmocka_unit_test(test_one_pass_for_several),
         cmocka_unit_test(test_norms_beside_products),
+        cmocka_unit_test(test_summaries),
         cmocka_unit_test(test_passes_in_order),
         cmocka_unit_test(test_rows_are_reduced_alike),
         cmocka_unit_test(test_plain_equals_fused),

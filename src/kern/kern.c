@@ -24,9 +24,9 @@
 #define TABLES(level)                                                                                   \
     {#level, st_kern_load_##level, st_kern_store_##level, st_kern_round_##level, st_kern_clamp_##level, \
      st_kern_conv_##level, st_kern_op_##level, st_kern_gen_##level, st_kern_fold_##level,               \
-     st_kern_fold_abreast_##level, st_kern_fold_columns_##level, st_kern_gram_##level, st_kern_summary_##level,                  \
-     st_kern_fold_bf16_##level, &st_kern_bracket_##level, st_kern_product_##level,                      \
-     &st_kern_panel_##level, st_kern_split_##level, st_kern_join_##level}
+     st_kern_fold_abreast_##level, st_kern_fold_columns_##level, st_kern_gram_##level,                  \
+     st_kern_summary_##level, st_kern_fold_bf16_##level, &st_kern_bracket_##level,                      \
+     st_kern_product_##level, &st_kern_panel_##level, st_kern_split_##level, st_kern_join_##level}
 /* clang-format on */
 
 static const st_kernels levels[] = {

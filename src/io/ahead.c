@@ -4,7 +4,7 @@
 #include "context.h"
 #include "mem.h"
 
-enum { PIECE = 1 << 17, SLOTS = 4 };
+enum { PIECE = 1 << 17, SLOTS = 16 };
 
 typedef struct stream {
     st_source *src;
@@ -86,7 +86,7 @@ static st_status use_piece(st_ahead *a, stream *s, st_ahead_fn use, void *arg, s
     s->at += n;
     s->first = (s->first + 1) % SLOTS;
     s->full--;
-    pthread_cond_broadcast(&a->changed);
+    if (s->full == SLOTS / 2) pthread_cond_broadcast(&a->changed); /* to wake a thread takes longer than to read */
     return r;
 }
 

@@ -9,6 +9,8 @@
 #include <string.h>
 #include <xxhash.h>
 
+enum { ROOM = 1 << 20 }; /* bytes of a frame that there is room for from the beginning */
+
 typedef struct zframes {
     st_blocks b;
     st_source *raw;
@@ -45,12 +47,13 @@ static void *new_scratch(st_blocks *b)
 
 static st_status read_packed(zframes *f, uint64_t at, size_t n, scratch *w, st_err *err)
 {
-    if (w->cap < n) {
+    if (w->cap < n) { /* room for longer ones, too: fresh memory is slow */
+        size_t room = n < ROOM ? ROOM : n;
         st_free(w->packed);
         w->cap = 0;
-        w->packed = st_malloc(n);
-        if (!w->packed) return st_fail_nomem(err, n);
-        w->cap = n;
+        w->packed = st_malloc(room);
+        if (!w->packed) return st_fail_nomem(err, room);
+        w->cap = room;
     }
     return f->raw->ops->read(f->raw, w->packed, at, n, err);
 }

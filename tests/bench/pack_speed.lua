@@ -9,10 +9,14 @@ local core = require "stlua.core"
 local path, folder, base = arg[1], arg[2], arg[3]
 local packed, back = folder .. "/speed.packed", folder .. "/speed.back"
 
--- The least of `times` calls.
-local function timed(name, times, fn)
+-- As often as the peer (zipnn_peer.py).
+local TIMES = core.stat(path).size < 1 << 28 and 5 or 2
+
+-- The least of so many calls.
+local function timed(name, fn)
    local least, bytes = math.huge, nil
-   for _ = 1, times do
+   for _ = 1, TIMES do
+      os.remove(name == "pack" and packed or back)
       local start = core.clock()
       bytes = fn()
       least = math.min(least, core.clock() - start)
@@ -26,13 +30,10 @@ for _ = 1, 2 do      -- the first touch of the disk's memory does not count
    st.pack(path, { output = packed, sync = false, base = base })
    st.unpack(packed, { output = back, sync = false, base = base })
 end
-os.remove(packed)
-timed("pack", 1, function() return select(2, st.pack(path, { output = packed, sync = false, base = base })).after end)
+timed("pack", function() return select(2, st.pack(path, { output = packed, sync = false, base = base })).after end)
+timed("unpack", function() return select(2, st.unpack(packed, { output = back, sync = false, base = base })) end)
 os.remove(back)
-timed("unpack", 1, function() return select(2, st.unpack(packed, { output = back, sync = false, base = base })) end)
-os.remove(back)
--- As often as the peer in memory (zipnn_peer.py).
-timed("decode", core.stat(path).size < 1 << 28 and 5 or 2, function()
+timed("decode", function()
    return st.verify(packed, { values = false, base = base }).files[1].total
 end)
 os.remove(packed)

@@ -167,6 +167,18 @@ bool st_grow(void **items, size_t *cap, size_t need, size_t item_size)
     return true;
 }
 
+st_status st_make_room(void **p, size_t *cap, size_t n, size_t least, st_err *err)
+{
+    if (*cap >= n) return ST_OK;
+    size_t room = HAVE_SHELF && least > n ? least : n; /* sanitizers watch the end of what was asked for */
+    st_free(*p);
+    *cap = 0;
+    *p = st_malloc(room);
+    if (!*p) return st_fail_nomem(err, room);
+    *cap = room;
+    return ST_OK;
+}
+
 st_status st_fail_nomem(st_err *err, uint64_t bytes)
 {
     return st_fail(err, ST_NOMEM, NULL, NULL, "out of memory: %llu bytes were refused", (unsigned long long)bytes);

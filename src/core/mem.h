@@ -15,6 +15,9 @@ void st_free(void *p);
 char *st_strndup(const char *s, size_t n);
 /* Grows an array to hold at least `need` items, doubling: `*cap` is updated. False without memory. */
 bool st_grow(void **items, size_t *cap, size_t need, size_t item_size);
+/* Room for n bytes, whose old content nobody wants. It is made for `least` bytes at least: who asks for more and more
+ * would touch fresh memory each time, which is slow. NOMEM frees what was there. */
+st_status st_make_room(void **p, size_t *cap, size_t n, size_t least, st_err *err);
 
 st_status st_fail_nomem(st_err *err, uint64_t bytes);
 

@@ -101,8 +101,10 @@ static st_status each_piece(st_ahead *a, stream *s, st_ahead_fn use, void *arg, 
             return s->failed;
         } else if (s->reading)
             st_wait_briefly(&a->changed, &a->lock);
-        else
+        else {
+            s->first = 0; /* who reads alone stays in one slot, in the cache */
             read_piece(a, s);
+        }
     }
     return ST_OK;
 }

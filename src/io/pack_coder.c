@@ -61,13 +61,7 @@ size_t st_coder_bound(size_t n) { return n + st_zstd_bound(n); }
 /* Room for n bytes of planes; planes[p] are those of a lane of `width` bytes. */
 static st_status make_room(st_coder *c, size_t n, size_t width, uint8_t *planes[ST_LANE_MOST], st_err *err)
 {
-    if (c->cap < n) {
-        st_free(c->planes);
-        c->cap = 0;
-        c->planes = st_malloc(n);
-        if (!c->planes) return st_fail_nomem(err, n);
-        c->cap = n;
-    }
+    ST_TRY(st_make_room((void **)&c->planes, &c->cap, n, 0, err));
     for (size_t p = 0; p < ST_LANE_MOST; p++) planes[p] = p < width ? c->planes + p * (n / width) : NULL;
     return ST_OK;
 }

@@ -42,14 +42,7 @@ static st_status move(const job *j, uint64_t off, size_t n, char **buf, size_t *
 {
     st_source_advise(j->src, off + AHEAD, n);
     if (j->packs) return j->out->ops->copy(j->out, j->src, off, off, n, err);
-    if (*cap < n) { /* room for longer ones, too: fresh memory is slow */
-        size_t room = n < PIECE ? PIECE : n;
-        st_free(*buf);
-        *cap = 0;
-        *buf = st_malloc(room);
-        if (!*buf) return st_fail_nomem(err, room);
-        *cap = room;
-    }
+    ST_TRY(st_make_room((void **)buf, cap, n, PIECE, err));
     ST_TRY(j->src->ops->read(j->src, *buf, off, n, err));
     return j->out->ops->write(j->out, *buf, off, n, err);
 }

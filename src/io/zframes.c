@@ -47,14 +47,7 @@ static void *new_scratch(st_blocks *b)
 
 static st_status read_packed(zframes *f, uint64_t at, size_t n, scratch *w, st_err *err)
 {
-    if (w->cap < n) { /* room for longer ones, too: fresh memory is slow */
-        size_t room = n < ROOM ? ROOM : n;
-        st_free(w->packed);
-        w->cap = 0;
-        w->packed = st_malloc(room);
-        if (!w->packed) return st_fail_nomem(err, room);
-        w->cap = room;
-    }
+    ST_TRY(st_make_room((void **)&w->packed, &w->cap, n, ROOM, err));
     return f->raw->ops->read(f->raw, w->packed, at, n, err);
 }
 

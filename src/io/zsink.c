@@ -90,17 +90,6 @@ static void give_scratch(zsink *z, scratch *w)
     pthread_mutex_unlock(&z->lock);
 }
 
-static st_status reserve(unsigned char **p, size_t *cap, size_t n, st_err *err)
-{
-    if (*cap >= n) return ST_OK;
-    st_free(*p);
-    *cap = 0;
-    *p = st_malloc(n);
-    if (!*p) return st_fail_nomem(err, n);
-    *cap = n;
-    return ST_OK;
-}
-
 /* ---------------------------------------------------------------- whole frames */
 
 static size_t frame_size(const zsink *z, size_t i) { return (size_t)(z->cuts.starts[i + 1] - z->cuts.starts[i]); }
@@ -108,7 +97,7 @@ static size_t frame_size(const zsink *z, size_t i) { return (size_t)(z->cuts.sta
 static st_status compress(zsink *z, size_t i, const void *plain, scratch *w, st_err *err)
 {
     size_t n = frame_size(z, i), cap = st_zstd_bound(n), made;
-    ST_TRY(reserve(&w->packed, &w->packed_cap, cap, err));
+    ST_TRY(st_make_room((void **)&w->packed, &w->packed_cap, cap, 0, err));
     ST_TRY(st_zstd_compress_best(w->z, true, plain, n, w->packed, cap, &made, err));
     const unsigned char *sum = w->packed + made - 4;
     z->sizes[i] = (uint32_t)made;
@@ -124,7 +113,7 @@ static st_status put_frame(zsink *z, size_t i, const void *plain, st_source *src
     ST_TRY(take_scratch(z, &w, err));
     st_status s = ST_OK;
     if (!plain) {
-        s = reserve(&w->plain, &w->plain_cap, n, err);
+        s = st_make_room((void **)&w->plain, &w->plain_cap, n, 0, err);
         if (s == ST_OK) s = src->ops->read(src, w->plain, from, n, err);
         plain = w->plain;
     }

@@ -13,8 +13,9 @@
 #include <time.h>
 
 enum { MAX_THREADS = 256, STACK = 1 << 20, ANY = -1 };
-static const double TICK = 0.1; /* seconds between calls of the progress function */
-enum { LOOK = 5000000 };        /* nanoseconds between looks at the cancel flag: a signal handler can only set it */
+static const double TICK = 0.1;      /* seconds between calls of the progress function */
+static _Thread_local uint64_t piece; /* st_ctx_begun */
+enum { LOOK = 5000000 }; /* nanoseconds between looks at the cancel flag: a signal handler can only set it */
 
 typedef struct worker {
     st_ctx *ctx;
@@ -39,7 +40,8 @@ struct st_ctx {
     bool running, quit;
     st_work_fn fn;
     void *arg;
-    st_status status;
+    st_status status; /* of the first piece that failed */
+    uint64_t failed_at;
     st_err *err;
 
     pthread_mutex_t shared; /* st_ctx_lock */
@@ -112,14 +114,23 @@ st_status st_fail_cancelled(st_err *err) { return st_fail(err, ST_CANCELLED, NUL
 
 /* ---------------------------------------------------------------- pool */
 
-/* Keeps the first failure of a run; called by the worker that met it. */
-static void report(st_ctx *c, st_status s, const st_err *e)
+void st_ctx_begun(uint64_t number) { piece = number; }
+
+/* One worker's part of a run. A failure is kept if none of an earlier piece is; that others stopped for it is none. */
+static void take_part(st_ctx *c, st_work_fn fn, void *arg, unsigned number)
 {
+    st_err e;
+    e.message[0] = '\0';
+    e.origin = 0;
+    piece = 0;
+    st_status s = fn(arg, number, &e);
     if (s == ST_OK) return;
     pthread_mutex_lock(&c->lock);
-    if (c->status == ST_OK) {
+    bool first = c->status == ST_OK || c->status == ST_CANCELLED;
+    if (first || (s != ST_CANCELLED && piece < c->failed_at)) {
         c->status = s;
-        if (c->err) *c->err = *e;
+        c->failed_at = piece;
+        if (c->err) *c->err = e;
         atomic_store(&c->failed, true);
     }
     pthread_mutex_unlock(&c->lock);
@@ -141,10 +152,7 @@ static void *worker_main(void *p)
         st_work_fn fn = c->fn;
         void *arg = c->arg;
         pthread_mutex_unlock(&c->lock);
-        st_err e;
-        e.message[0] = '\0';
-        e.origin = 0;
-        report(c, fn(arg, w->number, &e), &e);
+        take_part(c, fn, arg, w->number);
         pthread_mutex_lock(&c->lock);
         if (--c->busy == 0) pthread_cond_signal(&c->idle);
     }
@@ -205,7 +213,9 @@ st_status st_ctx_run(st_ctx *c, unsigned n, st_work_fn fn, void *arg, st_err *er
 {
     if (st_ctx_cancelled(c)) return st_fail_cancelled(err);
     if (c->running) { /* a run within a run stays on its thread */
+        uint64_t outer = piece;
         st_status s = fn(arg, 0, err);
+        piece = outer;
         return s == ST_OK && st_ctx_stopped(c) ? st_fail_cancelled(err) : s;
     }
     unsigned most = st_ctx_threads(c);
@@ -229,10 +239,7 @@ st_status st_ctx_run(st_ctx *c, unsigned n, st_work_fn fn, void *arg, st_err *er
     }
     pthread_mutex_unlock(&c->lock);
 
-    st_err e;
-    e.message[0] = '\0';
-    e.origin = 0;
-    report(c, fn(arg, 0, &e), &e);
+    take_part(c, fn, arg, 0);
 
     pthread_mutex_lock(&c->lock);
     while (c->busy) pthread_cond_wait(&c->idle, &c->lock);

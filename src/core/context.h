@@ -10,9 +10,12 @@
  * stops early once another worker failed. */
 typedef st_status (*st_work_fn)(void *arg, unsigned worker, st_err *err);
 
-/* Runs `fn` on up to `n` threads (at most st_ctx_threads) and waits. The first failure wins: its status and error are
- * returned, the others see st_ctx_stopped turn true. */
+/* Runs `fn` on up to `n` threads (at most st_ctx_threads) and waits. A failure's status and error are returned, that of
+ * the first piece of work if there are several; the others see st_ctx_stopped turn true. */
 st_status st_ctx_run(st_ctx *ctx, unsigned n, st_work_fn fn, void *arg, st_err *err);
+/* Called by a worker when it begins a piece of the work, which are numbered in their order. Where every piece that was
+ * begun is also ended, the failure that st_ctx_run returns does not depend on the threads. */
+void st_ctx_begun(uint64_t piece);
 /* True when workers should stop: cancelled, or one of them failed. */
 bool st_ctx_stopped(const st_ctx *ctx);
 st_status st_fail_cancelled(st_err *err);

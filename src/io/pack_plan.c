@@ -99,7 +99,10 @@ static st_status decide_all(void *arg, unsigned worker, st_err *err)
     (void)worker;
     char *buf = st_malloc(2 * PIECE + st_coder_bound(PIECE));
     st_status s = buf ? st_coder_new(st_file_path(p->file), &c, err) : st_fail_nomem(err, 4 * PIECE);
-    for (size_t i; s == ST_OK && !st_ctx_stopped(p->ctx) && (i = p->next++) < p->count;) s = decide(p, i, c, buf, err);
+    for (size_t i; s == ST_OK && !st_ctx_stopped(p->ctx) && (i = p->next++) < p->count;) {
+        st_ctx_begun(i);
+        s = decide(p, i, c, buf, err);
+    }
     st_coder_free(c);
     st_free(buf);
     return s;

@@ -39,6 +39,7 @@ typedef struct stream {
     st_ctx *ctx;
     item *items;
     size_t nitems, at, end; /* end of this run */
+    uint64_t taken;         /* chunks */
     st_piece **order;
     st_held_files held;
     st_resume *resume;
@@ -101,6 +102,7 @@ static st_status next_chunk(stream *s, unsigned worker, chunk *c, st_err *err)
 {
     st_status status = ST_OK;
     st_ctx_lock(s->ctx);
+    st_ctx_begun(s->taken++);
     give_back(s, worker, c);
     while (s->at < s->end && s->items[s->at].next >= s->items[s->at].size) s->at++;
     if (s->at < s->end) {

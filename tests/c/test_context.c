@@ -1,4 +1,5 @@
-/* Where the threads of a run work: each on a processor of its own, if there are as many; else wherever they may. */
+/* The threads of a run: each on a processor of its own, if there are as many, else wherever they may; and which of
+ * several failures is told. */
 #include "context.h"
 #include "sys.h"
 #include "support.h"
@@ -62,8 +63,50 @@ static void test_processors(void **state)
     st_ctx_free(ctx);
 }
 
+typedef struct failing {
+    _Atomic uint64_t next;
+    atomic_uint failed;
+    st_status first;
+} failing;
+
+/* The one that begins piece 1 fails at once, the one with piece 0 only afterwards, as a copy would that is slower. */
+static st_status fail_second(void *arg, unsigned worker, st_err *err)
+{
+    failing *f = arg;
+    (void)worker;
+    uint64_t i = f->next++;
+    st_ctx_begun(i);
+    if (i == 1) {
+        st_status s = st_fail(err, ST_FORMAT, NULL, NULL, "piece 1");
+        f->failed++;
+        return s;
+    }
+    while (!f->failed) sched_yield();
+    for (int k = 0; k < 1000; k++) sched_yield(); /* until the other has told it */
+    return f->first == ST_OK ? ST_OK : st_fail(err, f->first, NULL, NULL, "piece 0");
+}
+
+static void test_first_failure(void **state)
+{
+    (void)state;
+    st_ctx *ctx;
+    st_err err;
+    assert_int_equal(st_ctx_new(&ctx, &err), ST_OK);
+    st_ctx_set_threads(ctx, 2);
+    const struct {
+        st_status first, told;
+    } cases[] = {{ST_OK, ST_FORMAT}, {ST_IO, ST_IO}, {ST_CANCELLED, ST_FORMAT}};
+    for (int round = 0; round < 20; round++)
+        for (size_t i = 0; i < 3; i++) {
+            failing f = {.first = cases[i].first};
+            assert_int_equal(st_ctx_run(ctx, 2, fail_second, &f, &err), cases[i].told);
+            assert_string_equal(err.message, cases[i].told == ST_IO ? "piece 0" : "piece 1");
+        }
+    st_ctx_free(ctx);
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_processors)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_processors), cmocka_unit_test(test_first_failure)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -15,7 +15,6 @@
 enum { MAX_THREADS = 256, STACK = 1 << 20, ANY = -1 };
 static const double TICK = 0.1;      /* seconds between calls of the progress function */
 static _Thread_local uint64_t piece; /* st_ctx_begun */
-enum { LOOK = 5000000 }; /* nanoseconds between looks at the cancel flag: a signal handler can only set it */
 
 typedef struct worker {
     st_ctx *ctx;
@@ -344,11 +343,11 @@ static errand *start_errand(st_ctx *c, st_status (*work)(void *, st_err *), void
     return NULL;
 }
 
-void st_wait_briefly(pthread_cond_t *changed, pthread_mutex_t *lock)
+void st_wait_briefly(pthread_cond_t *changed, pthread_mutex_t *lock, long nanoseconds)
 {
     struct timespec until;
     clock_gettime(CLOCK_REALTIME, &until);
-    until.tv_nsec += LOOK;
+    until.tv_nsec += nanoseconds;
     if (until.tv_nsec >= 1000000000) {
         until.tv_nsec -= 1000000000;
         until.tv_sec++;
@@ -359,7 +358,7 @@ void st_wait_briefly(pthread_cond_t *changed, pthread_mutex_t *lock)
 /* Waits, with the lock held, until the errand has ended or a cancel comes. */
 static void wait_for(st_ctx *c, errand *e)
 {
-    while (!e->done && !st_ctx_cancelled(c)) st_wait_briefly(&c->back, &c->lock);
+    while (!e->done && !st_ctx_cancelled(c)) st_wait_briefly(&c->back, &c->lock, ST_LOOK);
     if (!e->done) {
         e->left = true;
         sys_step_back(e->thread_id);

@@ -5,6 +5,9 @@
 #include "mem.h"
 
 enum { PIECE = 1 << 17, SLOTS = 16 };
+/* Nanoseconds after which a reader looks for room again; the ring lasts longer. To be woken for it would cost its user,
+ * whose time is what matters, tens of microseconds each time. */
+enum { PAUSE = 600000 };
 
 typedef struct stream {
     st_source *src;
@@ -86,7 +89,6 @@ static st_status use_piece(st_ahead *a, stream *s, st_ahead_fn use, void *arg, s
     s->at += n;
     s->first = (s->first + 1) % SLOTS;
     s->full--;
-    if (s->full == SLOTS / 2) pthread_cond_broadcast(&a->changed); /* to wake a thread takes longer than to read */
     return r;
 }
 
@@ -100,7 +102,7 @@ static st_status each_piece(st_ahead *a, stream *s, st_ahead_fn use, void *arg, 
             if (err) *err = s->why;
             return s->failed;
         } else if (s->reading)
-            st_wait_briefly(&a->changed, &a->lock);
+            st_wait_briefly(&a->changed, &a->lock, ST_LOOK);
         else {
             s->first = 0; /* who reads alone stays in one slot, in the cache */
             read_piece(a, s);
@@ -141,7 +143,7 @@ static void help_once(st_ahead *a)
             read_piece(a, &a->streams[i]);
             return;
         }
-    st_wait_briefly(&a->changed, &a->lock);
+    st_wait_briefly(&a->changed, &a->lock, PAUSE);
 }
 
 void st_ahead_help(st_ahead *a, unsigned worker)

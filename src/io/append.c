@@ -78,7 +78,7 @@ static st_status wait_for_room(st_append *a, size_t number, size_t n, st_err *er
 {
     while (a->ctx && number != a->next && !has_room(a, n)) {
         if (st_ctx_stopped(a->ctx)) return st_fail_cancelled(err);
-        st_wait_briefly(&a->moved, &a->lock);
+        st_wait_briefly(&a->moved, &a->lock, ST_LOOK);
     }
     return ST_OK;
 }

@@ -194,6 +194,29 @@ static void test_short_files_and_others(void **state)
     release(&m);
 }
 
+/* Long enough that who reads ahead must wait for room, and for two files at once. */
+static void test_reading_ahead(void **state)
+{
+    (void)state;
+    enum { LONG = 7 * 1000 * 1000 + 13 };
+    const char *paths[2] = {strdup(in_dir(dir, "one")), strdup(in_dir(dir, "other"))};
+    unsigned char *bytes = malloc(LONG);
+    rng r = {11};
+    for (size_t i = 0; i < LONG; i++) bytes[i] = (unsigned char)rng_next(&r);
+    spill(paths[0], bytes, LONG);
+    spill(paths[1], bytes + 1, LONG - 1);
+    st_hashes h[2];
+    for (unsigned threads = 1; threads < 6; threads++)
+        for (size_t n = 1; n <= 2; n++) {
+            st_ctx_set_threads(ctx, threads);
+            assert_ok(st_hash_files(ctx, paths, n, true, h, &err));
+            assert_begins(h[0].sha256, bytes, LONG, 64);
+            if (n > 1) assert_begins(h[1].sha256, bytes + 1, LONG - 1, 64);
+        }
+    free(bytes);
+    for (int i = 0; i < 2; i++) free((char *)paths[i]);
+}
+
 static void test_no_such_file_and_no_files(void **state)
 {
     (void)state;
@@ -285,6 +308,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_tensors_in_another_order, setup, teardown),
         cmocka_unit_test_setup_teardown(test_legacy_at_a_border, setup, teardown),
         cmocka_unit_test_setup_teardown(test_short_files_and_others, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_reading_ahead, setup, teardown),
         cmocka_unit_test_setup_teardown(test_no_such_file_and_no_files, setup, teardown),
         cmocka_unit_test_setup_teardown(test_faults_and_allocations, setup, teardown),
         cmocka_unit_test_setup_teardown(test_cancel, setup, teardown),

@@ -24,6 +24,9 @@ parts.tables = {
    Tensor = core.Tensor, Model = core.Model, tensor_meta = core.tensor_meta, model_meta = core.model_meta,
 }
 
+local methods = {}     -- of those: table -> true
+for _, t in pairs(parts.tables) do methods[t] = true end
+
 local guarded = {}     -- module -> true
 
 -- Puts guards around the methods that loaded parts have written to their tables.
@@ -39,18 +42,26 @@ local function guard_methods()
    end
 end
 
-local put_off = {}     -- { table, name, function that gives the real one }
+local put_off = {}     -- { table, names, module, field }
 
--- Puts a function into a table that finds the real one, gives it its place, and goes on there.
-local function stub(t, name, find)
-   local function first(...)
-      t[name] = guard.wrap(name, find(), t == parts.tables.Model)
-      guard_methods()
-      assert(t[name] ~= first, "names.lua is out of date: run `make docs`")
-      return t[name](...)
+-- The real function in a stub's place.
+local function settle(t, name, module, field, stub)
+   local part = require(module)     -- writes methods to their table itself
+   local real = methods[t] and t[name] or part[field or name]
+   assert(real and real ~= stub, "names.lua is out of date: run `make docs`")
+   t[name] = guard.wrap(name, real, t == parts.tables.Model)
+   guard_methods()
+   return t[name]
+end
+
+-- Puts stubs into a table, which find the real functions, give them their places, and go on there.
+local function put_names_off(t, names, module, field)
+   put_off[#put_off + 1] = { t, names, module, field }
+   for i = 1, #names do
+      local name = names[i]
+      local function stub(...) return settle(t, name, module, field, stub)(...) end
+      t[name] = stub
    end
-   t[name] = first
-   put_off[#put_off + 1] = { t, name, find }
 end
 
 --- Puts one function of a part off: later(st, "map", "stlua.map") stands for require("stlua.map").map.
@@ -58,9 +69,7 @@ end
 -- @tparam string name there
 -- @tparam string module
 -- @tparam[opt] string field its name in the module, if it is another
-function parts.later(t, name, module, field)
-   stub(t, name, function() return require(module)[field or name] end)
-end
+function parts.later(t, name, module, field) put_names_off(t, { name }, module, field) end
 
 local core_methods = {}     -- table -> name -> the core's own, where a part has another
 
@@ -69,13 +78,12 @@ function parts.core_method(t, name)
    return core_methods[t] and core_methods[t][name] or rawget(t, name)
 end
 
-local function put_method_off(t, name, module)
-   core_methods[t] = core_methods[t] or {}
-   core_methods[t][name] = rawget(t, name)
-   stub(t, name, function()
-      require(module)     -- writes to the table itself
-      return t[name]
-   end)
+-- The core's own of these names are set aside.
+local function put_methods_off(t, names, module)
+   local own = core_methods[t] or {}
+   core_methods[t] = own
+   for i = 1, #names do own[names[i]] = rawget(t, names[i]) end
+   put_names_off(t, names, module)
 end
 
 --- Gives `st` the functions of all parts and the tables their methods, none of them loaded yet.
@@ -83,9 +91,9 @@ function parts.install(st)
    local all = require "stlua.names"
    for _, part in ipairs(parts.list) do
       local module, names = part[1], all[part[1]] or {}
-      for _, name in ipairs(names.st or {}) do parts.later(st, name, module) end
+      put_names_off(st, names.st or {}, module)
       for key, t in pairs(package.loaded[module] and {} or parts.tables) do
-         for _, name in ipairs(names[key] or {}) do put_method_off(t, name, module) end
+         put_methods_off(t, names[key] or {}, module)
       end
    end
    guard_methods()
@@ -94,10 +102,9 @@ end
 --- Loads everything, for those who look at functions instead of calling them.
 function parts.load_all()
    for _, entry in ipairs(put_off) do
-      local t, name, find = table.unpack(entry)
-      t[name] = guard.wrap(name, find(), t == parts.tables.Model)
+      local t, names, module, field = table.unpack(entry)
+      for _, name in ipairs(names) do settle(t, name, module, field) end
    end
-   guard_methods()
    put_off = {}
 end
 

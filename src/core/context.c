@@ -13,8 +13,7 @@
 #include <time.h>
 
 enum { MAX_THREADS = 256, STACK = 1 << 20, ANY = -1 };
-static const double TICK = 0.1;      /* seconds between calls of the progress function */
-static _Thread_local uint64_t piece; /* st_ctx_begun */
+static const double TICK = 0.1; /* seconds between calls of the progress function */
 
 typedef struct worker {
     st_ctx *ctx;
@@ -41,6 +40,7 @@ struct st_ctx {
     void *arg;
     st_status status; /* of the first piece that failed */
     uint64_t failed_at;
+    uint64_t begun[MAX_THREADS + 1]; /* by worker, each its own. Thread-local variables break LeakSanitizer here */
     st_err *err;
 
     pthread_mutex_t shared; /* st_ctx_lock */
@@ -113,7 +113,7 @@ st_status st_fail_cancelled(st_err *err) { return st_fail(err, ST_CANCELLED, NUL
 
 /* ---------------------------------------------------------------- pool */
 
-void st_ctx_begun(uint64_t number) { piece = number; }
+void st_ctx_begun(st_ctx *c, unsigned number, uint64_t piece) { c->begun[number] = piece; }
 
 /* One worker's part of a run. A failure is kept if none of an earlier piece is; that others stopped for it is none. */
 static void take_part(st_ctx *c, st_work_fn fn, void *arg, unsigned number)
@@ -121,9 +121,10 @@ static void take_part(st_ctx *c, st_work_fn fn, void *arg, unsigned number)
     st_err e;
     e.message[0] = '\0';
     e.origin = 0;
-    piece = 0;
+    c->begun[number] = 0;
     st_status s = fn(arg, number, &e);
     if (s == ST_OK) return;
+    uint64_t piece = c->begun[number];
     pthread_mutex_lock(&c->lock);
     bool first = c->status == ST_OK || c->status == ST_CANCELLED;
     if (first || (s != ST_CANCELLED && piece < c->failed_at)) {
@@ -212,9 +213,7 @@ st_status st_ctx_run(st_ctx *c, unsigned n, st_work_fn fn, void *arg, st_err *er
 {
     if (st_ctx_cancelled(c)) return st_fail_cancelled(err);
     if (c->running) { /* a run within a run stays on its thread */
-        uint64_t outer = piece;
         st_status s = fn(arg, 0, err);
-        piece = outer;
         return s == ST_OK && st_ctx_stopped(c) ? st_fail_cancelled(err) : s;
     }
     unsigned most = st_ctx_threads(c);

@@ -14,8 +14,8 @@ typedef st_status (*st_work_fn)(void *arg, unsigned worker, st_err *err);
  * the first piece of work if there are several; the others see st_ctx_stopped turn true. */
 st_status st_ctx_run(st_ctx *ctx, unsigned n, st_work_fn fn, void *arg, st_err *err);
 /* Called by a worker when it begins a piece of the work, which are numbered in their order. Where every piece that was
- * begun is also ended, the failure that st_ctx_run returns does not depend on the threads. */
-void st_ctx_begun(uint64_t piece);
+ * begun is also ended, the failure that st_ctx_run returns does not depend on the threads. Not within another run. */
+void st_ctx_begun(st_ctx *ctx, unsigned worker, uint64_t piece);
 /* True when workers should stop: cancelled, or one of them failed. */
 bool st_ctx_stopped(const st_ctx *ctx);
 st_status st_fail_cancelled(st_err *err);

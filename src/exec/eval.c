@@ -28,10 +28,8 @@ static st_status read_worker(void *arg, unsigned worker, st_err *err)
     reading *r = arg;
     uint64_t at;
     (void)worker;
-    while (!st_ctx_stopped(r->ctx) && (at = r->next++ * PART) < r->bytes) {
-        st_ctx_begun(at);
+    while (!st_ctx_stopped(r->ctx) && (at = r->next++ * PART) < r->bytes)
         ST_TRY(st_read_raw(r->t, r->off + at, r->to + at, r->bytes - at < PART ? r->bytes - at : PART, err));
-    }
     return ST_OK;
 }
 
@@ -61,7 +59,6 @@ static st_status range_worker(void *arg, unsigned worker, st_err *err)
     while (s == ST_OK && !st_ctx_stopped(j->ctx)) {
         uint64_t at = j->next++ * j->tile;
         if (at >= j->count) break;
-        st_ctx_begun(at);
         uint64_t n = j->count - at < j->tile ? j->count - at : j->tile;
         void *out = j->out + at * j->width;
         s = st_program_run(j->program, &lane, j->start + at, n, &out, err);

@@ -294,7 +294,7 @@ static st_status check_some(check *c, unsigned worker, void *buf, st_err *err)
     st_blocks *b = c->b;
     st_err why;
     for (size_t i; !st_ctx_stopped(c->ctx) && (i = c->next++) < b->n;) {
-        st_ctx_begun(i);
+        st_ctx_begun(c->ctx, worker, i);
         st_status s = make(b, i, buf, &why);
         if (s == ST_FORMAT) {
             st_damages_add(c->found, b->starts[i], b->starts[i + 1], &why);

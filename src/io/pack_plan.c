@@ -56,7 +56,7 @@ static st_status equal(st_source *a, uint64_t a_at, st_source *b, uint64_t b_at,
     *same = true;
     for (uint64_t at = 0; *same && at < n; at += PIECE) {
         size_t now = n - at < PIECE ? (size_t)(n - at) : PIECE;
-        if (st_ctx_stopped(ctx)) return st_fail_cancelled(err);
+        if (st_ctx_cancelled(ctx)) return st_fail_cancelled(err);
         ST_TRY(a->ops->read(a, buf, a_at + at, now, err));
         ST_TRY(b->ops->read(b, buf + PIECE, b_at + at, now, err));
         *same = memcmp(buf, buf + PIECE, now) == 0;
@@ -96,11 +96,10 @@ static st_status decide_all(void *arg, unsigned worker, st_err *err)
 {
     planner *p = arg;
     st_coder *c = NULL;
-    (void)worker;
     char *buf = st_malloc(2 * PIECE + st_coder_bound(PIECE));
     st_status s = buf ? st_coder_new(st_file_path(p->file), &c, err) : st_fail_nomem(err, 4 * PIECE);
     for (size_t i; s == ST_OK && !st_ctx_stopped(p->ctx) && (i = p->next++) < p->count;) {
-        st_ctx_begun(i);
+        st_ctx_begun(p->ctx, worker, i);
         s = decide(p, i, c, buf, err);
     }
     st_coder_free(c);

@@ -55,7 +55,7 @@ static st_status work(void *arg, unsigned worker, st_err *err)
     uint64_t off, n;
     st_status s = ST_OK;
     while (s == ST_OK && !st_ctx_stopped(j->ctx) && next(j, &off, &n)) {
-        st_ctx_begun(off);
+        st_ctx_begun(j->ctx, worker, off);
         s = move(j, off, (size_t)n, &buf, &cap, err);
         st_progress_add(j->ctx, n);
         if (worker == 0) st_progress_tick(j->ctx, false);

@@ -102,7 +102,7 @@ static st_status next_chunk(stream *s, unsigned worker, chunk *c, st_err *err)
 {
     st_status status = ST_OK;
     st_ctx_lock(s->ctx);
-    st_ctx_begun(s->taken++);
+    st_ctx_begun(s->ctx, worker, s->taken++);
     give_back(s, worker, c);
     while (s->at < s->end && s->items[s->at].next >= s->items[s->at].size) s->at++;
     if (s->at < s->end) {

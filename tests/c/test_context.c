@@ -64,25 +64,23 @@ static void test_processors(void **state)
 }
 
 typedef struct failing {
+    st_ctx *ctx;
     _Atomic uint64_t next;
     atomic_uint failed;
-    st_status first;
+    uint64_t last;   /* the piece that fails second */
+    st_status first; /* what piece 0 gives; piece 1 gives FORMAT */
 } failing;
 
-/* The one that begins piece 1 fails at once, the one with piece 0 only afterwards, as a copy would that is slower. */
-static st_status fail_second(void *arg, unsigned worker, st_err *err)
+/* One fails at once, the other only afterwards, as a copy would that is slower. */
+static st_status fail_in_order(void *arg, unsigned worker, st_err *err)
 {
     failing *f = arg;
-    (void)worker;
     uint64_t i = f->next++;
-    st_ctx_begun(i);
-    if (i == 1) {
-        st_status s = st_fail(err, ST_FORMAT, NULL, NULL, "piece 1");
-        f->failed++;
-        return s;
-    }
-    while (!f->failed) sched_yield();
-    for (int k = 0; k < 1000; k++) sched_yield(); /* until the other has told it */
+    st_ctx_begun(f->ctx, worker, i);
+    while (i == f->last && !f->failed) sched_yield();
+    for (int k = 0; i == f->last && k < 1000; k++) sched_yield(); /* until the other has told it */
+    f->failed++;
+    if (i == 1) return st_fail(err, ST_FORMAT, NULL, NULL, "piece 1");
     return f->first == ST_OK ? ST_OK : st_fail(err, f->first, NULL, NULL, "piece 0");
 }
 
@@ -97,10 +95,10 @@ static void test_first_failure(void **state)
         st_status first, told;
     } cases[] = {{ST_OK, ST_FORMAT}, {ST_IO, ST_IO}, {ST_CANCELLED, ST_FORMAT}};
     for (int round = 0; round < 20; round++)
-        for (size_t i = 0; i < 3; i++) {
-            failing f = {.first = cases[i].first};
-            assert_int_equal(st_ctx_run(ctx, 2, fail_second, &f, &err), cases[i].told);
-            assert_string_equal(err.message, cases[i].told == ST_IO ? "piece 0" : "piece 1");
+        for (size_t i = 0; i < 6; i++) {
+            failing f = {.ctx = ctx, .last = i / 3, .first = cases[i % 3].first};
+            assert_int_equal(st_ctx_run(ctx, 2, fail_in_order, &f, &err), cases[i % 3].told);
+            assert_string_equal(err.message, cases[i % 3].told == ST_IO ? "piece 0" : "piece 1");
         }
     st_ctx_free(ctx);
 }

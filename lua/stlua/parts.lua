@@ -44,14 +44,12 @@ end
 
 local put_off = {}     -- { table, names, module, field }
 
--- The real function in a stub's place.
+-- Puts the real function in a stub's place.
 local function settle(t, name, module, field, stub)
    local part = require(module)     -- writes methods to their table itself
    local real = methods[t] and t[name] or part[field or name]
    assert(real and real ~= stub, "names.lua is out of date: run `make docs`")
    t[name] = guard.wrap(name, real, t == parts.tables.Model)
-   guard_methods()
-   return t[name]
 end
 
 -- Puts stubs into a table, which find the real functions, give them their places, and go on there.
@@ -59,7 +57,11 @@ local function put_names_off(t, names, module, field)
    put_off[#put_off + 1] = { t, names, module, field }
    for i = 1, #names do
       local name = names[i]
-      local function stub(...) return settle(t, name, module, field, stub)(...) end
+      local function stub(...)
+         settle(t, name, module, field, stub)
+         guard_methods()
+         return t[name](...)
+      end
       t[name] = stub
    end
 end
@@ -105,6 +107,7 @@ function parts.load_all()
       local t, names, module, field = table.unpack(entry)
       for _, name in ipairs(names) do settle(t, name, module, field) end
    end
+   guard_methods()
    put_off = {}
 end
 

@@ -19,8 +19,8 @@ void st_ctx_begun(st_ctx *ctx, unsigned worker, uint64_t piece);
 /* True when workers should stop: cancelled, or one of them failed. */
 bool st_ctx_stopped(const st_ctx *ctx);
 st_status st_fail_cancelled(st_err *err);
-/* Waits for the condition, but not for long: who waits in a run asks st_ctx_stopped each time. */
 enum { ST_LOOK = 5000000 }; /* nanoseconds between looks at the cancel flag: a signal handler can only set it */
+/* Waits for the condition, but not for long: who waits in a run asks st_ctx_stopped each time. */
 void st_wait_briefly(pthread_cond_t *changed, pthread_mutex_t *lock, long nanoseconds);
 /* A number above 0 that no other call of this context gave. */
 uint64_t st_ctx_number(st_ctx *ctx);

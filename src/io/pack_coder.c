@@ -90,8 +90,8 @@ static uint32_t hash8(const uint8_t *p)
     return (uint32_t)(w * 0x9e3779b97f4a7c15u >> 32);
 }
 
-/* How many of a sample's words of 8 bytes were there before, in parts of all. Shorter ones come again by
- * chance where a plane has few different bytes, and a match of such a one saves nothing. */
+/* How many of a sample's words of 8 bytes were there before, in parts of all. Shorter ones come again by chance where
+ * a plane has few different bytes, and a match of such a one saves nothing. */
 static double repeated(const uint8_t *p)
 {
     uint32_t slots[SLOTS] = {0}, again = 0;

@@ -133,13 +133,7 @@ typedef struct scratch {
 
 static st_status reserve(scratch *w, size_t bytes, size_t nouts, st_err *err)
 {
-    if (w->size < bytes) {
-        st_free(w->buf);
-        w->size = 0;
-        w->buf = st_malloc(bytes);
-        if (!w->buf) return st_fail_nomem(err, bytes);
-        w->size = bytes;
-    }
+    ST_TRY(st_make_room((void **)&w->buf, &w->size, bytes, 0, err));
     if (w->nouts < nouts) {
         st_free(w->outs);
         w->nouts = 0;

@@ -71,7 +71,9 @@ LEVEL_C := $(wildcard src/kern/level_*.c)
 LIB_C   := $(filter-out $(LEVEL_C),$(foreach l,$(LAYERS),$(wildcard src/$l/*.c)))
 LIB_O   := $(LIB_C:src/%.c=$B/%.o) $(foreach l,$(LEVELS),$(LEVEL_C:src/%.c=$B/%.$l.o))
 BIND_O  := $(patsubst src/%.c,$B/%.o,$(wildcard src/bind/*.c))
-CLI_O   := $(patsubst src/%.c,$B/%.o,$(wildcard src/cli/*.c))
+CLI_O   := $(patsubst src/%.c,$B/%.o,$(filter-out src/cli/terminal.c,$(wildcard src/cli/*.c)))
+SHARED  := core.so terminal.so
+BUILT   := $(addprefix lua/stlua/,$(SHARED) compiled)
 
 Q := $(if $(V),,@)
 say = @$(if $(V),:,echo "  $1 $@")
@@ -79,7 +81,7 @@ say = @$(if $(V),:,echo "  $1 $@")
 MAKE_AGAIN = $(MAKE) --no-print-directory
 
 .PHONY: all deps demo test lint format bench fuzz conformance goldens docs install uninstall clean help
-all: stlua lua/stlua/core.so lua/stlua/compiled ## build the program ./stlua and lua/stlua/core.so
+all: stlua $(BUILT) ## build the program ./stlua and its libraries in lua/stlua
 
 deps: ## install the system packages that building, testing and linting need
 	@CC="$(CC)" tests/tools/deps build test lint fuzz
@@ -165,9 +167,14 @@ $B/core.so: $(BIND_O) $B/libst.a
 
 $B/stlua: $(CLI_O)
 	$(call say,LD)
-	$Q$(CC) $(ALL_CFLAGS) -rdynamic -o $@ $^ $(LUA_LIBS) $(EDIT_LIBS)
+	$Q$(CC) $(ALL_CFLAGS) -rdynamic -o $@ $^ $(LUA_LIBS)
 
-lua/stlua/core.so: $B/core.so
+# The prompt; it calls the program that loads it, and no other can.
+$B/terminal.so: $B/cli/terminal.o
+	$(call say,LD)
+	$Q$(CC) $(ALL_CFLAGS) -shared -Wl,-z,now -o $@ $^ $(EDIT_LIBS)
+
+$(SHARED:%=lua/stlua/%): lua/stlua/%: $B/%
 	@cp $< $@.tmp && mv $@.tmp $@
 stlua: $B/stlua
 	@cp $< $@.tmp && mv $@.tmp $@
@@ -223,9 +230,9 @@ $B/plainlua: tests/lua/plainlua.c | .build/deps
 
 # What ./stlua is in the repository, for a configuration that must not replace it.
 .PHONY: tree test-programs run-tests run-lint run-fuzz
-tree: $B/stlua $B/core.so $B/plainlua
+tree: $B/stlua $(SHARED:%=$B/%) $B/plainlua
 	@rm -rf $B/tree && mkdir -p $B/tree
-	@cp -R lua scripts $B/tree && cp $B/stlua $B/tree && cp $B/core.so $B/tree/lua/stlua
+	@cp -R lua scripts $B/tree && cp $B/stlua $B/tree && cp $(SHARED:%=$B/%) $B/tree/lua/stlua
 
 test-programs: $(TEST_BIN) $(REPLAY) $B/tests/pty
 
@@ -275,7 +282,7 @@ D            = $(DESTDIR)
 install: all $B/libst.a $B/libst.so ## install under PREFIX (/usr/local), DESTDIR before it
 	install -d $D$(BINDIR) $D$(PREFIX)/include $D$(LIBDIR) $D$(LUALIBDIR)/stlua $D$(DATADIR)/stlua $D$(LUADIR)
 	install -m 755 stlua $D$(BINDIR)/stlua
-	install -m 755 lua/stlua/core.so $D$(LUALIBDIR)/stlua/core.so
+	install -m 755 $(SHARED:%=lua/stlua/%) $D$(LUALIBDIR)/stlua
 	find scripts -type f -exec install -D -m 644 '{}' '$D$(DATADIR)/stlua/{}' ';'
 	cd lua && find . -name '*.lua' -exec install -D -m 644 '{}' '$D$(LUADIR)/{}' ';'
 	$(compile) $B/compiled lua '$(LUADIR)' $(MODULES)
@@ -294,7 +301,7 @@ uninstall: ## remove what install put there
 	rm -rf $D$(LUADIR)/stlua $D$(LUALIBDIR)/stlua $D$(LIBDIR)/stlua $D$(DATADIR)/stlua
 
 clean: ## remove what was built
-	rm -rf .build stlua lua/stlua/core.so lua/stlua/compiled
+	rm -rf .build stlua $(BUILT)
 
 help: ## this list
 	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' Makefile | expand -t 20

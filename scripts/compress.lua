@@ -4,7 +4,7 @@
 --    stlua compress model.safetensors -o small.safetensors.zst
 
 local cli = require "stlua.cli"
-local st = require "stlua"
+local compressed = require "stlua.compressed"
 
 local function options(parser)
    parser:argument("file", "File to compress; it stays.")
@@ -13,5 +13,5 @@ end
 
 return cli.command({
    name = "compress", summary = "Compress a file with zstd, to be read as it is.", options = options,
-   run = function(args) cli.copy(st.compress, args) end,
+   run = function(args) cli.copy(compressed.compress, args) end,
 }, ...)

@@ -4,7 +4,7 @@
 --    stlua decompress model.safetensors.zst -o model.safetensors
 
 local cli = require "stlua.cli"
-local st = require "stlua"
+local compressed = require "stlua.compressed"
 
 local function options(parser)
    parser:argument("file", "File to restore; it stays.")
@@ -13,5 +13,5 @@ end
 
 return cli.command({
    name = "decompress", summary = "Restore a compressed file, byte for byte.", options = options,
-   run = function(args) cli.copy(st.decompress, args) end,
+   run = function(args) cli.copy(compressed.decompress, args) end,
 }, ...)

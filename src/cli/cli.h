@@ -11,6 +11,8 @@ void cli_paths(lua_State *L, const char *argv0);
 
 /* cli_compiled.c: takes what `make` has compiled from `file`; without it, and where it is another Lua's, nothing. */
 void cli_compiled_open(const char *file);
+/* Opens the module stlua.compiled: `made_by`, the Lua whose code is taken. */
+int cli_compiled_module(lua_State *L);
 /* luaL_loadfilex(L, file, "t"), faster for a file that was compiled as it is. */
 int cli_compiled_load(lua_State *L, const char *file);
 
@@ -20,11 +22,11 @@ void cli_signals_on(lua_State *L);
 void cli_signals_off(void);
 /* True while work that an interrupt has left behind would hold up the end of the program. */
 int cli_signals_busy(void);
-/* The signal that asked to stop; 0 if none did. */
-int cli_signal_pending(void);
-/* The user knows of it and goes on: nothing more will throw. */
-void cli_signal_answered(void);
 
-/* terminal.c: opens the module stlua.terminal. */
-int cli_terminal(lua_State *L);
+/* Called by terminal.c, too, which is a library of its own. */
+#define CLI_SHARED __attribute__((visibility("default")))
+/* The signal that asked to stop; 0 if none did. */
+CLI_SHARED int cli_signal_pending(void);
+/* The user knows of it and goes on: nothing more will throw. */
+CLI_SHARED void cli_signal_answered(void);
 #endif

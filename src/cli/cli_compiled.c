@@ -93,3 +93,11 @@ int cli_compiled_load(lua_State *L, const char *file)
     lua_remove(L, -2);
     return LUA_OK;
 }
+
+int cli_compiled_module(lua_State *L)
+{
+    lua_createtable(L, 0, 1);
+    lua_pushstring(L, lua_ident);
+    lua_setfield(L, -2, "made_by");
+    return 1;
+}

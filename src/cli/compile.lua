@@ -1,7 +1,7 @@
 --- What `make` runs: stlua src/cli/compile.lua OUT FOLDER NAMED FILE... compiles FOLDER/FILE..., as they will be
 -- called below the folder NAMED, and argparse where it lies, into OUT. The format is told in cli_compiled.c.
 
-local terminal = require "stlua.terminal"
+local compiled = require "stlua.compiled"
 
 local out, folder, named = ...
 local directory, texts = {}, {}
@@ -22,5 +22,5 @@ local argparse = assert(package.searchpath("argparse", package.path))
 add(argparse, argparse)
 
 local output = assert(io.open(out, "wb"))
-assert(output:write(string.pack("=s4s4s4", terminal.lua_ident, table.concat(directory), table.concat(texts))))
+assert(output:write(string.pack("=s4s4s4", compiled.made_by, table.concat(directory), table.concat(texts))))
 assert(output:close())

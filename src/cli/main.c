@@ -5,7 +5,6 @@
  * files come from, signals, and the last resort for what is thrown past main.lua. */
 #include "cli.h"
 
-#include <locale.h>
 #include <lualib.h>
 #include <stdio.h>
 #include <unistd.h>
@@ -31,8 +30,8 @@ static int run(lua_State *L)
     require(L, "stlua.core");
     cli_signals_on(L);
     luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_PRELOAD_TABLE);
-    lua_pushcfunction(L, cli_terminal);
-    lua_setfield(L, -2, "stlua.terminal");
+    lua_pushcfunction(L, cli_compiled_module);
+    lua_setfield(L, -2, "stlua.compiled");
     require(L, "stlua.main");
     lua_createtable(L, c->argc, 1);
     for (int i = 0; i < c->argc; i++) {
@@ -67,8 +66,6 @@ int main(int argc, char **argv)
 {
     static char *nameless[] = {"stlua", NULL};
     command c = {argc < 1 ? 1 : argc, argc < 1 ? nameless : argv};
-    /* Characters as the user's terminal has them; numbers stay with a point in every country. */
-    setlocale(LC_CTYPE, "");
     lua_State *L = luaL_newstate();
     if (!L) {
         fprintf(stderr, "stlua: not enough memory\n");

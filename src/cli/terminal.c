@@ -1,5 +1,6 @@
 /* terminal.c - the module stlua.terminal: lines from a terminal by libedit, with history and Tab. Layer: cli; the only
- * file that knows libedit.
+ * file that knows libedit. A library of its own, loaded for the prompt alone: libedit and what it needs would cost every
+ * command half a millisecond.
  *
  * libedit is never jumped over: while it runs, Lua is entered by lua_pcall alone. Signals are held back but for two
  * places: while waiting for a key, which they end (so characters are read here, not by libedit), and within run(),
@@ -10,6 +11,7 @@
 #include <fcntl.h>
 #include <histedit.h>
 #include <limits.h>
+#include <locale.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdbool.h>
@@ -331,13 +333,15 @@ static int private_file(lua_State *L)
     return 1;
 }
 
-int cli_terminal(lua_State *L)
+int luaopen_stlua_terminal(lua_State *L);
+
+__attribute__((visibility("default"))) int luaopen_stlua_terminal(lua_State *L)
 {
     static const luaL_Reg functions[] = {
         {"readline", readline}, {"remember", remember},         {"run", run}, {"done", done},
         {"width", width},       {"private_file", private_file}, {NULL, NULL}};
+    /* Characters as the user's terminal has them; numbers stay with a point in every country. */
+    setlocale(LC_CTYPE, "");
     luaL_newlib(L, functions);
-    lua_pushstring(L, lua_ident);
-    lua_setfield(L, -2, "lua_ident");
     return 1;
 }

@@ -120,7 +120,7 @@ local release, length = ...
 local name, source, code = "@" .. package.searchpath("mine", package.path), 'return "source"', 'return "code"'
 code = string.dump(load(code, name))
 local directory = string.pack("=s4s4", name, string.pack("=I4I4", #source, #code))
-if not release or release == "" then release = require "stlua.terminal".lua_ident end
+if not release or release == "" then release = require "stlua.compiled".made_by end
 local all = string.pack("=s4s4s4", release, directory, source .. code)
 io.open(package.searchpath("stlua.core", package.cpath):gsub("core.so$", "compiled"), "wb"):write(
    all:sub(1, length and math.tointeger(length)))

@@ -1,6 +1,6 @@
 /* terminal.c - the module stlua.terminal: lines from a terminal by libedit, with history and Tab. Layer: cli; the only
- * file that knows libedit. A library of its own, loaded for the prompt alone: libedit and what it needs would cost every
- * command half a millisecond.
+ * file that knows libedit. A library of its own, loaded for the prompt alone: with what libedit needs it would cost
+ * every command half a millisecond.
  *
  * libedit is never jumped over: while it runs, Lua is entered by lua_pcall alone. Signals are held back but for two
  * places: while waiting for a key, which they end (so characters are read here, not by libedit), and within run(),

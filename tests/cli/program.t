@@ -113,6 +113,15 @@ system "cp '$stlua' prefix/bin && cp -R '$tree/lua/stlua' prefix/share/lua/5.4 &
 is run('prefix/bin/stlua', '-e', 'print(package.searchpath("stlua.core", package.cpath))'), 0, 'it runs when installed';
 like slurp('out'), qr{prefix/lib/lua/5\.4/stlua/core\.so}, 'with the files of its prefix';
 
+SKIP: {
+   skip 'no /proc/self/maps', 2 if !-r '/proc/self/maps';
+   my $maps = 'for line in io.lines "/proc/self/maps" do if line:find "libedit" then print(line) end end';
+   run($stlua, '-e', $maps);
+   is slurp('out'), '', 'the library of the prompt is not loaded for code';
+   run($stlua, '-e', qq{require "stlua.terminal"; $maps});
+   like slurp('out'), qr/libedit/, 'but by its module';
+}
+
 # Compiled modules: the code of mine.lua tells that it is not its source.
 spew('prefix/share/lua/5.4/mine.lua', 'return "source"');
 spew('compile.lua', <<'LUA');

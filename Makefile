@@ -169,10 +169,10 @@ $B/stlua: $(CLI_O)
 	$(call say,LD)
 	$Q$(CC) $(ALL_CFLAGS) -rdynamic -o $@ $^ $(LUA_LIBS)
 
-# The prompt; it calls the program that loads it, and no other can.
+# The prompt; it calls the program that loads it, which -z now makes sure of. It stays, as its editor does.
 $B/terminal.so: $B/cli/terminal.o
 	$(call say,LD)
-	$Q$(CC) $(ALL_CFLAGS) -shared -Wl,-z,now -o $@ $^ $(EDIT_LIBS)
+	$Q$(CC) $(ALL_CFLAGS) -shared -Wl,-z,now,-z,nodelete -o $@ $^ $(EDIT_LIBS)
 
 $(SHARED:%=lua/stlua/%): lua/stlua/%: $B/%
 	@cp $< $@.tmp && mv $@.tmp $@

@@ -23,10 +23,10 @@ void cli_signals_off(void);
 /* True while work that an interrupt has left behind would hold up the end of the program. */
 int cli_signals_busy(void);
 
-/* Called by terminal.c, too, which is a library of its own. */
-#define CLI_SHARED __attribute__((visibility("default")))
+#pragma GCC visibility push(default) /* for terminal.c, which is a library of its own */
 /* The signal that asked to stop; 0 if none did. */
-CLI_SHARED int cli_signal_pending(void);
+int cli_signal_pending(void);
 /* The user knows of it and goes on: nothing more will throw. */
-CLI_SHARED void cli_signal_answered(void);
+void cli_signal_answered(void);
+#pragma GCC visibility pop
 #endif

@@ -340,7 +340,7 @@ __attribute__((visibility("default"))) int luaopen_stlua_terminal(lua_State *L)
     static const luaL_Reg functions[] = {
         {"readline", readline}, {"remember", remember},         {"run", run}, {"done", done},
         {"width", width},       {"private_file", private_file}, {NULL, NULL}};
-    /* Characters as the user's terminal has them; numbers stay with a point in every country. */
+    /* Characters as the user's terminal has them, at the prompt alone; numbers stay with a point in every country. */
     setlocale(LC_CTYPE, "");
     luaL_newlib(L, functions);
     return 1;

@@ -1,5 +1,5 @@
---- The prompt on a terminal: reads lines by stlua.terminal (which the program provides), keeps the history, hands lines
--- to the engine. Where standard input is no terminal lines are read plainly.
+--- The prompt on a terminal: reads lines by stlua.terminal (a library that the program alone can load), keeps the
+-- history, hands lines to the engine. Where standard input is no terminal lines are read plainly.
 -- Layer: Lua, above the engine.
 
 local complete = require "stlua.repl.complete"
